@@ -1,0 +1,354 @@
+//! One JavaScript environment (the main thread or a Worker) and its reactor: what the addon calls, on which thread.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::os::fd::{OwnedFd, RawFd};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::event::Batch;
+use crate::limits::EXIT_FLUSH_MS;
+use crate::mailbox::{Mailbox, Tray};
+use crate::reactor::seat::Driver;
+use crate::reactor::{Reactor, Turn};
+use crate::runtime;
+use crate::stats::Stats;
+use crate::sys;
+use crate::table::{Id, Ids};
+
+pub use crate::reactor::apply::{Caller, Request};
+
+/// Two words of JavaScript's memory in which the offload driver says how far it has come: requests applied and bytes
+/// of requests applied, both wrapping. JavaScript reads them to know which acknowledged writes are no longer queued.
+#[derive(Debug)]
+pub struct Progress(NonNull<i32>);
+
+// SAFETY: the words are only written, through atomics; their validity does not depend on a thread.
+unsafe impl Send for Progress {}
+// SAFETY: see above.
+unsafe impl Sync for Progress {}
+
+impl Progress {
+    /// # Safety
+    /// Two words, aligned, valid for writes until [`Environment::end`] has returned.
+    #[must_use]
+    pub unsafe fn new(words: NonNull<i32>) -> Self {
+        Self(words)
+    }
+
+    fn add(&self, requests: i32, bytes: i32) {
+        // SAFETY: valid and aligned by `new`; nobody writes but us, and readers tolerate any order.
+        let (first, second) = unsafe { (AtomicI32::from_ptr(self.0.as_ptr()), AtomicI32::from_ptr(self.0.as_ptr().add(1))) };
+        first.fetch_add(requests, Ordering::Release);
+        second.fetch_add(bytes, Ordering::Release);
+    }
+}
+
+/// What the offload driver does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Another turn.
+    Again,
+    /// Wait for readiness of the reactor's descriptor.
+    Sleep,
+    /// The seat has passed: stop.
+    Stop,
+}
+
+/// See the module. Shared by the JavaScript thread and the runtime.
+pub struct Environment {
+    reactor: Mutex<Reactor>,
+    /// Ids, on a lock of their own.
+    pub ids: Arc<Ids>,
+    mailbox: Mailbox,
+    inbox: Tray<Request>,
+    progress: Progress,
+    /// Incremented, under the reactor's lock and by the JavaScript thread alone, whenever the seat passes: an
+    /// offload driver of an earlier term stops. Odd while the offload driver has the seat.
+    term: AtomicU32,
+    descriptor: RawFd,
+    waker: mio::Waker,
+    wake_javascript: Box<dyn Fn() + Send + Sync>,
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Environment").field("driver", &self.driver()).finish_non_exhaustive()
+    }
+}
+
+impl Environment {
+    /// An environment without sockets, the seat with the inline driver.
+    ///
+    /// # Errors
+    /// When the kernel has no descriptors to give.
+    pub fn new(progress: Progress, batches: Vec<Batch>, wake_javascript: Box<dyn Fn() + Send + Sync>) -> io::Result<Arc<Self>> {
+        let ids = Arc::new(Ids::default());
+        let (reactor, waker) = Reactor::new(Arc::clone(&ids))?;
+        let descriptor = reactor.descriptor();
+        let mailbox = Mailbox::default();
+        // Nobody waits for an empty batch yet.
+        let _ = mailbox.empty.rouse();
+        for batch in batches {
+            let _ = mailbox.empty.post(batch);
+        }
+        Ok(Arc::new(Self {
+            reactor: Mutex::new(reactor),
+            ids,
+            mailbox,
+            inbox: Tray::default(),
+            progress,
+            term: AtomicU32::new(0),
+            descriptor,
+            waker,
+            wake_javascript,
+        }))
+    }
+
+    /// The lock, whatever became of its last holder: a turn that panicked is caught where it ran, and the table it
+    /// left is whole (every operation on it replaces an entry in one step).
+    fn lock(&self) -> MutexGuard<'_, Reactor> {
+        self.reactor.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Who holds the seat. Exact on the JavaScript thread, which alone passes it.
+    #[must_use]
+    pub fn driver(&self) -> Driver {
+        if self.term.load(Ordering::Acquire) % 2 == 1 { Driver::Offload } else { Driver::Inline }
+    }
+
+    /// The descriptor that says when a turn is due.
+    #[must_use]
+    pub fn descriptor(&self) -> RawFd {
+        self.descriptor
+    }
+
+    /// The same under a descriptor of its own, for a registration that ends with it.
+    pub(crate) fn duplicate_descriptor(&self) -> Option<OwnedFd> {
+        sys::duplicate(self.descriptor).ok()
+    }
+
+    /// JavaScript thread: hands a stream of commands over. Returns the status of its last write (inline; 0 offload)
+    /// and whether a turn is due without readiness.
+    pub fn submit(&self, bytes: &[u8]) -> (i32, bool) {
+        match self.driver() {
+            Driver::Inline => {
+                let mut reactor = self.lock();
+                let status = reactor.apply(bytes, Caller::Waits);
+                (status, reactor.is_due())
+            }
+            Driver::Offload => {
+                self.post(Request::Commands(bytes.to_vec()));
+                (0, false)
+            }
+        }
+    }
+
+    /// JavaScript thread: as [`Environment::submit`], for what does not fit a stream of bytes.
+    pub fn request(&self, request: Request) -> (i32, bool) {
+        match self.driver() {
+            Driver::Inline => {
+                let mut reactor = self.lock();
+                let status = reactor.request(request, Caller::Waits);
+                (status, reactor.is_due())
+            }
+            Driver::Offload => {
+                self.post(request);
+                (0, false)
+            }
+        }
+    }
+
+    fn post(&self, request: Request) {
+        if self.inbox.post(request) {
+            self.wake_runtime();
+        }
+    }
+
+    fn wake_runtime(&self) {
+        // The waker's eventfd cannot overflow (mio resets it) and is open as long as we are; nothing else can fail.
+        let _ = self.waker.wake();
+    }
+
+    fn apply_inbox(&self, reactor: &mut Reactor, scratch: &mut VecDeque<Request>) {
+        self.inbox.take_all(scratch);
+        if scratch.is_empty() {
+            return;
+        }
+        let (mut requests, mut bytes) = (0_i32, 0_i32);
+        for request in scratch.drain(..) {
+            requests = requests.wrapping_add(1);
+            if let Request::Commands(commands) = &request {
+                bytes = bytes.wrapping_add(i32::try_from(commands.len()).unwrap_or(i32::MAX));
+            }
+            reactor.request(request, Caller::Gone);
+        }
+        self.progress.add(requests, bytes);
+    }
+
+    /// JavaScript thread, inline driver: runs a turn. None when there is no empty batch, which cannot happen while
+    /// JavaScript gives back what it takes.
+    pub fn inline_turn(&self) -> Option<(Batch, Turn)> {
+        let mut batch = self.mailbox.empty.take()?;
+        let mut reactor = self.lock();
+        let turn = reactor.turn(Some(&mut batch));
+        reactor.stats().inline_turns += 1;
+        Some((batch, turn))
+    }
+
+    /// JavaScript thread: the oldest batch that the offload driver filled.
+    pub fn take(&self) -> Option<Batch> {
+        self.mailbox.full.take()
+    }
+
+    /// JavaScript thread: true when filled batches wait; otherwise the next one wakes it.
+    #[must_use]
+    pub fn has_more(&self) -> bool {
+        !self.mailbox.full.fall_asleep()
+    }
+
+    /// JavaScript thread: an emptied batch, for the reactor.
+    pub fn give_back(&self, mut batch: Batch) {
+        batch.clear();
+        if self.mailbox.empty.post(batch) {
+            self.wake_runtime();
+        }
+    }
+
+    /// JavaScript thread: passes the seat.
+    pub fn pass(self: &Arc<Self>, to: Driver) {
+        if self.driver() == to {
+            return;
+        }
+        let mut reactor = self.lock();
+        match to {
+            Driver::Offload => {
+                let term = self.term.fetch_add(1, Ordering::AcqRel) + 1;
+                drop(reactor);
+                runtime::drive(Arc::clone(self), term);
+            }
+            Driver::Inline => {
+                self.apply_inbox(&mut reactor, &mut VecDeque::new());
+                self.term.fetch_add(1, Ordering::AcqRel);
+                drop(reactor);
+                // So that the offload driver sees that its term is over.
+                self.wake_runtime();
+            }
+        }
+    }
+
+    /// Runtime: one turn of the offload driver's term.
+    pub fn offload_turn(&self, term: u32, scratch: &mut VecDeque<Request>) -> Next {
+        let mut reactor = self.lock();
+        if self.term.load(Ordering::Acquire) != term {
+            return Next::Stop;
+        }
+        self.apply_inbox(&mut reactor, scratch);
+        let mut batch = self.open_batch();
+        let turn = reactor.turn(batch.as_mut());
+        reactor.stats().offload_turns += 1;
+        let had_batch = batch.is_some();
+        if let Some(batch) = batch {
+            self.publish(batch);
+        }
+        // With a batch in hand, whatever is left can be gone on with at once. Without one, only JavaScript can help.
+        if turn.more && had_batch {
+            return Next::Again;
+        }
+        if turn.starved && !self.mailbox.empty.fall_asleep() {
+            return Next::Again;
+        }
+        if self.inbox.fall_asleep() { Next::Sleep } else { Next::Again }
+    }
+
+    /// The batch to fill: the newest one that JavaScript has not taken, or an empty one.
+    fn open_batch(&self) -> Option<Batch> {
+        if let Some(mut open) = self.mailbox.full.take_back() {
+            if open.has_room() && open.tail().len() >= crate::limits::CHUNK_BYTES / 2 {
+                return Some(open);
+            }
+            self.publish(open);
+        }
+        self.mailbox.empty.take()
+    }
+
+    /// Called under the reactor's lock, so that [`Environment::end`] knows that no wake-up is under way.
+    fn publish(&self, batch: Batch) {
+        if batch.is_empty() {
+            let _ = self.mailbox.empty.post(batch);
+        } else if self.mailbox.full.post(batch) {
+            (self.wake_javascript)();
+        }
+    }
+
+    /// JavaScript thread: carries out what was asked so far, whoever has the seat, before something that the caller
+    /// must be sure of (a listener's port is free again, a descriptor is about to be sent away).
+    pub fn settle(&self) {
+        let mut reactor = self.lock();
+        self.apply_inbox(&mut reactor, &mut VecDeque::new());
+    }
+
+    /// Counters, and what is there now: open streams, bytes queued for writing, streams that linger.
+    pub fn stats(&self) -> (Stats, usize, usize, u32) {
+        let mut reactor = self.lock();
+        let (open, queued, lingering) = (reactor.open_streams(), reactor.queued_bytes(), reactor.lingering());
+        (*reactor.stats(), open, queued, lingering)
+    }
+
+    /// Sets the counters back.
+    pub fn reset_stats(&self) {
+        *self.lock().stats() = Stats::default();
+    }
+
+    /// Counts a panic that was caught.
+    pub fn count_panic(&self) {
+        self.lock().stats().panics += 1;
+    }
+
+    /// Requests and filled batches that wait.
+    #[must_use]
+    pub fn depths(&self) -> (usize, usize) {
+        (self.inbox.len(), self.mailbox.full.len())
+    }
+
+    /// True when a turn is due without readiness.
+    #[must_use]
+    pub fn is_due(&self) -> bool {
+        self.lock().is_due()
+    }
+
+    /// True once lent blocks would pay.
+    #[must_use]
+    pub fn wants_blocks(&self) -> bool {
+        self.lock().wants_blocks()
+    }
+
+    /// JavaScript thread: a new id.
+    #[must_use]
+    pub fn allocate(&self) -> Id {
+        self.ids.allocate()
+    }
+
+    /// JavaScript thread: sends what was acknowledged, at most [`EXIT_FLUSH_MS`]; how many bytes were left behind.
+    pub fn flush(&self) -> usize {
+        let mut reactor = self.lock();
+        self.apply_inbox(&mut reactor, &mut VecDeque::new());
+        reactor.flush_for_exit(Instant::now() + Duration::from_millis(EXIT_FLUSH_MS))
+    }
+
+    /// JavaScript thread: the environment ends. After this nothing touches JavaScript's memory or wakes it.
+    pub fn end(&self) {
+        let mut reactor = self.lock();
+        self.term.fetch_add(2 - self.term.load(Ordering::Acquire) % 2, Ordering::AcqRel);
+        self.apply_inbox(&mut reactor, &mut VecDeque::new());
+        reactor.flush_for_exit(Instant::now() + Duration::from_millis(EXIT_FLUSH_MS));
+        reactor.clear();
+        while self.mailbox.full.take().is_some() {}
+        while self.mailbox.empty.take().is_some() {}
+        drop(reactor);
+        self.wake_runtime();
+    }
+}

@@ -1,0 +1,157 @@
+//! What JavaScript is told: records of integers, and the batches that carry them with the bytes received.
+//!
+//! A record is [`WORDS`] 32-bit words: `op, id, generation, a, b, c`. `lib/native/protocol.ts` has the same table.
+
+use std::ptr::NonNull;
+
+use crate::table::Id;
+
+/// Words per record.
+pub const WORDS: usize = 6;
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub enum Op {
+    /// Bytes lie in the batch: `a` offset, `b` length.
+    Data = 1,
+    /// Bytes lie in a lent block: `a` block, `b` length.
+    Block = 2,
+    /// No more reads: `a` is `UV_EOF` or a negative errno.
+    ReadEnd = 3,
+    /// A listener accepted: `a` new id, `b` its generation, `c` descriptor.
+    Accept = 4,
+    /// A listener failed: `a` negative errno.
+    AcceptError = 5,
+    /// A connection attempt ended: `a` 0 or negative errno.
+    Connected = 6,
+    /// The oldest write that asked for notice ended: `a` 0 or negative errno.
+    WriteDone = 7,
+    /// `shutdown` took effect: `a` 0 or negative errno.
+    ShutdownDone = 8,
+    /// The kernel's buffer is full (`a` 1) or took everything again (`a` 0); offload only.
+    Pressure = 9,
+    /// The socket is gone and nothing lent to it is referenced any more.
+    Closed = 10,
+}
+
+/// `UV_EOF`, the number Node's `lib/` takes for the end of a stream.
+pub const UV_EOF: i32 = -4095;
+
+/// One record, before it is written out.
+#[derive(Clone, Copy, Debug)]
+pub struct Event {
+    /// What happened.
+    pub op: Op,
+    /// To whom.
+    pub id: Id,
+    /// First argument.
+    pub a: i32,
+    /// Second argument.
+    pub b: i32,
+    /// Third argument.
+    pub c: i32,
+}
+
+impl Event {
+    /// An event with one argument.
+    #[must_use]
+    pub fn new(op: Op, id: Id, a: i32) -> Self {
+        Self { op, id, a, b: 0, c: 0 }
+    }
+}
+
+/// Memory for one batch: event words and received bytes. JavaScript owns the memory (two `ArrayBuffer`s that it
+/// keeps for as long as the environment lives), the core writes it.
+#[derive(Debug)]
+pub struct Batch {
+    /// Which of the environment's batches this is.
+    pub index: u32,
+    words: NonNull<i32>,
+    word_capacity: usize,
+    bytes: NonNull<u8>,
+    byte_capacity: usize,
+    events: usize,
+    used: usize,
+}
+
+// SAFETY: a `Batch` is the only holder of its two regions on the Rust side; it moves between threads whole, and
+// the mailbox hands it to one side at a time.
+unsafe impl Send for Batch {}
+
+impl Batch {
+    /// A batch over foreign memory.
+    ///
+    /// # Safety
+    /// Both regions must be valid for the given lengths, unshared with any other batch, and stay so until the
+    /// batch is dropped.
+    #[must_use]
+    pub unsafe fn from_raw(index: u32, words: NonNull<i32>, word_capacity: usize, bytes: NonNull<u8>, byte_capacity: usize) -> Self {
+        Self { index, words, word_capacity, bytes, byte_capacity, events: 0, used: 0 }
+    }
+
+    /// Forgets the contents.
+    pub fn clear(&mut self) {
+        self.events = 0;
+        self.used = 0;
+    }
+
+    /// Records in the batch.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.events
+    }
+
+    /// True without records.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.events == 0
+    }
+
+    /// True while one more record fits.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        (self.events + 1) * WORDS <= self.word_capacity
+    }
+
+    /// Appends a record; the caller has seen [`Batch::has_room`].
+    pub fn push(&mut self, event: Event) {
+        assert!(self.has_room(), "callers look for room first");
+        let at = self.events * WORDS;
+        let words = [event.op as i32, event.id.slot.cast_signed(), event.id.generation.cast_signed(), event.a, event.b, event.c];
+        // SAFETY: `has_room` keeps `at + WORDS` inside `word_capacity`; the region is ours alone (from_raw).
+        unsafe { std::ptr::copy_nonoverlapping(words.as_ptr(), self.words.as_ptr().add(at), WORDS) };
+        self.events += 1;
+    }
+
+    /// Reads a record back (tests, diagnostics).
+    #[must_use]
+    pub fn record(&self, index: usize) -> [i32; WORDS] {
+        assert!(index < self.events, "only written records are read");
+        let mut out = [0; WORDS];
+        // SAFETY: records below `events` were written by `push`, inside the region.
+        unsafe { std::ptr::copy_nonoverlapping(self.words.as_ptr().add(index * WORDS), out.as_mut_ptr(), WORDS) };
+        out
+    }
+
+    /// The unused tail of the byte region.
+    pub fn tail(&mut self) -> &mut [u8] {
+        // SAFETY: `used <= byte_capacity`; the region is ours alone, and the borrow ends before anyone else sees it.
+        unsafe { std::slice::from_raw_parts_mut(self.bytes.as_ptr().add(self.used), self.byte_capacity - self.used) }
+    }
+
+    /// Received bytes (tests, diagnostics).
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: the first `used` bytes were filled through `tail`.
+        unsafe { std::slice::from_raw_parts(self.bytes.as_ptr(), self.used) }
+    }
+
+    /// Takes `length` bytes of the tail as received and returns their offset.
+    pub fn advance(&mut self, length: usize) -> usize {
+        assert!(length <= self.byte_capacity - self.used, "no more than the tail can be received");
+        let at = self.used;
+        self.used += length;
+        at
+    }
+}

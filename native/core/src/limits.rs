@@ -1,0 +1,49 @@
+//! Every cap of the core: the number, its unit and why this number. `docs/limits.md` lists the same names.
+
+/// Batches per environment. Four: one that JavaScript reads, one that the reactor fills, two in between so that
+/// neither side waits for the other; more only adds latency and memory.
+pub const BATCHES: usize = 4;
+
+/// Bytes of received data in one batch. 128 KiB keeps a batch inside the second-level cache, and with
+/// [`BATCHES`] bounds what is in flight through batches to 512 KiB for all connections together.
+pub const BATCH_BYTES: usize = 128 * 1024;
+
+/// Events in one batch; 2,048 records of [`crate::event::WORDS`] words are 48 KiB.
+pub const BATCH_EVENTS: usize = 2048;
+
+/// Largest chunk handed to JavaScript, bytes. Node's own streams read at most 64 KiB at a time and its
+/// users' high-water marks are set against that.
+pub const CHUNK_BYTES: usize = 64 * 1024;
+
+/// Lent blocks of [`CHUNK_BYTES`] per environment for reads that move without a copy: with 8 of them 512 KiB are
+/// in flight; together with the batches 1 MiB is the most that one connection, or all, can have under way.
+pub const BLOCKS: usize = 8;
+
+/// A read that brings at least this many bytes makes the next one go to a lent block. 16 KiB is where a copy
+/// begins to cost more than handing a block over.
+pub const LARGE_CHUNK: usize = 16 * 1024;
+
+/// Bytes that one connection may read in one turn before others get theirs.
+pub const TURN_BYTES: usize = 256 * 1024;
+
+/// Connections accepted from one listener in one turn.
+pub const TURN_ACCEPTS: usize = 64;
+
+/// Readiness events taken from the kernel at once.
+pub const POLL_EVENTS: usize = 256;
+
+/// Chunks handed to one `writev`: the kernel's own bound is 1,024; beyond 64 the gain is nil.
+pub const WRITE_IOVECS: usize = 64;
+
+/// Bytes of commands that may wait for the offload driver before a write is no longer acknowledged early.
+pub const INBOX_BYTES: usize = 8 * 1024 * 1024;
+
+/// Milliseconds that process exit waits for acknowledged bytes which the kernel does not take at once.
+pub const EXIT_FLUSH_MS: u64 = 1_000;
+
+/// Milliseconds that acknowledged bytes of a closed TCP connection may wait for a peer that does not read
+/// (`TCP_USER_TIMEOUT`), about what a kernel gives an orphan.
+pub const LINGER_MS: u32 = 60_000;
+
+/// Turns that the offload driver runs in a row before it lets other tasks of the runtime run.
+pub const TURNS_IN_A_ROW: u32 = 32;

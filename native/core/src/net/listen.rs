@@ -1,0 +1,55 @@
+//! A listener in the reactor: the only accept loop.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use crate::limits::TURN_ACCEPTS;
+use crate::sys::{self, Errno, Reserve};
+
+/// A listening socket.
+#[derive(Debug)]
+pub struct Listener {
+    pub(crate) fd: OwnedFd,
+    pub(crate) readable: bool,
+    pub(crate) queued: bool,
+}
+
+/// How an accept loop ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Accepting {
+    /// Nobody waits any more.
+    Drained,
+    /// The listener's share of the turn is used up.
+    More,
+    /// Descriptors ran out and this many connections were shed.
+    Shed(u64),
+    /// The listener itself failed.
+    Failed(Errno),
+}
+
+/// Accepts what waits; `accepted` returns false when it has no room for another.
+pub(crate) fn accept(listener: &mut Listener, reserve: &mut Reserve, mut accepted: impl FnMut(OwnedFd) -> bool) -> Accepting {
+    for _ in 0..TURN_ACCEPTS {
+        match sys::accept(listener.fd.as_fd()) {
+            Ok(connection) => {
+                if !accepted(connection) {
+                    return Accepting::More;
+                }
+            }
+            Err(errno) if errno == -libc::EAGAIN => {
+                listener.readable = false;
+                return Accepting::Drained;
+            }
+            // The peer gave up while it waited: the next one may be fine.
+            Err(errno) if errno == -libc::ECONNABORTED || errno == -libc::EPROTO => {}
+            Err(errno) if errno == -libc::EMFILE || errno == -libc::ENFILE => {
+                listener.readable = false;
+                return reserve.shed(listener.fd.as_fd()).map_or(Accepting::Failed(errno), Accepting::Shed);
+            }
+            Err(errno) => {
+                listener.readable = false;
+                return Accepting::Failed(errno);
+            }
+        }
+    }
+    Accepting::More
+}

@@ -1,0 +1,253 @@
+//! What JavaScript asks for, applied: at once by the inline driver, in order by the offload driver. One code for both.
+
+use std::os::fd::AsRawFd;
+
+use super::{Entry, Reactor};
+use crate::command::{Command, NOTIFY, Reader};
+use crate::event::{Event, Op};
+use crate::net::listen::Listener;
+use crate::reactor::blocks::Block;
+use crate::stream::write::{Lent, Piece, Written};
+use crate::stream::{self, Stream};
+use crate::sys::{self, Errno};
+use crate::table::Id;
+
+/// Who waits for the outcome of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// The JavaScript thread, inside the call: the returned status tells.
+    Waits,
+    /// Nobody; requests that asked for notice get an event.
+    Gone,
+}
+
+/// A request that needs more than bytes.
+#[derive(Debug)]
+pub enum Request {
+    /// Commands as bytes.
+    Commands(Vec<u8>),
+    /// A write of lent memory, with its flags.
+    WriteLent(Id, Lent, i32),
+    /// A block for large reads.
+    LendBlock(Block),
+}
+
+impl Reactor {
+    /// Applies one request and returns the status of its last write: 0 done, 1 waits, or a negative errno.
+    pub fn request(&mut self, request: Request, caller: Caller) -> i32 {
+        match request {
+            Request::Commands(bytes) => self.apply(&bytes, caller),
+            Request::WriteLent(id, lent, flags) => self.write(id, Piece::Lent(lent), flags, caller),
+            Request::LendBlock(block) => {
+                self.blocks.lend(block);
+                0
+            }
+        }
+    }
+
+    /// Applies a stream of commands; returns as [`Reactor::request`].
+    pub fn apply(&mut self, bytes: &[u8], caller: Caller) -> i32 {
+        let mut status = 0;
+        for command in Reader::new(bytes) {
+            let Ok((id, command)) = command else { return -libc::EINVAL };
+            match command {
+                Command::Write(bytes, flags) => status = self.write(id, Piece::Bytes(bytes), flags, caller),
+                Command::ReadStart => self.read_start(id),
+                Command::ReadStop => {
+                    if let Some(Entry::Stream(stream)) = self.entry(id) {
+                        stream.clear(stream::READING);
+                    }
+                }
+                Command::OpenStream(fd) => self.open(id, fd, |fd| Entry::Stream(Stream::new(fd))),
+                Command::OpenListener(fd) => {
+                    self.open(id, fd, |fd| Entry::Listener(Listener { fd, readable: false, queued: false }));
+                    self.watch(id, fd, Op::AcceptError);
+                }
+                Command::OpenConnecting(fd) => {
+                    self.open(id, fd, Entry::Connecting);
+                    self.watch(id, fd, Op::Connected);
+                }
+                Command::Shutdown => self.shutdown(id),
+                Command::Close(flags) => self.close(id, flags),
+            }
+        }
+        status
+    }
+
+    fn open(&mut self, id: Id, fd: i32, entry: impl FnOnce(std::os::fd::OwnedFd) -> Entry) {
+        match sys::adopt(fd) {
+            Ok(fd) => self.place(id, entry(fd)),
+            Err(errno) => {
+                self.ids.release(id);
+                self.backlog.push_back(Event::new(Op::ReadEnd, id, errno));
+            }
+        }
+    }
+
+    fn watch(&mut self, id: Id, fd: i32, failure: Op) {
+        if let Err(errno) = self.register(fd, id) {
+            self.backlog.push_back(Event::new(failure, id, errno));
+        }
+    }
+
+    /// Registers a stream the first time that readiness matters: a connection that is only passed on to another
+    /// process never gets here.
+    fn watch_stream(&mut self, id: Id) -> Result<(), Errno> {
+        let Some(Entry::Stream(stream)) = self.entry(id) else { return Ok(()) };
+        if stream.has(stream::REGISTERED) {
+            return Ok(());
+        }
+        let fd = stream.fd.as_raw_fd();
+        match self.register(fd, id) {
+            Ok(()) => {}
+            // A regular file or a directory is always ready and cannot be watched.
+            Err(errno) if errno == -libc::EPERM => {
+                if let Some(Entry::Stream(stream)) = self.entry(id) {
+                    stream.set(stream::READABLE | stream::WRITABLE | stream::HUNG_UP);
+                }
+                return Ok(());
+            }
+            Err(errno) => return Err(errno),
+        }
+        if let Some(Entry::Stream(stream)) = self.entry(id) {
+            stream.set(stream::REGISTERED);
+        }
+        Ok(())
+    }
+
+    fn read_start(&mut self, id: Id) {
+        let Some(Entry::Stream(stream)) = self.entry(id) else { return };
+        stream.set(stream::READING);
+        match self.watch_stream(id) {
+            Ok(()) => self.enqueue(id),
+            Err(errno) => self.backlog.push_back(Event::new(Op::ReadEnd, id, errno)),
+        }
+    }
+
+    fn write(&mut self, id: Id, piece: Piece<'_>, flags: i32, caller: Caller) -> i32 {
+        let Some(slot) = self.table.get_mut(id.slot as usize).filter(|slot| slot.generation == id.generation) else { return -libc::EBADF };
+        let Entry::Stream(stream) = &mut slot.entry else { return -libc::EBADF };
+        let mut done = 0;
+        let outcome = stream::write::write(stream, piece, flags, &mut self.stats.sent, &mut done);
+        match outcome {
+            Written::Done => {
+                if caller == Caller::Gone && flags & NOTIFY != 0 {
+                    // `done` has it already when the request went through the queue.
+                    for _ in 0..done.max(1) {
+                        self.backlog.push_back(Event::new(Op::WriteDone, id, 0));
+                    }
+                }
+                self.after_flush(id);
+                0
+            }
+            Written::Waits => {
+                for _ in 0..done {
+                    self.backlog.push_back(Event::new(Op::WriteDone, id, 0));
+                }
+                if let Err(errno) = self.watch_stream(id) {
+                    return self.fail_write(id, errno, flags, caller);
+                }
+                self.enqueue(id);
+                self.press(id, caller);
+                1
+            }
+            Written::Failed(errno) => self.fail_write(id, errno, flags, caller),
+        }
+    }
+
+    /// A request failed: those before it that still wait fail with it, it itself as its caller learns it.
+    fn fail_write(&mut self, id: Id, errno: Errno, flags: i32, caller: Caller) -> i32 {
+        let Some(Entry::Stream(stream)) = self.entry(id) else { return errno };
+        let mut awaited = stream.queue.take().map_or(0, |queue| queue.awaited());
+        stream.failure = errno;
+        let ending = stream.has(stream::ENDING);
+        stream.clear(stream::ENDING);
+        // A request that went through the queue is among the awaited; its caller is told by the status instead.
+        if caller == Caller::Waits && flags & NOTIFY != 0 {
+            awaited = awaited.saturating_sub(1);
+        } else if caller == Caller::Gone && flags & NOTIFY != 0 {
+            awaited = awaited.max(1);
+        }
+        for _ in 0..awaited {
+            self.backlog.push_back(Event::new(Op::WriteDone, id, errno));
+        }
+        if ending {
+            self.backlog.push_back(Event::new(Op::ShutdownDone, id, errno));
+        }
+        errno
+    }
+
+    /// Tells JavaScript, which acknowledges writes on its own while the offload driver has the seat, that the
+    /// kernel's buffer is full.
+    fn press(&mut self, id: Id, caller: Caller) {
+        let Some(Entry::Stream(stream)) = self.entry(id) else { return };
+        if caller == Caller::Gone && !stream.has(stream::WRITABLE) && !stream.has(stream::PRESSED) {
+            stream.set(stream::PRESSED);
+            self.backlog.push_back(Event::new(Op::Pressure, id, 1));
+        }
+    }
+
+    fn after_flush(&mut self, id: Id) {
+        if let Some(Entry::Stream(stream)) = self.entry(id) {
+            if stream.queue.is_none() && stream.has(stream::PRESSED) {
+                stream.clear(stream::PRESSED);
+                self.backlog.push_back(Event::new(Op::Pressure, id, 0));
+            }
+        }
+    }
+
+    fn shutdown(&mut self, id: Id) {
+        let status = match self.entry(id) {
+            Some(Entry::Stream(stream)) => stream::end::shutdown(stream),
+            _ => Some(-libc::ENOTCONN),
+        };
+        if let Some(status) = status {
+            self.backlog.push_back(Event::new(Op::ShutdownDone, id, status));
+        }
+    }
+
+    fn close(&mut self, id: Id, flags: i32) {
+        let now = match self.entry(id) {
+            None | Some(Entry::Vacant) => return,
+            Some(Entry::Stream(stream)) => stream::end::close(stream, flags),
+            Some(Entry::Listener(_) | Entry::Connecting(_)) => true,
+        };
+        if flags & NOTIFY != 0 {
+            self.backlog.push_back(Event::new(Op::Closed, id, 0));
+        }
+        if now {
+            self.remove(id);
+        } else {
+            self.lingering += 1;
+            let _ = self.watch_stream(id);
+            self.enqueue(id);
+        }
+    }
+
+    /// Sends acknowledged bytes that still wait, at most until the deadline: the process is about to exit, and they
+    /// count as written. Returns how many bytes were left behind.
+    pub fn flush_for_exit(&mut self, deadline: std::time::Instant) -> usize {
+        use std::os::fd::AsFd;
+        let mut left = 0;
+        for slot in &mut self.table {
+            let Entry::Stream(stream) = &mut slot.entry else { continue };
+            if let Some(queue) = stream.queue.as_mut() {
+                queue.keep_acknowledged();
+            }
+            while stream.queue.as_ref().is_some_and(|queue| !queue.is_empty()) {
+                stream.set(stream::WRITABLE);
+                let mut done = 0;
+                if stream::write::flush(stream, &mut self.stats.sent, &mut done) != Written::Waits {
+                    break;
+                }
+                let remaining = deadline.saturating_duration_since(std::time::Instant::now());
+                let millis = u64::try_from(remaining.as_millis()).unwrap_or(u64::MAX);
+                if millis == 0 || !sys::wait_writable(stream.fd.as_fd(), millis) {
+                    left += stream.queue.as_ref().map_or(0, |queue| queue.bytes());
+                    break;
+                }
+            }
+        }
+        left
+    }
+}

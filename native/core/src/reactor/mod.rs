@@ -1,0 +1,425 @@
+//! One environment's sockets: the readiness set, the table, the turn. Never blocks.
+//!
+//! Readiness is edge-triggered and remembered per socket, so it does not matter which thread takes an edge from the
+//! kernel: whoever runs the next turn finds it in the table. A socket with something to do is in `ready` exactly
+//! once; a turn looks at each once and puts back what is left over.
+
+pub mod apply;
+pub mod blocks;
+pub mod seat;
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use mio::event::Event as Readiness;
+use mio::unix::SourceFd;
+use mio::{Interest, Token};
+
+use crate::event::{Batch, Event, Op};
+use crate::limits::POLL_EVENTS;
+use crate::net::listen::{self, Accepting, Listener};
+use crate::stats::Stats;
+use crate::stream::read::Progress;
+use crate::stream::write::Written;
+use crate::stream::{self, Stream};
+use crate::sys::{self, Errno, Reserve};
+use crate::table::{Id, Ids};
+use blocks::Blocks;
+
+/// Readiness of the waker rather than of a socket.
+const WAKER: Token = Token(usize::MAX);
+
+#[derive(Debug)]
+enum Entry {
+    Vacant,
+    Listener(Listener),
+    Connecting(OwnedFd),
+    Stream(Stream),
+}
+
+#[derive(Debug)]
+struct Slot {
+    generation: u32,
+    entry: Entry,
+}
+
+/// What a turn did.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Turn {
+    /// Sockets that had something to deliver.
+    pub sockets: u32,
+    /// Something is left to do without waiting for readiness.
+    pub more: bool,
+    /// What is left needs room in a batch.
+    pub starved: bool,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Reactor {
+    poll: mio::Poll,
+    polled: mio::Events,
+    table: Vec<Slot>,
+    ready: VecDeque<u32>,
+    /// Events that found no room; they go first into the next batch. Bounded by what JavaScript has under way: each
+    /// answers a request of its own or announces a state that changes only with JavaScript's help.
+    backlog: VecDeque<Event>,
+    blocks: Blocks,
+    ids: Arc<Ids>,
+    reserve: Reserve,
+    /// Streams that JavaScript gave up and whose acknowledged bytes still leave.
+    lingering: u32,
+    stats: Stats,
+}
+
+fn token(id: Id) -> Token {
+    Token((id.generation as usize) << 32 | id.slot as usize)
+}
+
+fn id_of(token: Token) -> Id {
+    Id { slot: u32::try_from(token.0 & 0xffff_ffff).expect("masked"), generation: u32::try_from(token.0 >> 32).expect("shifted") }
+}
+
+impl Reactor {
+    /// An empty reactor and the waker of its descriptor.
+    ///
+    /// # Errors
+    /// When the kernel has no epoll or eventfd descriptor to give.
+    pub fn new(ids: Arc<Ids>) -> io::Result<(Self, mio::Waker)> {
+        let poll = mio::Poll::new()?;
+        let waker = mio::Waker::new(poll.registry(), WAKER)?;
+        let reactor = Self {
+            poll,
+            polled: mio::Events::with_capacity(POLL_EVENTS),
+            table: Vec::new(),
+            ready: VecDeque::new(),
+            backlog: VecDeque::new(),
+            blocks: Blocks::default(),
+            ids,
+            reserve: Reserve::default(),
+            lingering: 0,
+            stats: Stats::default(),
+        };
+        Ok((reactor, waker))
+    }
+
+    /// The descriptor to watch: readable whenever a turn is due.
+    #[must_use]
+    pub fn descriptor(&self) -> RawFd {
+        self.poll.as_raw_fd()
+    }
+
+    /// Counters.
+    pub fn stats(&mut self) -> &mut Stats {
+        &mut self.stats
+    }
+
+    /// Open streams and attempts, listeners excluded.
+    #[must_use]
+    pub fn open_streams(&self) -> usize {
+        self.table.iter().filter(|slot| matches!(slot.entry, Entry::Stream(_) | Entry::Connecting(_))).count()
+    }
+
+    /// Bytes that wait in write queues.
+    #[must_use]
+    pub fn queued_bytes(&self) -> usize {
+        self.table.iter().map(|slot| if let Entry::Stream(stream) = &slot.entry { stream.queue.as_ref().map_or(0, |queue| queue.bytes()) } else { 0 }).sum()
+    }
+
+    /// Streams given up whose acknowledged bytes still leave.
+    #[must_use]
+    pub fn lingering(&self) -> u32 {
+        self.lingering
+    }
+
+    /// True when a turn has something to do before any new readiness.
+    #[must_use]
+    pub fn is_due(&self) -> bool {
+        !self.ready.is_empty() || !self.backlog.is_empty()
+    }
+
+    /// True once lent blocks would pay.
+    #[must_use]
+    pub fn wants_blocks(&self) -> bool {
+        self.blocks.wanted()
+    }
+
+    fn entry(&mut self, id: Id) -> Option<&mut Entry> {
+        let slot = self.table.get_mut(id.slot as usize)?;
+        (slot.generation == id.generation).then_some(&mut slot.entry)
+    }
+
+    fn place(&mut self, id: Id, entry: Entry) {
+        let at = id.slot as usize;
+        while self.table.len() <= at {
+            self.table.push(Slot { generation: 0, entry: Entry::Vacant });
+        }
+        self.table[at] = Slot { generation: id.generation, entry };
+    }
+
+    fn register(&self, fd: RawFd, id: Id) -> Result<(), Errno> {
+        self.poll.registry().register(&mut SourceFd(&fd), token(id), Interest::READABLE | Interest::WRITABLE).map_err(|error| sys::errno_of(&error))
+    }
+
+    /// Closes the descriptor and frees the id. Deregistering first matters when the descriptor was duplicated (sent
+    /// to another process): the kernel keeps a registration for as long as any duplicate lives.
+    fn remove(&mut self, id: Id) {
+        let Some(entry) = self.entry(id) else { return };
+        let fd = match std::mem::replace(entry, Entry::Vacant) {
+            Entry::Vacant => return,
+            Entry::Listener(listener) => listener.fd,
+            Entry::Connecting(fd) => fd,
+            Entry::Stream(stream) => {
+                if !stream.has(stream::REGISTERED) {
+                    self.ids.release(id);
+                    return;
+                }
+                stream.fd
+            }
+        };
+        let _ = self.poll.registry().deregister(&mut SourceFd(&fd.as_raw_fd()));
+        self.ids.release(id);
+    }
+
+    /// Closes everything.
+    pub fn clear(&mut self) {
+        self.table.clear();
+        self.ready.clear();
+        self.backlog.clear();
+        self.blocks = Blocks::default();
+    }
+
+    fn emit(&mut self, batch: &mut Option<&mut Batch>, event: Event) {
+        match batch {
+            Some(batch) if self.backlog.is_empty() && batch.has_room() => batch.push(event),
+            _ => self.backlog.push_back(event),
+        }
+    }
+
+    /// One turn: takes readiness, reads, writes, accepts, and puts what happened into the batch. Without a batch it
+    /// only does what needs none.
+    pub fn turn(&mut self, mut batch: Option<&mut Batch>) -> Turn {
+        let mut turn = Turn::default();
+        if let Some(batch) = batch.as_deref_mut() {
+            while batch.has_room() {
+                let Some(event) = self.backlog.pop_front() else { break };
+                batch.push(event);
+            }
+        }
+        let saturated = self.take_readiness();
+        for _ in 0..self.ready.len() {
+            let Some(slot) = self.ready.pop_front() else { break };
+            self.work(slot, &mut batch, &mut turn);
+        }
+        turn.starved |= !self.backlog.is_empty();
+        turn.more = !self.ready.is_empty() || turn.starved || saturated;
+        turn
+    }
+
+    /// Takes what the kernel has to tell, without waiting; true if it may have more. An interrupted or failed call
+    /// is looked at again by the next turn: the descriptor stays readable.
+    fn take_readiness(&mut self) -> bool {
+        if self.poll.poll(&mut self.polled, Some(Duration::ZERO)).is_err() {
+            return true;
+        }
+        let polled = std::mem::replace(&mut self.polled, mio::Events::with_capacity(0));
+        let mut count = 0;
+        for readiness in &polled {
+            self.mark(readiness);
+            count += 1;
+        }
+        self.polled = polled;
+        count == POLL_EVENTS
+    }
+
+    fn mark(&mut self, readiness: &Readiness) {
+        if readiness.token() == WAKER {
+            return;
+        }
+        let id = id_of(readiness.token());
+        let hung_up = readiness.is_read_closed() || readiness.is_error() || readiness.is_write_closed();
+        let due = match self.entry(id) {
+            None | Some(Entry::Vacant) => false,
+            Some(Entry::Connecting(_)) => true,
+            Some(Entry::Listener(listener)) => {
+                listener.readable = true;
+                !std::mem::replace(&mut listener.queued, true)
+            }
+            Some(Entry::Stream(stream)) => {
+                if readiness.is_readable() || hung_up {
+                    stream.set(stream::READABLE);
+                }
+                if hung_up {
+                    stream.set(stream::HUNG_UP);
+                }
+                if readiness.is_writable() || readiness.is_error() {
+                    stream.set(stream::WRITABLE);
+                }
+                let due = stream.wants_turn() && !stream.has(stream::QUEUED);
+                if due {
+                    stream.set(stream::QUEUED);
+                }
+                due
+            }
+        };
+        if due {
+            self.ready.push_back(id.slot);
+        }
+    }
+
+    /// Puts a stream into the queue if it has something to do and is not there yet.
+    fn enqueue(&mut self, id: Id) {
+        if let Some(Entry::Stream(stream)) = self.entry(id) {
+            if stream.wants_turn() && !stream.has(stream::QUEUED) {
+                stream.set(stream::QUEUED);
+                self.ready.push_back(id.slot);
+            }
+        }
+    }
+
+    fn work(&mut self, slot: u32, batch: &mut Option<&mut Batch>, turn: &mut Turn) {
+        let place = &mut self.table[slot as usize];
+        let id = Id { slot, generation: place.generation };
+        match &mut place.entry {
+            Entry::Vacant => {}
+            Entry::Connecting(_) => self.finish_connecting(id, batch, turn),
+            Entry::Listener(_) => self.accept(id, batch, turn),
+            Entry::Stream(stream) => {
+                stream.clear(stream::QUEUED);
+                if stream.has(stream::WRITABLE) && stream.queue.is_some() {
+                    self.flush(id, batch, turn);
+                }
+                self.read(id, batch, turn);
+                self.enqueue(id);
+            }
+        }
+    }
+
+    fn read(&mut self, id: Id, batch: &mut Option<&mut Batch>, turn: &mut Turn) {
+        let Some(slot) = self.table.get_mut(id.slot as usize) else { return };
+        let Entry::Stream(stream) = &mut slot.entry else { return };
+        if stream.flags & (stream::READING | stream::READABLE | stream::ENDED) != stream::READING | stream::READABLE {
+            return;
+        }
+        let Some(batch) = batch.as_deref_mut().filter(|_| self.backlog.is_empty()) else {
+            turn.starved = true;
+            return;
+        };
+        let (progress, count) = stream::read::read(stream, id, batch, &mut self.blocks);
+        self.stats.received += count as u64;
+        turn.sockets += 1;
+        if progress == Progress::Full {
+            turn.starved = true;
+            self.stats.read_stalls += 1;
+        }
+    }
+
+    fn flush(&mut self, id: Id, batch: &mut Option<&mut Batch>, turn: &mut Turn) {
+        let Some(Entry::Stream(stream)) = self.table.get_mut(id.slot as usize).map(|slot| &mut slot.entry) else { return };
+        let mut done = 0;
+        let outcome = stream::write::flush(stream, &mut self.stats.sent, &mut done);
+        self.settle(id, outcome, done, batch);
+        turn.sockets += 1;
+    }
+
+    /// Reports what a flush did and carries out what waited for it.
+    fn settle(&mut self, id: Id, outcome: Written, done: u32, batch: &mut Option<&mut Batch>) {
+        for _ in 0..done {
+            self.emit(batch, Event::new(Op::WriteDone, id, 0));
+        }
+        let Some(Entry::Stream(stream)) = self.entry(id) else { return };
+        match outcome {
+            Written::Waits => {}
+            Written::Failed(errno) => {
+                let awaited = stream.queue.take().map_or(0, |queue| queue.awaited());
+                stream.failure = errno;
+                let (lingers, ending, pressed) = (stream.has(stream::LINGERING), stream.has(stream::ENDING), stream.has(stream::PRESSED));
+                stream.clear(stream::ENDING | stream::PRESSED);
+                for _ in 0..awaited {
+                    self.emit(batch, Event::new(Op::WriteDone, id, errno));
+                }
+                if ending {
+                    self.emit(batch, Event::new(Op::ShutdownDone, id, errno));
+                }
+                if pressed {
+                    self.emit(batch, Event::new(Op::Pressure, id, 0));
+                }
+                if lingers {
+                    self.end_lingering(id);
+                }
+            }
+            Written::Done => {
+                if stream.queue.is_some() {
+                    return;
+                }
+                let (lingers, ending) = (stream.has(stream::LINGERING), stream.has(stream::ENDING));
+                let pressed = stream.has(stream::PRESSED);
+                stream.clear(stream::PRESSED);
+                let ended = if ending { stream::end::shutdown(stream) } else { None };
+                if pressed {
+                    self.emit(batch, Event::new(Op::Pressure, id, 0));
+                }
+                if let Some(status) = ended {
+                    self.emit(batch, Event::new(Op::ShutdownDone, id, status));
+                }
+                if lingers {
+                    self.end_lingering(id);
+                }
+            }
+        }
+    }
+
+    fn end_lingering(&mut self, id: Id) {
+        self.lingering -= 1;
+        self.remove(id);
+    }
+
+    fn accept(&mut self, id: Id, batch: &mut Option<&mut Batch>, turn: &mut Turn) {
+        let Some(into) = batch.as_deref_mut().filter(|batch| self.backlog.is_empty() && batch.has_room()) else {
+            turn.starved = true;
+            self.ready.push_back(id.slot);
+            return;
+        };
+        let Entry::Listener(listener) = &mut self.table[id.slot as usize].entry else { return };
+        let ids = &self.ids;
+        let mut accepted = Vec::new();
+        let outcome = listen::accept(listener, &mut self.reserve, |fd| {
+            let new = ids.allocate();
+            into.push(Event { op: Op::Accept, id, a: new.slot.cast_signed(), b: new.generation.cast_signed(), c: fd.as_raw_fd() });
+            accepted.push((new, fd));
+            into.has_room()
+        });
+        listener.queued = outcome == Accepting::More;
+        turn.sockets += 1;
+        self.stats.accepted += accepted.len() as u64;
+        for (new, fd) in accepted {
+            self.place(new, Entry::Stream(Stream::new(fd)));
+        }
+        match outcome {
+            Accepting::Drained => {}
+            Accepting::More => self.ready.push_back(id.slot),
+            Accepting::Shed(count) => self.stats.shed += count,
+            Accepting::Failed(errno) => self.emit(batch, Event::new(Op::AcceptError, id, errno)),
+        }
+    }
+
+    fn finish_connecting(&mut self, id: Id, batch: &mut Option<&mut Batch>, turn: &mut Turn) {
+        let entry = &mut self.table[id.slot as usize].entry;
+        let Entry::Connecting(fd) = &*entry else { return };
+        let status = sys::socket_error(fd.as_fd());
+        if status == -libc::EINPROGRESS {
+            return;
+        }
+        if let Entry::Connecting(fd) = std::mem::replace(entry, Entry::Vacant) {
+            let mut stream = Stream::new(fd);
+            stream.set(stream::REGISTERED | stream::READABLE);
+            *entry = Entry::Stream(stream);
+        }
+        turn.sockets += 1;
+        self.stats.connected += u64::from(status == 0);
+        self.emit(batch, Event::new(Op::Connected, id, status));
+    }
+}

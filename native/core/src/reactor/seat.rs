@@ -1,0 +1,138 @@
+//! Who waits for readiness, libuv or the runtime, and when the seat passes.
+//!
+//! Nothing here guards data: a turn may run on either side under the reactor's lock. The policy is a pure function of
+//! what turns looked like, so that it can be tested with numbers.
+
+/// Who holds the seat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Driver {
+    /// libuv watches the reactor's descriptor; turns run on the JavaScript thread.
+    Inline = 0,
+    /// The runtime watches it; turns run on its thread.
+    Offload = 1,
+}
+
+/// How the driver is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// By load.
+    Auto,
+    /// Always this one.
+    Fixed(Driver),
+    /// At random, to find what depends on timing; the state of the generator.
+    Random(u64),
+}
+
+/// Sockets per turn, in sixteenths, from which on the offload driver takes over.
+const BUSY: u32 = 5 * 16;
+/// Sockets per delivery, in sixteenths, below which the inline driver takes over again.
+const QUIET: u32 = 3 * 16;
+/// Turns in a row that must agree. A seat passes at the earliest after this many, and pays for itself within as many.
+const AGREE: u32 = 64;
+
+/// Watches turns and says when to pass the seat.
+#[derive(Debug)]
+pub struct Policy {
+    choice: Choice,
+    average: u32,
+    agreeing: u32,
+}
+
+impl Policy {
+    /// A policy that has seen nothing.
+    #[must_use]
+    pub fn new(choice: Choice) -> Self {
+        Self { choice, average: 0, agreeing: 0 }
+    }
+
+    /// The driver to start with.
+    #[must_use]
+    pub fn first(&self) -> Driver {
+        match self.choice {
+            Choice::Fixed(driver) => driver,
+            Choice::Auto | Choice::Random(_) => Driver::Inline,
+        }
+    }
+
+    /// Takes note of one turn (inline) or one delivery (offload) that served `sockets`, and says who should hold the
+    /// seat from here on.
+    pub fn next(&mut self, now: Driver, sockets: u32) -> Driver {
+        match &mut self.choice {
+            Choice::Fixed(driver) => *driver,
+            Choice::Random(state) => {
+                // xorshift64: any generator does that reaches every pattern.
+                *state ^= *state << 13;
+                *state ^= *state >> 7;
+                *state ^= *state << 17;
+                if *state % 3 == 0 { now.other() } else { now }
+            }
+            Choice::Auto => {
+                // Exponential average over about 16 turns.
+                self.average = self.average - self.average / 16 + sockets.min(64);
+                let wanted = match now {
+                    Driver::Inline => self.average >= BUSY,
+                    Driver::Offload => self.average < QUIET,
+                };
+                self.agreeing = if wanted { self.agreeing + 1 } else { 0 };
+                if self.agreeing < AGREE {
+                    return now;
+                }
+                self.agreeing = 0;
+                now.other()
+            }
+        }
+    }
+}
+
+impl Driver {
+    fn other(self) -> Self {
+        match self {
+            Self::Inline => Self::Offload,
+            Self::Offload => Self::Inline,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(policy: &mut Policy, mut now: Driver, sockets: impl IntoIterator<Item = u32>) -> (Driver, u32) {
+        let mut passes = 0;
+        for count in sockets {
+            let next = policy.next(now, count);
+            passes += u32::from(next != now);
+            now = next;
+        }
+        (now, passes)
+    }
+
+    #[test]
+    fn a_lonely_request_stays_inline() {
+        let mut policy = Policy::new(Choice::Auto);
+        assert_eq!(run(&mut policy, Driver::Inline, vec![1; 10_000]), (Driver::Inline, 0));
+    }
+
+    #[test]
+    fn load_moves_the_seat_once_and_quiet_moves_it_back() {
+        let mut policy = Policy::new(Choice::Auto);
+        assert_eq!(run(&mut policy, Driver::Inline, vec![30; 1_000]), (Driver::Offload, 1));
+        assert_eq!(run(&mut policy, Driver::Offload, vec![1; 1_000]), (Driver::Inline, 1));
+    }
+
+    #[test]
+    fn a_burst_does_not_move_it() {
+        let mut policy = Policy::new(Choice::Auto);
+        let bursts = (0..10_000).map(|turn| if turn % 40 < 4 { 20 } else { 1 });
+        assert_eq!(run(&mut policy, Driver::Inline, bursts), (Driver::Inline, 0));
+    }
+
+    #[test]
+    fn fixed_never_moves_and_random_does() {
+        let mut fixed = Policy::new(Choice::Fixed(Driver::Offload));
+        assert_eq!(run(&mut fixed, Driver::Offload, vec![1; 500]).1, 0);
+        let mut random = Policy::new(Choice::Random(7));
+        assert!(run(&mut random, Driver::Inline, vec![1; 500]).1 > 50);
+    }
+}

@@ -1,0 +1,85 @@
+//! tokio: the offload driver. One runtime per process, started when the first seat passes to it.
+//!
+//! The driver's task awaits the reactor's descriptor and runs turns while there is something to do. Its registration
+//! with tokio lives exactly as long as its term: while JavaScript has the seat the runtime does not wake for sockets.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::env::{Environment, Next};
+use crate::limits::TURNS_IN_A_ROW;
+
+static RUNTIME: OnceLock<Option<Runtime>> = OnceLock::new();
+static THREADS: AtomicUsize = AtomicUsize::new(1);
+
+/// Sets the number of worker threads; without effect once the runtime runs.
+pub fn configure(threads: usize) {
+    THREADS.store(threads.max(1), Ordering::Relaxed);
+}
+
+fn runtime() -> Option<&'static Runtime> {
+    RUNTIME
+        .get_or_init(|| Builder::new_multi_thread().worker_threads(THREADS.load(Ordering::Relaxed)).thread_name("tsloop-driver").enable_io().build().ok())
+        .as_ref()
+}
+
+/// True if the runtime runs or can be started; false when the system refuses threads or descriptors.
+#[must_use]
+pub fn is_available() -> bool {
+    runtime().is_some()
+}
+
+/// Starts the offload driver for one term. The caller has seen [`is_available`].
+pub(crate) fn drive(environment: Arc<Environment>, term: u32) {
+    if let Some(runtime) = runtime() {
+        runtime.spawn(run(environment, term));
+    }
+}
+
+async fn run(environment: Arc<Environment>, term: u32) {
+    // SAFETY: the descriptor is owned by the registration itself and lives exactly as long as it does.
+    let watched = environment.duplicate_descriptor().and_then(|descriptor| unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) }.ok());
+    let Some(watched) = watched else {
+        // Out of descriptors or memory: without readiness the only honest driver is one that asks in turn.
+        return poll_without_readiness(environment, term).await;
+    };
+    let mut requests = VecDeque::new();
+    let mut in_a_row = 0;
+    loop {
+        match turn(&environment, term, &mut requests) {
+            Next::Stop => return,
+            Next::Again => {
+                in_a_row += 1;
+                if in_a_row % TURNS_IN_A_ROW == 0 {
+                    tokio::task::yield_now().await;
+                }
+            }
+            Next::Sleep => {
+                let Ok(mut ready) = watched.readable().await else { return };
+                // The turn that follows takes everything from the descriptor, so what comes after it is a new edge.
+                ready.clear_ready();
+            }
+        }
+    }
+}
+
+async fn poll_without_readiness(environment: Arc<Environment>, term: u32) {
+    let mut requests = VecDeque::new();
+    while turn(&environment, term, &mut requests) != Next::Stop {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// A panic in a turn is ours, not the peer's: it is counted, the turn is lost, the next one goes on.
+fn turn(environment: &Environment, term: u32, requests: &mut VecDeque<crate::env::Request>) -> Next {
+    catch_unwind(AssertUnwindSafe(|| environment.offload_turn(term, requests))).unwrap_or_else(|_| {
+        environment.count_panic();
+        Next::Again
+    })
+}

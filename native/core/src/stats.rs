@@ -1,0 +1,24 @@
+//! Counters of one environment. Written under the reactor's lock, read for `stats()`.
+
+/// What each number means stands beside it; all count since start or since `resetStats()`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stats {
+    /// Connections that listeners accepted.
+    pub accepted: u64,
+    /// Connection attempts that succeeded.
+    pub connected: u64,
+    /// Bytes received from peers.
+    pub received: u64,
+    /// Bytes the kernel took from us.
+    pub sent: u64,
+    /// Turns run by the inline driver.
+    pub inline_turns: u64,
+    /// Turns run by the offload driver.
+    pub offload_turns: u64,
+    /// Connections that were accepted and shed because descriptors had run out.
+    pub shed: u64,
+    /// Times a connection's reading waited because JavaScript was behind.
+    pub read_stalls: u64,
+    /// Panics caught in a turn; each failed what it was working on.
+    pub panics: u64,
+}

@@ -1,0 +1,38 @@
+//! How a stream ends: the sending side after its writes, the whole of it when JavaScript lets go.
+
+use std::os::fd::AsFd;
+
+use super::{ENDING, LINGERING, READING, Stream};
+use crate::command::RESET;
+use crate::limits::LINGER_MS;
+use crate::sys::{self, Errno};
+
+/// Ends the sending side, or remembers to once the queue is empty (None).
+pub(crate) fn shutdown(stream: &mut Stream) -> Option<Errno> {
+    if stream.queue.is_some() {
+        stream.set(ENDING);
+        return None;
+    }
+    stream.clear(ENDING);
+    Some(sys::shutdown_write(stream.fd.as_fd()).err().unwrap_or(0))
+}
+
+/// JavaScript lets go. True when the descriptor can be closed now; false while acknowledged bytes remain, which
+/// count as sent and must leave as a kernel's buffer would leave after `close`.
+pub(crate) fn close(stream: &mut Stream, flags: i32) -> bool {
+    stream.clear(READING);
+    if flags & RESET != 0 {
+        // A failure means that the peer reset first: closing is all that is left either way.
+        let _ = sys::reset_on_close(stream.fd.as_fd());
+        return true;
+    }
+    let Some(queue) = stream.queue.as_mut() else { return true };
+    queue.keep_acknowledged();
+    if queue.is_empty() || stream.failure != 0 {
+        return true;
+    }
+    stream.set(LINGERING);
+    // Bounds the wait for a TCP peer that does not read; other families have no such option and no such network.
+    let _ = sys::set_option(stream.fd.as_fd(), libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT, LINGER_MS.cast_signed());
+    false
+}

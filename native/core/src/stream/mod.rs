@@ -1,0 +1,69 @@
+//! A byte stream of any kind (TCP, unix-domain socket, pipe): its state, and the one read loop, write loop and end.
+
+pub mod end;
+pub mod read;
+pub mod write;
+
+use std::os::fd::OwnedFd;
+
+use crate::sys::Errno;
+use write::Queue;
+
+/// JavaScript wants bytes.
+pub const READING: u16 = 1;
+/// The kernel may have bytes, or the end.
+pub const READABLE: u16 = 1 << 1;
+/// The kernel took everything so far.
+pub const WRITABLE: u16 = 1 << 2;
+/// The peer closed or the socket failed: a short read does not mean that nothing more comes.
+pub const HUNG_UP: u16 = 1 << 3;
+/// The end, or an error, was delivered.
+pub const ENDED: u16 = 1 << 4;
+/// In the readiness set.
+pub const REGISTERED: u16 = 1 << 5;
+/// In the reactor's queue of things to do.
+pub const QUEUED: u16 = 1 << 6;
+/// Recent reads were large: the next one goes to a lent block.
+pub const BULK: u16 = 1 << 7;
+/// `shutdown` waits for the write queue.
+pub const ENDING: u16 = 1 << 8;
+/// Given up by JavaScript; acknowledged bytes are still being sent.
+pub const LINGERING: u16 = 1 << 9;
+/// JavaScript was told that the kernel's buffer is full.
+pub const PRESSED: u16 = 1 << 10;
+
+/// One stream. Only ever touched under the reactor's lock.
+#[derive(Debug)]
+pub struct Stream {
+    pub(crate) fd: OwnedFd,
+    pub(crate) flags: u16,
+    /// Why an acknowledged write failed later; the next write, or the end of reading, tells.
+    pub(crate) failure: Errno,
+    /// Bytes not yet in the kernel; none while everything fits, which is nearly always.
+    pub(crate) queue: Option<Box<Queue>>,
+}
+
+impl Stream {
+    /// A stream over a connected, non-blocking descriptor, assumed writable until the kernel says otherwise.
+    #[must_use]
+    pub fn new(fd: OwnedFd) -> Self {
+        Self { fd, flags: WRITABLE, failure: 0, queue: None }
+    }
+
+    pub(crate) fn has(&self, flag: u16) -> bool {
+        self.flags & flag != 0
+    }
+
+    pub(crate) fn set(&mut self, flag: u16) {
+        self.flags |= flag;
+    }
+
+    pub(crate) fn clear(&mut self, flag: u16) {
+        self.flags &= !flag;
+    }
+
+    /// True when a turn has something to do for this stream.
+    pub(crate) fn wants_turn(&self) -> bool {
+        (self.flags & (READING | READABLE | ENDED) == READING | READABLE) || (self.has(WRITABLE) && self.queue.is_some())
+    }
+}

@@ -1,0 +1,104 @@
+//! The only read loop: bytes of one stream into a batch, large ones into lent blocks.
+
+use std::os::fd::AsFd;
+
+use super::{BULK, ENDED, HUNG_UP, READABLE, Stream};
+use crate::event::{Batch, Event, Op, UV_EOF};
+use crate::limits::{CHUNK_BYTES, LARGE_CHUNK, TURN_BYTES};
+use crate::reactor::blocks::Blocks;
+use crate::sys;
+use crate::table::Id;
+
+/// Below this much room in a batch a read would cut chunks small for no reason: better wait for the next batch.
+const LEAST_ROOM: usize = 4 * 1024;
+
+/// What a read loop did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// The kernel has no more for now, or the end was delivered.
+    Drained,
+    /// More may be there: the stream's share of the turn is used up.
+    More,
+    /// More may be there, but the batch has no room.
+    Full,
+}
+
+/// Reads what the stream has, up to its share of the turn. Returns how it ended and how many bytes came.
+pub(crate) fn read(stream: &mut Stream, id: Id, batch: &mut Batch, blocks: &mut Blocks) -> (Progress, usize) {
+    let mut total = 0;
+    while total < TURN_BYTES {
+        if !batch.has_room() {
+            return (Progress::Full, total);
+        }
+        let lent = if stream.has(BULK) { blocks.borrow() } else { None };
+        let (result, wanted) = if let Some(block) = lent {
+            // SAFETY: a borrowed block is CHUNK_BYTES of memory that JavaScript lent and does not touch until it is
+            // told of it.
+            (unsafe { sys::read_raw(stream.fd.as_fd(), block.memory.as_ptr(), CHUNK_BYTES) }, CHUNK_BYTES)
+        } else {
+            let tail = batch.tail();
+            let wanted = tail.len().min(CHUNK_BYTES);
+            if wanted < LEAST_ROOM {
+                return (Progress::Full, total);
+            }
+            (sys::read(stream.fd.as_fd(), &mut tail[..wanted]), wanted)
+        };
+        match result {
+            Ok(0) => {
+                give_back(blocks, lent);
+                let errno = if stream.failure == -libc::ECONNRESET { stream.failure } else { UV_EOF };
+                end(stream, id, batch, errno);
+                return (Progress::Drained, total);
+            }
+            Ok(count) => {
+                total += count;
+                match lent {
+                    Some(block) => batch.push(Event { op: Op::Block, id, a: block.index.cast_signed(), b: int(count), c: 0 }),
+                    None => {
+                        let offset = batch.advance(count);
+                        batch.push(Event { op: Op::Data, id, a: int(offset), b: int(count), c: 0 });
+                    }
+                }
+                if count >= LARGE_CHUNK {
+                    stream.set(BULK);
+                    blocks.want();
+                } else {
+                    stream.clear(BULK);
+                }
+                if count < wanted && !stream.has(HUNG_UP) {
+                    // Edge-triggered readiness: a read that did not fill its buffer has emptied the kernel's, and
+                    // whatever comes later is a new edge. No second call to be told EAGAIN.
+                    stream.clear(READABLE);
+                    return (Progress::Drained, total);
+                }
+            }
+            Err(errno) if errno == -libc::EAGAIN => {
+                give_back(blocks, lent);
+                stream.clear(READABLE | HUNG_UP);
+                return (Progress::Drained, total);
+            }
+            Err(errno) => {
+                give_back(blocks, lent);
+                end(stream, id, batch, errno);
+                return (Progress::Drained, total);
+            }
+        }
+    }
+    (Progress::More, total)
+}
+
+fn give_back(blocks: &mut Blocks, lent: Option<crate::reactor::blocks::Block>) {
+    if let Some(block) = lent {
+        blocks.lend(block);
+    }
+}
+
+fn end(stream: &mut Stream, id: Id, batch: &mut Batch, errno: i32) {
+    stream.set(ENDED);
+    stream.clear(READABLE);
+    batch.push(Event::new(Op::ReadEnd, id, errno));
+}
+
+fn int(count: usize) -> i32 {
+    i32::try_from(count).expect("a batch is far below 2 GiB")
+}

@@ -1,0 +1,199 @@
+//! The only write loop, and the queue of what the kernel has not taken.
+
+use std::collections::VecDeque;
+use std::os::fd::AsFd;
+use std::ptr::NonNull;
+
+use super::{Stream, WRITABLE};
+use crate::command::{MORE, NOTIFY};
+use crate::limits::WRITE_IOVECS;
+use crate::sys::{self, Errno};
+
+/// Bytes of one piece of a request.
+#[derive(Debug)]
+pub enum Piece<'a> {
+    /// Borrowed for the call; copied if it has to wait.
+    Bytes(&'a [u8]),
+    /// JavaScript's memory, kept by it until the request's end is reported (or the socket's).
+    Lent(Lent),
+}
+
+/// JavaScript's memory on loan for writing.
+#[derive(Clone, Copy, Debug)]
+pub struct Lent {
+    memory: NonNull<u8>,
+    length: usize,
+}
+
+// SAFETY: the memory is only read, through a pointer whose validity does not depend on a thread.
+unsafe impl Send for Lent {}
+
+impl Lent {
+    /// Memory on loan.
+    ///
+    /// # Safety
+    /// Valid for reads and unchanged until the request's end, or that of its socket, has been reported.
+    #[must_use]
+    pub unsafe fn new(memory: NonNull<u8>, length: usize) -> Self {
+        Self { memory, length }
+    }
+}
+
+#[derive(Debug)]
+enum Data {
+    Owned(Vec<u8>),
+    Lent(Lent),
+}
+
+#[derive(Debug)]
+struct Chunk {
+    data: Data,
+    offset: usize,
+    /// The last piece of its request.
+    last: bool,
+    /// The request asked for notice.
+    notify: bool,
+}
+
+impl Chunk {
+    fn new(piece: Piece<'_>, offset: usize, flags: i32) -> Self {
+        let data = match piece {
+            Piece::Bytes(bytes) => return Self::of(Data::Owned(bytes[offset..].to_vec()), 0, flags),
+            Piece::Lent(lent) => Data::Lent(lent),
+        };
+        Self::of(data, offset, flags)
+    }
+
+    fn of(data: Data, offset: usize, flags: i32) -> Self {
+        Self { data, offset, last: flags & MORE == 0, notify: flags & NOTIFY != 0 }
+    }
+
+    fn rest(&self) -> &[u8] {
+        match &self.data {
+            Data::Owned(bytes) => &bytes[self.offset..],
+            // SAFETY: valid until the request's end is reported (Lent::new), which happens after this chunk is gone.
+            Data::Lent(lent) => unsafe { std::slice::from_raw_parts(lent.memory.as_ptr().add(self.offset), lent.length - self.offset) },
+        }
+    }
+}
+
+/// What the kernel has not taken, in order.
+#[derive(Debug, Default)]
+pub struct Queue {
+    chunks: VecDeque<Chunk>,
+}
+
+/// How a request stands after the call that brought its last piece, or a flush.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// The kernel has all of it.
+    Done,
+    /// Some of it waits.
+    Waits,
+    /// It failed; nothing of it waits any more.
+    Failed(Errno),
+}
+
+/// Adds one piece and, if it is the last of its request, sends. `sent` counts bytes that the kernel took.
+pub(crate) fn write(stream: &mut Stream, piece: Piece<'_>, flags: i32, sent: &mut u64, done: &mut u32) -> Written {
+    if stream.failure != 0 {
+        return Written::Failed(stream.failure);
+    }
+    if stream.queue.is_none() && flags & MORE == 0 && stream.has(WRITABLE) {
+        let whole = match &piece {
+            Piece::Bytes(bytes) => bytes,
+            // SAFETY: valid for the call at least (Lent::new).
+            Piece::Lent(lent) => unsafe { std::slice::from_raw_parts(lent.memory.as_ptr(), lent.length) },
+        };
+        let taken = match sys::write(stream.fd.as_fd(), whole) {
+            Ok(count) if count == whole.len() => {
+                *sent += count as u64;
+                return Written::Done;
+            }
+            Ok(count) => count,
+            Err(errno) if errno == -libc::EAGAIN => 0,
+            Err(errno) => return Written::Failed(errno),
+        };
+        *sent += taken as u64;
+        stream.clear(WRITABLE);
+        stream.queue.get_or_insert_default().chunks.push_back(Chunk::new(piece, taken, flags));
+        return Written::Waits;
+    }
+    stream.queue.get_or_insert_default().chunks.push_back(Chunk::new(piece, 0, flags));
+    if flags & MORE != 0 || !stream.has(WRITABLE) {
+        return Written::Waits;
+    }
+    flush(stream, sent, done)
+}
+
+/// Sends what waits. `done` counts requests that asked for notice and are in the kernel now.
+pub(crate) fn flush(stream: &mut Stream, sent: &mut u64, done: &mut u32) -> Written {
+    let Some(queue) = stream.queue.as_mut() else { return Written::Done };
+    // A request whose last piece has not come yet waits as a whole.
+    let mut complete = queue.chunks.iter().rposition(|chunk| chunk.last).map_or(0, |index| index + 1);
+    while complete > 0 {
+        let vectors: Vec<libc::iovec> = queue
+            .chunks
+            .iter()
+            .take(complete.min(WRITE_IOVECS))
+            .map(|chunk| chunk.rest())
+            .map(|rest| libc::iovec { iov_base: rest.as_ptr().cast_mut().cast(), iov_len: rest.len() })
+            .collect();
+        let offered: usize = vectors.iter().map(|vector| vector.iov_len).sum();
+        // SAFETY: the vectors point into chunks that live, unmoved, across the call.
+        let result = unsafe { sys::writev(stream.fd.as_fd(), &vectors) };
+        let mut taken = match result {
+            Ok(count) => count,
+            Err(errno) if errno == -libc::EAGAIN => 0,
+            Err(errno) => return Written::Failed(errno),
+        };
+        *sent += taken as u64;
+        let short = taken < offered;
+        while let Some(chunk) = queue.chunks.front_mut() {
+            let rest = chunk.rest().len();
+            if taken < rest || complete == 0 {
+                chunk.offset += taken;
+                break;
+            }
+            taken -= rest;
+            complete -= 1;
+            *done += u32::from(chunk.last && chunk.notify);
+            queue.chunks.pop_front();
+        }
+        if short {
+            stream.clear(WRITABLE);
+            return Written::Waits;
+        }
+    }
+    if queue.chunks.is_empty() {
+        stream.queue = None;
+    }
+    Written::Done
+}
+
+impl Queue {
+    /// Requests in the queue that asked for notice.
+    pub(crate) fn awaited(&self) -> u32 {
+        u32::try_from(self.chunks.iter().filter(|chunk| chunk.last && chunk.notify).count()).unwrap_or(u32::MAX)
+    }
+
+    /// Drops everything that was not acknowledged: the first request that asked for notice and all after it (every
+    /// piece of a request carries its flags), and a request whose last piece never came.
+    pub(crate) fn keep_acknowledged(&mut self) {
+        let kept = self.chunks.iter().position(|chunk| chunk.notify).unwrap_or(self.chunks.len());
+        self.chunks.truncate(kept);
+        while self.chunks.back().is_some_and(|chunk| !chunk.last) {
+            self.chunks.pop_back();
+        }
+    }
+
+    /// Bytes that wait.
+    pub(crate) fn bytes(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.rest().len()).sum()
+    }
+
+    /// True with nothing in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.chunks.is_empty()
+    }
+}

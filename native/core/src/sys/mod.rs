@@ -1,0 +1,7 @@
+//! The operating system: the only place for `libc` calls and most of the `unsafe`.
+
+mod unix;
+
+pub mod sync;
+
+pub use unix::*;

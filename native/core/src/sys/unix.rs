@@ -1,0 +1,289 @@
+//! System calls on descriptors, with results as negative errno numbers: on Linux those are libuv's numbers too.
+
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::ptr;
+
+/// A negative errno; what Node's `lib/` calls a libuv error.
+pub type Errno = i32;
+
+/// The calling thread's errno, negative.
+#[must_use]
+pub fn last_errno() -> Errno {
+    errno_of(&io::Error::last_os_error())
+}
+
+/// The negative errno inside an `io::Error`; `EIO` where the library made the error up itself.
+#[must_use]
+pub fn errno_of(error: &io::Error) -> Errno {
+    -error.raw_os_error().unwrap_or(libc::EIO)
+}
+
+fn checked(result: libc::c_int) -> Result<libc::c_int, Errno> {
+    if result < 0 { Err(last_errno()) } else { Ok(result) }
+}
+
+/// Repeats a call that a signal interrupted.
+fn retried(mut call: impl FnMut() -> isize) -> Result<usize, Errno> {
+    loop {
+        match usize::try_from(call()) {
+            Ok(count) => return Ok(count),
+            Err(_) => {
+                let errno = last_errno();
+                if errno != -libc::EINTR {
+                    return Err(errno);
+                }
+            }
+        }
+    }
+}
+
+/// `read(2)`.
+///
+/// # Errors
+/// The negative errno; `EAGAIN` when nothing is there.
+pub fn read(fd: BorrowedFd<'_>, into: &mut [u8]) -> Result<usize, Errno> {
+    // SAFETY: the slice is valid for writes of its length for the duration of the call.
+    retried(|| unsafe { libc::read(fd.as_raw_fd(), into.as_mut_ptr().cast(), into.len()) })
+}
+
+/// `read(2)` into memory that somebody else owns.
+///
+/// # Errors
+/// As [`read`].
+///
+/// # Safety
+/// `into` is valid for writes of `length` bytes and nobody reads it meanwhile.
+pub unsafe fn read_raw(fd: BorrowedFd<'_>, into: *mut u8, length: usize) -> Result<usize, Errno> {
+    // SAFETY: promised by the caller.
+    retried(|| unsafe { libc::read(fd.as_raw_fd(), into.cast(), length) })
+}
+
+/// `write(2)`. Node ignores SIGPIPE for the whole process, so a closed peer is `EPIPE` on every kind of descriptor.
+///
+/// # Errors
+/// The negative errno; `EAGAIN` when the kernel takes nothing.
+pub fn write(fd: BorrowedFd<'_>, from: &[u8]) -> Result<usize, Errno> {
+    // SAFETY: the slice is valid for reads of its length for the duration of the call.
+    retried(|| unsafe { libc::write(fd.as_raw_fd(), from.as_ptr().cast(), from.len()) })
+}
+
+/// `writev(2)`.
+///
+/// # Errors
+/// As [`write`].
+///
+/// # Safety
+/// Every vector is valid for reads of its length.
+pub unsafe fn writev(fd: BorrowedFd<'_>, vectors: &[libc::iovec]) -> Result<usize, Errno> {
+    let count = libc::c_int::try_from(vectors.len()).expect("callers pass at most WRITE_IOVECS");
+    // SAFETY: promised by the caller; the array lives across the call.
+    retried(|| unsafe { libc::writev(fd.as_raw_fd(), vectors.as_ptr(), count) })
+}
+
+/// `accept4(2)`, non-blocking and close-on-exec.
+///
+/// # Errors
+/// The negative errno.
+pub fn accept(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    let accepted = retried(|| {
+        // SAFETY: null address pointers mean that the peer's address is not wanted.
+        let fd = unsafe { libc::accept4(fd.as_raw_fd(), ptr::null_mut(), ptr::null_mut(), libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC) };
+        fd as isize
+    })?;
+    let raw = RawFd::try_from(accepted).expect("a descriptor is a small number");
+    // SAFETY: accept4 just made this descriptor and nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(raw) })
+}
+
+/// Shuts the sending side down.
+///
+/// # Errors
+/// The negative errno, `ENOTCONN` after a reset.
+pub fn shutdown_write(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    // SAFETY: plain call on a descriptor that the borrow keeps open.
+    checked(unsafe { libc::shutdown(fd.as_raw_fd(), libc::SHUT_WR) }).map(drop)
+}
+
+/// The pending error of a socket (`SO_ERROR`), 0 without one.
+#[must_use]
+pub fn socket_error(fd: BorrowedFd<'_>) -> Errno {
+    let mut error: libc::c_int = 0;
+    let mut length = libc::socklen_t::try_from(size_of::<libc::c_int>()).expect("small");
+    // SAFETY: both pointers are to locals of the sizes told.
+    let result = unsafe { libc::getsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_ERROR, (&raw mut error).cast(), &raw mut length) };
+    if result < 0 { last_errno() } else { -error }
+}
+
+/// Sets one integer socket option.
+///
+/// # Errors
+/// The negative errno.
+pub fn set_option(fd: BorrowedFd<'_>, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> Result<(), Errno> {
+    let length = libc::socklen_t::try_from(size_of::<libc::c_int>()).expect("small");
+    // SAFETY: the pointer is to a local of the size told.
+    checked(unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, (&raw const value).cast(), length) }).map(drop)
+}
+
+/// Reads one integer socket option.
+///
+/// # Errors
+/// The negative errno.
+pub fn option(fd: BorrowedFd<'_>, level: libc::c_int, name: libc::c_int) -> Result<libc::c_int, Errno> {
+    let mut value: libc::c_int = 0;
+    let mut length = libc::socklen_t::try_from(size_of::<libc::c_int>()).expect("small");
+    // SAFETY: both pointers are to locals of the sizes told.
+    checked(unsafe { libc::getsockopt(fd.as_raw_fd(), level, name, (&raw mut value).cast(), &raw mut length) })?;
+    Ok(value)
+}
+
+/// Makes `close` send a reset and forget unsent bytes (`SO_LINGER` with zero).
+///
+/// # Errors
+/// The negative errno.
+pub fn reset_on_close(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+    let length = libc::socklen_t::try_from(size_of::<libc::linger>()).expect("small");
+    // SAFETY: the pointer is to a local of the size told.
+    checked(unsafe { libc::setsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_LINGER, (&raw const linger).cast(), length) }).map(drop)
+}
+
+/// Access mode of a descriptor as (readable, writable).
+///
+/// # Errors
+/// `EBADF`.
+pub fn access_mode(fd: BorrowedFd<'_>) -> Result<(bool, bool), Errno> {
+    // SAFETY: F_GETFL takes no argument.
+    let flags = checked(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) })?;
+    let mode = flags & libc::O_ACCMODE;
+    Ok((mode != libc::O_WRONLY, mode != libc::O_RDONLY))
+}
+
+/// Takes over a descriptor that JavaScript names by number; it becomes non-blocking.
+///
+/// # Errors
+/// `EBADF` for a number that is no descriptor.
+pub fn adopt(fd: RawFd) -> Result<OwnedFd, Errno> {
+    if fd < 0 {
+        return Err(-libc::EBADF);
+    }
+    // SAFETY: F_GETFL on any number is harmless; a bad one answers EBADF.
+    let flags = checked(unsafe { libc::fcntl(fd, libc::F_GETFL) })?;
+    if flags & libc::O_NONBLOCK == 0 {
+        // SAFETY: sets one flag on a descriptor that was just seen to exist.
+        checked(unsafe { libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK) })?;
+    }
+    // SAFETY: `open(fd)` of Node's handles transfers the descriptor to the handle; the caller keeps that rule.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// A second descriptor for the same open file, close-on-exec.
+///
+/// # Errors
+/// `EMFILE`, `EBADF`.
+pub fn duplicate(fd: RawFd) -> Result<OwnedFd, Errno> {
+    // SAFETY: F_DUPFD_CLOEXEC on any number is harmless; a bad one answers EBADF.
+    let copy = checked(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0) })?;
+    // SAFETY: fcntl just made this descriptor.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+}
+
+/// Waits until a descriptor takes bytes again, at most `timeout_ms`; true if it does (or has failed).
+#[must_use]
+pub fn wait_writable(fd: BorrowedFd<'_>, timeout_ms: u64) -> bool {
+    let mut entry = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
+    let timeout = libc::c_int::try_from(timeout_ms).unwrap_or(libc::c_int::MAX);
+    // SAFETY: one entry, a local.
+    unsafe { libc::poll(&raw mut entry, 1, timeout) > 0 }
+}
+
+/// Index of a network interface by name or number, 0 if there is none.
+#[must_use]
+pub fn interface_index(name: &CStr) -> u32 {
+    // SAFETY: the string is terminated.
+    unsafe { libc::if_nametoindex(name.as_ptr()) }
+}
+
+/// Name of a network interface.
+#[must_use]
+pub fn interface_name(index: u32) -> Option<String> {
+    let mut buffer = [0 as libc::c_char; libc::IF_NAMESIZE];
+    // SAFETY: the buffer has IF_NAMESIZE bytes, as the call demands.
+    let found = unsafe { libc::if_indextoname(index, buffer.as_mut_ptr()) };
+    if found.is_null() {
+        return None;
+    }
+    // SAFETY: on success the buffer holds a terminated string.
+    Some(unsafe { CStr::from_ptr(buffer.as_ptr()) }.to_string_lossy().into_owned())
+}
+
+/// A descriptor kept in reserve, so that a listener that has run out can still accept and shed what waits: without
+/// it the backlog would stay readable for ever (libuv keeps one for the same reason, `uv__emfile_trick`).
+#[derive(Debug)]
+pub struct Reserve(Option<OwnedFd>);
+
+impl Default for Reserve {
+    fn default() -> Self {
+        Self(Self::open())
+    }
+}
+
+impl Reserve {
+    fn open() -> Option<OwnedFd> {
+        // SAFETY: a constant, terminated path.
+        let fd = unsafe { libc::open(c"/".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) };
+        // SAFETY: open just made this descriptor.
+        (fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd) })
+    }
+
+    /// Accepts and closes everything that waits on a listener; how many were shed. None without a reserve.
+    pub fn shed(&mut self, listener: BorrowedFd<'_>) -> Option<u64> {
+        drop(self.0.take()?);
+        let mut shed = 0;
+        while let Ok(connection) = accept(listener) {
+            drop(connection);
+            shed += 1;
+        }
+        self.0 = Self::open();
+        Some(shed)
+    }
+}
+
+/// Index of the first interface that has a link-local IPv6 address, 0 if none has.
+#[must_use]
+pub fn link_local_scope() -> u32 {
+    let mut list: *mut libc::ifaddrs = ptr::null_mut();
+    // SAFETY: the call fills the pointer with a list that is ours to free.
+    if unsafe { libc::getifaddrs(&raw mut list) } != 0 {
+        return 0;
+    }
+    let mut scope = 0;
+    let mut entry = list;
+    while !entry.is_null() && scope == 0 {
+        // SAFETY: entries of the list stay valid until freeifaddrs below.
+        let interface = unsafe { &*entry };
+        let address = interface.ifa_addr;
+        // SAFETY: a non-null address has at least its family; an AF_INET6 one is a sockaddr_in6.
+        if !address.is_null() && i32::from(unsafe { (*address).sa_family }) == libc::AF_INET6 {
+            // SAFETY: see above.
+            let v6 = unsafe { &*address.cast::<libc::sockaddr_in6>() };
+            if v6.sin6_addr.s6_addr[0] == 0xfe && v6.sin6_addr.s6_addr[1] & 0xc0 == 0x80 {
+                scope = v6.sin6_scope_id;
+            }
+        }
+        entry = interface.ifa_next;
+    }
+    // SAFETY: the list came from getifaddrs and is not used any more.
+    unsafe { libc::freeifaddrs(list) };
+    scope
+}
+
+/// `listen(2)`.
+///
+/// # Errors
+/// The negative errno.
+pub fn listen(fd: BorrowedFd<'_>, backlog: i32) -> Result<(), Errno> {
+    // SAFETY: plain call on a descriptor that the borrow keeps open.
+    checked(unsafe { libc::listen(fd.as_raw_fd(), backlog) }).map(drop)
+}

@@ -1,0 +1,197 @@
+//! The inline driver and the wake-up from the runtime: four ways into JavaScript, all of which end in [`deliver`].
+//!
+//! - `uv_poll` on the reactor's descriptor: a turn on this thread (inline);
+//! - `uv_async`: the runtime has filled a batch (offload);
+//! - `uv_idle`, started only for one turn of libuv's loop: something is left to do without readiness;
+//! - the closing phase: close callbacks run where Node's would (a handle of ours passes through `uv_close`).
+
+use std::ffi::c_int;
+use std::ptr;
+
+use napi_sys as napi;
+use tsloop_core::event::Batch;
+use tsloop_core::reactor::seat::Driver;
+use tsloop_core::runtime;
+
+use crate::convert;
+use crate::env::{State, control};
+use crate::uv;
+
+/// The `uv_async` of one environment, for the core to wake it.
+pub(crate) struct Wake(pub(crate) *mut uv::Handle);
+
+// SAFETY: the only use is uv_async_send, which libuv allows from any thread; the core stops using it in `end`, before
+// the handle is closed.
+unsafe impl Send for Wake {}
+// SAFETY: see above.
+unsafe impl Sync for Wake {}
+
+impl Wake {
+    pub(crate) fn send(&self) {
+        // SAFETY: see above.
+        unsafe { uv::uv_async_send(self.0) };
+    }
+}
+
+/// The state behind a libuv handle of ours.
+///
+/// # Safety
+/// Called in a callback of one of the three handles, which are closed before the state is freed.
+unsafe fn state_of<'a>(handle: *mut uv::Handle) -> &'a State {
+    // SAFETY: data was set when the handle was made.
+    unsafe { &*uv::uv_handle_get_data(handle).cast::<State>() }
+}
+
+pub(crate) unsafe extern "C" fn on_wake(handle: *mut uv::Handle) {
+    // SAFETY: one of our handles.
+    deliver(unsafe { state_of(handle) });
+}
+
+unsafe extern "C" fn on_readiness(handle: *mut uv::Handle, _status: c_int, _events: c_int) {
+    // SAFETY: one of our handles.
+    deliver(unsafe { state_of(handle) });
+}
+
+unsafe extern "C" fn on_idle(handle: *mut uv::Handle) {
+    // SAFETY: one of our handles.
+    let state = unsafe { state_of(handle) };
+    if state.deferred.replace(false) {
+        call(state, state.run_deferred, &[]);
+    }
+    deliver(state);
+}
+
+/// One delivery: a batch of the runtime's if one waits, else (inline) a turn of our own.
+fn deliver(state: &State) {
+    if state.ended.get() {
+        return;
+    }
+    let driver = state.core.driver();
+    let mut more = false;
+    let mut sockets = 0;
+    if let Some(batch) = state.core.take() {
+        sockets = u32::try_from(batch.len()).unwrap_or(u32::MAX);
+        hand_over(state, batch);
+        more = state.core.has_more();
+    } else if driver == Driver::Inline {
+        if let Some((batch, turn)) = state.core.inline_turn() {
+            sockets = turn.sockets;
+            hand_over(state, batch);
+        }
+    } else {
+        more = state.core.has_more();
+    }
+    if state.ended.get() {
+        return;
+    }
+    if sockets > 0 {
+        let next = state.policy.borrow_mut().next(driver, sockets);
+        if next != driver {
+            take_seat(state, next);
+            more = true;
+        }
+    }
+    if state.core.driver() == Driver::Inline {
+        more |= state.core.is_due();
+    }
+    set_idling(state, more || state.deferred.get());
+}
+
+/// Gives a batch to JavaScript and back to the core.
+fn hand_over(state: &State, batch: Batch) {
+    if !batch.is_empty() {
+        let wants_blocks = i32::from(state.core.wants_blocks());
+        let arguments = [batch.index.cast_signed(), i32::try_from(batch.len()).unwrap_or(0), wants_blocks];
+        call(state, state.dispatch, &arguments);
+        if state.ended.get() {
+            return;
+        }
+    }
+    state.core.give_back(batch);
+}
+
+/// Calls JavaScript as libuv's own handles do: in a callback scope, so that ticks and microtasks run afterwards, with
+/// whatever escapes reported as an uncaught exception.
+fn call(state: &State, function: napi::napi_ref, arguments: &[i32]) {
+    let env = state.env;
+    let mut scope = ptr::null_mut();
+    // SAFETY: called from libuv on the JavaScript thread of a live environment (`ended` was looked at); every value
+    // made here belongs to the scope opened first and closed last.
+    unsafe {
+        if napi::napi_open_handle_scope(env, &raw mut scope) != napi::Status::napi_ok {
+            return;
+        }
+        let (mut callee, mut receiver, mut result) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+        napi::napi_get_reference_value(env, function, &raw mut callee);
+        napi::napi_get_global(env, &raw mut receiver);
+        let mut values = [ptr::null_mut(); 3];
+        for (value, argument) in values.iter_mut().zip(arguments) {
+            *value = convert::int(env, *argument);
+        }
+        let status = napi::napi_make_callback(env, ptr::null_mut(), receiver, callee, arguments.len(), values.as_ptr(), &raw mut result);
+        if status == napi::Status::napi_pending_exception {
+            let mut error = ptr::null_mut();
+            if napi::napi_get_and_clear_last_exception(env, &raw mut error) == napi::Status::napi_ok {
+                napi::napi_fatal_exception(env, error);
+            }
+        }
+        napi::napi_close_handle_scope(env, scope);
+    }
+}
+
+/// Passes the seat, libuv's watch with it. A runtime that cannot start leaves it here.
+pub(crate) fn take_seat(state: &State, to: Driver) {
+    let to = if to == Driver::Offload && !runtime::is_available() { Driver::Inline } else { to };
+    if state.core.driver() != to {
+        state.set_control(control::SEAT_CHANGES, state.control(control::SEAT_CHANGES).wrapping_add(1));
+    }
+    state.core.pass(to);
+    state.set_control(control::DRIVER, to as i32);
+    // SAFETY: the poll handle is initialised and not closing (`ended` was looked at by all who call).
+    unsafe {
+        match to {
+            Driver::Inline => uv::uv_poll_start(state.poll, uv::READABLE, Some(on_readiness)),
+            Driver::Offload => uv::uv_poll_stop(state.poll),
+        };
+    }
+}
+
+/// Makes the next turn of libuv's loop come without waiting, or not.
+pub(crate) fn set_idling(state: &State, on: bool) {
+    if state.idling.replace(on) == on {
+        return;
+    }
+    // SAFETY: the idle handle is initialised and not closing.
+    unsafe {
+        if on {
+            uv::uv_idle_start(state.idle, Some(on_idle));
+        } else {
+            uv::uv_idle_stop(state.idle);
+        }
+    }
+}
+
+/// Has JavaScript's close callbacks run in this turn's closing phase.
+pub(crate) fn schedule_closing(state: &State) {
+    if state.closing.replace(true) {
+        return;
+    }
+    let handle = uv::allocate(uv::IDLE);
+    // SAFETY: a zeroed handle of the right size; libuv calls back once and the callback frees it.
+    unsafe {
+        uv::uv_idle_init(state.event_loop, handle);
+        uv::uv_handle_set_data(handle, ptr::from_ref(state).cast_mut().cast());
+        uv::uv_close(handle, Some(on_closing));
+    }
+}
+
+unsafe extern "C" fn on_closing(handle: *mut uv::Handle) {
+    // SAFETY: as `state_of`; `on_closed` does not free the state while `closing` is set.
+    let state = unsafe { state_of(handle) };
+    // SAFETY: libuv is done with the handle.
+    unsafe { uv::free(handle) };
+    state.closing.set(false);
+    if !state.ended.get() {
+        call(state, state.run_closing, &[]);
+    }
+}

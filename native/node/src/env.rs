@@ -1,0 +1,227 @@
+//! One JavaScript environment on this side of the border: birth, what it holds, ordered teardown.
+//!
+//! A [`State`] lives on the heap from `open()` to the last close callback of its libuv handles. It is only touched on
+//! its JavaScript thread; the core wakes it through `uv_async_send` alone.
+
+use std::cell::{Cell, RefCell};
+use std::ffi::c_void;
+use std::ptr::{self, NonNull};
+use std::sync::Arc;
+
+use napi_sys as napi;
+use tsloop_core::env::{Environment, Progress};
+use tsloop_core::event::{Batch, WORDS};
+use tsloop_core::limits::{BATCH_BYTES, BATCH_EVENTS};
+use tsloop_core::reactor::seat::{Choice, Driver, Policy};
+use tsloop_core::runtime;
+
+use crate::convert::Call;
+use crate::{driver, uv};
+
+/// Words of the control buffer; `lib/native/protocol.ts` names the same.
+pub(crate) mod control {
+    /// Requests that the offload driver has applied; written by the core.
+    pub(crate) const APPLIED: usize = 0;
+    /// Out: generation, descriptor, port or whatever a call returns second.
+    pub(crate) const OUT: usize = 2;
+    /// Out: a third result.
+    pub(crate) const OUT2: usize = 3;
+    /// Who has the seat: 0 inline, 1 offload.
+    pub(crate) const DRIVER: usize = 4;
+    /// Times the seat has passed.
+    pub(crate) const SEAT_CHANGES: usize = 5;
+    /// How many words there are.
+    pub(crate) const WORDS: usize = 8;
+}
+
+/// See the module.
+pub(crate) struct State {
+    pub(crate) env: napi::napi_env,
+    pub(crate) event_loop: *mut uv::Loop,
+    pub(crate) core: Arc<Environment>,
+    pub(crate) policy: RefCell<Policy>,
+    control: *mut i32,
+    pub(crate) outbox: (*const u8, usize),
+    pub(crate) poll: *mut uv::Handle,
+    pub(crate) wake: *mut uv::Handle,
+    pub(crate) idle: *mut uv::Handle,
+    /// `uv_idle` runs: the next turn of libuv's loop does not wait.
+    pub(crate) idling: Cell<bool>,
+    /// JavaScript has deferred work for the next turn of the loop.
+    pub(crate) deferred: Cell<bool>,
+    /// A handle is on its way through libuv's closing phase for JavaScript's close callbacks.
+    pub(crate) closing: Cell<bool>,
+    pub(crate) dispatch: napi::napi_ref,
+    pub(crate) run_deferred: napi::napi_ref,
+    pub(crate) run_closing: napi::napi_ref,
+    memory: napi::napi_ref,
+    pub(crate) ended: Cell<bool>,
+    open_handles: Cell<u32>,
+    cleanup: Cell<napi::napi_async_cleanup_hook_handle>,
+}
+
+impl State {
+    /// The state that a function was made with; none after the environment ended.
+    pub(crate) fn of<'a>(call: &Call) -> Option<&'a State> {
+        // SAFETY: every function of ours is made with the pointer from `open`, whose memory outlives JavaScript in
+        // this environment (it is freed after the cleanup hook, when no JavaScript runs any more).
+        let state = unsafe { call.data.cast::<State>().as_ref() }?;
+        (!state.ended.get()).then_some(state)
+    }
+
+    pub(crate) fn control(&self, word: usize) -> i32 {
+        assert!(word < control::WORDS, "a word of the table");
+        // SAFETY: the buffer has control::WORDS words (checked in `open`) and lives as long as we do.
+        unsafe { self.control.add(word).read() }
+    }
+
+    pub(crate) fn set_control(&self, word: usize, value: i32) {
+        assert!(word < control::WORDS, "a word of the table");
+        // SAFETY: as `control`.
+        unsafe { self.control.add(word).write(value) };
+    }
+}
+
+fn reference(env: napi::napi_env, value: napi::napi_value) -> Option<napi::napi_ref> {
+    let mut result = ptr::null_mut();
+    // SAFETY: a live environment and a local.
+    let status = unsafe { napi::napi_create_reference(env, value, 1, &raw mut result) };
+    (status == napi::Status::napi_ok).then_some(result)
+}
+
+fn batches(call: &Call, memory: napi::napi_value) -> Option<Vec<Batch>> {
+    let (words, bytes) = (call.property(memory, c"words"), call.property(memory, c"bytes"));
+    let mut count = 0;
+    // SAFETY: a live environment and a local.
+    unsafe { napi::napi_get_array_length(call.env, words, &raw mut count) };
+    (0..count)
+        .map(|index| {
+            let (words, word_bytes) = call.array_buffer(call.element(words, index))?;
+            let (bytes, byte_capacity) = call.array_buffer(call.element(bytes, index))?;
+            if word_bytes < BATCH_EVENTS * WORDS * 4 || byte_capacity < BATCH_BYTES {
+                return None;
+            }
+            // SAFETY: two buffers of JavaScript's, of the sizes just seen; `memory` is referenced until teardown,
+            // nobody detaches them, and an ArrayBuffer's memory never moves.
+            Some(unsafe { Batch::from_raw(index, NonNull::new(words.cast())?, BATCH_EVENTS * WORDS, NonNull::new(bytes)?, byte_capacity) })
+        })
+        .collect()
+}
+
+/// `open(memory, callbacks, driver, seed, threads)`: makes this thread's environment. Returns its state, to make the
+/// functions with; None when the system refuses (descriptors, memory) or a buffer is too small.
+pub(crate) fn open(call: &Call) -> Option<*mut State> {
+    let (memory, callbacks) = (call.value(0), call.value(1));
+    let (control, control_bytes) = call.array_buffer(call.property(memory, c"control"))?;
+    let (outbox, outbox_bytes) = call.array_buffer(call.property(memory, c"outbox"))?;
+    if control_bytes < control::WORDS * 4 {
+        return None;
+    }
+    let mut event_loop = ptr::null_mut();
+    // SAFETY: a live environment and a local.
+    if unsafe { napi::napi_get_uv_event_loop(call.env, &raw mut event_loop) } != napi::Status::napi_ok {
+        return None;
+    }
+    let event_loop: *mut uv::Loop = event_loop.cast();
+    runtime::configure(usize::try_from(call.int(4)).unwrap_or(1));
+    let choice = match call.int(2) {
+        1 => Choice::Fixed(Driver::Inline),
+        2 => Choice::Fixed(Driver::Offload),
+        3 => Choice::Random(u64::from(call.uint(3)) << 16 | 0x9e37),
+        _ => Choice::Auto,
+    };
+    let wake = uv::allocate(uv::ASYNC);
+    let target = driver::Wake(wake);
+    // SAFETY: the first two words of the control buffer, which is referenced until teardown.
+    let progress = unsafe { Progress::new(NonNull::new(control.cast::<i32>().wrapping_add(control::APPLIED))?) };
+    let core = Environment::new(progress, batches(call, memory)?, Box::new(move || target.send())).ok()?;
+    let state = Box::into_raw(Box::new(State {
+        env: call.env,
+        event_loop,
+        core,
+        policy: RefCell::new(Policy::new(choice)),
+        control: control.cast(),
+        outbox: (outbox, outbox_bytes),
+        poll: uv::allocate(uv::POLL),
+        wake,
+        idle: uv::allocate(uv::IDLE),
+        idling: Cell::new(false),
+        deferred: Cell::new(false),
+        closing: Cell::new(false),
+        dispatch: reference(call.env, call.property(callbacks, c"dispatch"))?,
+        run_deferred: reference(call.env, call.property(callbacks, c"deferred"))?,
+        run_closing: reference(call.env, call.property(callbacks, c"closing"))?,
+        memory: reference(call.env, memory)?,
+        ended: Cell::new(false),
+        open_handles: Cell::new(0),
+        cleanup: Cell::new(ptr::null_mut()),
+    }));
+    // SAFETY: just made, and only this thread knows it.
+    let live = unsafe { &*state };
+    if !start(live, state.cast()) {
+        return None;
+    }
+    Some(state)
+}
+
+/// Starts the libuv handles, unreferenced, and asks to be told when the environment ends.
+fn start(state: &State, data: *mut c_void) -> bool {
+    // SAFETY: three zeroed handles of the right sizes on this thread's loop; each is closed in `end`.
+    unsafe {
+        if uv::uv_async_init(state.event_loop, state.wake, Some(driver::on_wake)) != 0
+            || uv::uv_idle_init(state.event_loop, state.idle) != 0
+            || uv::uv_poll_init(state.event_loop, state.poll, state.core.descriptor()) != 0
+        {
+            return false;
+        }
+        for handle in [state.wake, state.idle, state.poll] {
+            uv::uv_handle_set_data(handle, data);
+            uv::uv_unref(handle);
+        }
+        state.open_handles.set(3);
+        let mut hook = ptr::null_mut();
+        napi::napi_add_async_cleanup_hook(state.env, Some(on_cleanup), data, &raw mut hook);
+        state.cleanup.set(hook);
+    }
+    let first = state.policy.borrow().first();
+    driver::take_seat(state, first);
+    true
+}
+
+/// The environment ends (Worker terminated, main thread done): nothing of ours may run JavaScript from here on.
+unsafe extern "C" fn on_cleanup(_hook: napi::napi_async_cleanup_hook_handle, data: *mut c_void) {
+    // SAFETY: the pointer from `start`; the state lives until the last close callback below.
+    let state = unsafe { &*data.cast::<State>() };
+    state.ended.set(true);
+    state.core.end();
+    // SAFETY: three handles that `start` initialised, closed once.
+    unsafe {
+        for handle in [state.wake, state.idle, state.poll] {
+            uv::uv_close(handle, Some(on_closed));
+        }
+    }
+}
+
+unsafe extern "C" fn on_closed(handle: *mut uv::Handle) {
+    // SAFETY: data was set in `start` and the state is freed only after the last of the three.
+    let data: *mut State = unsafe { uv::uv_handle_get_data(handle) }.cast();
+    // SAFETY: libuv is done with the handle.
+    unsafe { uv::free(handle) };
+    // SAFETY: see above.
+    let state = unsafe { &*data };
+    state.open_handles.set(state.open_handles.get() - 1);
+    if state.open_handles.get() == 0 {
+        // SAFETY: the hook came from napi_add_async_cleanup_hook and is removed once; the references belong to this
+        // environment; nothing refers to the state any more (functions answer `ended` no longer, since no JavaScript
+        // runs after the hook, and the core was told to end).
+        unsafe {
+            for reference in [state.dispatch, state.run_deferred, state.run_closing, state.memory] {
+                napi::napi_delete_reference(state.env, reference);
+            }
+            napi::napi_remove_async_cleanup_hook(state.cleanup.get());
+            if !state.closing.get() {
+                drop(Box::from_raw(data));
+            }
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! tsloop's addon: every export, in one list. It converts and decides nothing; the core acts.
+
+mod convert;
+mod driver;
+mod env;
+mod sockets;
+mod uv;
+
+use std::ffi::CStr;
+use std::ptr::{self, NonNull};
+
+use napi_sys as napi;
+use tsloop_core::env::Request;
+use tsloop_core::limits::CHUNK_BYTES;
+use tsloop_core::reactor::blocks::Block;
+use tsloop_core::stream::write::Lent;
+use tsloop_core::table::Id;
+
+use convert::Call;
+use env::{State, control};
+
+/// Defines a Node-API callback: arguments read, the environment's state found, a panic turned into `undefined`.
+macro_rules! function {
+    ($name:ident, |$state:ident, $call:ident| $body:expr) => {
+        pub(crate) unsafe extern "C" fn $name(env: napi_sys::napi_env, info: napi_sys::napi_callback_info) -> napi_sys::napi_value {
+            // SAFETY: Node-API passes both, for this call.
+            let call = unsafe { crate::convert::Call::new(env, info) };
+            let act = |$state: &crate::env::State, $call: &crate::convert::Call| $body;
+            crate::guarded(&call, act)
+        }
+    };
+}
+pub(crate) use function;
+
+/// Runs a callback's body; after the environment's end, or when it panics (counted), the answer is `undefined`.
+fn guarded(call: &Call, act: impl FnOnce(&State, &Call) -> napi::napi_value) -> napi::napi_value {
+    let Some(state) = State::of(call) else { return ptr::null_mut() };
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| act(state, call))).unwrap_or_else(|_| {
+        state.core.count_panic();
+        ptr::null_mut()
+    })
+}
+
+/// After a hand-over: its status, and a turn of libuv's loop without waiting if one is due.
+fn handed_over(state: &State, call: &Call, (status, due): (i32, bool)) -> napi::napi_value {
+    if due {
+        driver::set_idling(state, true);
+    }
+    call.return_int(status)
+}
+
+fn id(call: &Call) -> Id {
+    Id { slot: call.uint(0), generation: call.uint(1) }
+}
+
+function!(submit, |state, call| {
+    let (outbox, capacity) = state.outbox;
+    let length = usize::try_from(call.int(0)).unwrap_or(0).min(capacity);
+    // SAFETY: the outbox is referenced until teardown and has `capacity` bytes; JavaScript does not run meanwhile.
+    let bytes = unsafe { std::slice::from_raw_parts(outbox, length) };
+    handed_over(state, call, state.core.submit(bytes))
+});
+
+function!(write_lent, |state, call| {
+    let Some((memory, length)) = call.bytes(2) else { return call.return_int(-libc::EINVAL) };
+    let Some(memory) = NonNull::new(memory) else { return call.return_int(-libc::EINVAL) };
+    // SAFETY: lib/bindings/stream-base.ts keeps the buffer referenced until the request's end, or that of its socket,
+    // has been reported; Node's contract with its users forbids changing it before.
+    let lent = unsafe { Lent::new(memory, length) };
+    handed_over(state, call, state.core.request(Request::WriteLent(id(call), lent, call.int(3))))
+});
+
+function!(lend_block, |state, call| {
+    let Some((memory, length)) = call.array_buffer(call.value(1)) else { return call.return_int(-libc::EINVAL) };
+    let Some(memory) = NonNull::new(memory).filter(|_| length >= CHUNK_BYTES) else { return call.return_int(-libc::EINVAL) };
+    // SAFETY: lib/dispatch.ts keeps the block in its table and does not touch it until it is told that it was filled.
+    let block = unsafe { Block::new(call.uint(0), memory) };
+    handed_over(state, call, state.core.request(Request::LendBlock(block)))
+});
+
+function!(allocate, |state, call| {
+    let id = state.core.allocate();
+    state.set_control(control::OUT, id.generation.cast_signed());
+    call.return_int(id.slot.cast_signed())
+});
+
+function!(settle, |state, call| {
+    state.core.settle();
+    call.return_int(0)
+});
+
+function!(flush, |state, call| { call.return_int(i32::try_from(state.core.flush()).unwrap_or(i32::MAX)) });
+
+function!(hold, |state, call| {
+    // SAFETY: the handle is initialised and not closing.
+    unsafe { uv::uv_ref(state.wake) };
+    call.return_int(0)
+});
+
+function!(release, |state, call| {
+    // SAFETY: the handle is initialised and not closing.
+    unsafe { uv::uv_unref(state.wake) };
+    call.return_int(0)
+});
+
+function!(defer, |state, call| {
+    state.deferred.set(true);
+    driver::set_idling(state, true);
+    call.return_int(0)
+});
+
+function!(schedule_closing, |state, call| {
+    driver::schedule_closing(state);
+    call.return_int(0)
+});
+
+function!(fatal_exception, |_state, call| {
+    // SAFETY: the value belongs to this call.
+    unsafe { napi::napi_fatal_exception(call.env, call.value(0)) };
+    ptr::null_mut()
+});
+
+function!(stats, |state, call| {
+    let Some((memory, length)) = call.array_buffer(call.value(0)) else { return call.return_int(-libc::EINVAL) };
+    let (counters, open, queued, lingering) = state.core.stats();
+    let (requests, batches) = state.core.depths();
+    let values = [
+        counters.accepted,
+        counters.connected,
+        counters.received,
+        counters.sent,
+        counters.inline_turns,
+        counters.offload_turns,
+        counters.shed,
+        counters.read_stalls,
+        counters.panics,
+        open as u64,
+        queued as u64,
+        u64::from(lingering),
+        requests as u64,
+        batches as u64,
+    ];
+    #[allow(clippy::cast_precision_loss, reason = "JavaScript has no wider number")]
+    let values = values.map(|value| value as f64);
+    if length < size_of_val(&values) {
+        return call.return_int(-libc::EINVAL);
+    }
+    // SAFETY: the buffer has room; an ArrayBuffer is aligned for doubles.
+    unsafe { ptr::copy_nonoverlapping(values.as_ptr(), memory.cast(), values.len()) };
+    call.return_int(i32::try_from(values.len()).unwrap_or(0))
+});
+
+function!(reset_stats, |state, call| {
+    state.core.reset_stats();
+    call.return_int(0)
+});
+
+type Callback = unsafe extern "C" fn(napi::napi_env, napi::napi_callback_info) -> napi::napi_value;
+
+/// What an environment's object offers; `lib/native/index.ts` has the same list with types.
+const FUNCTIONS: &[(&CStr, Callback)] = &[
+    (c"submit", submit),
+    (c"writeLent", write_lent),
+    (c"lendBlock", lend_block),
+    (c"allocate", allocate),
+    (c"settle", settle),
+    (c"flush", flush),
+    (c"hold", hold),
+    (c"release", release),
+    (c"defer", defer),
+    (c"scheduleClosing", schedule_closing),
+    (c"fatalException", fatal_exception),
+    (c"stats", stats),
+    (c"resetStats", reset_stats),
+    (c"bindTcp", sockets::bind_tcp),
+    (c"listenTcp", sockets::listen_tcp),
+    (c"connectTcp", sockets::connect_tcp),
+    (c"bindPipe", sockets::bind_pipe),
+    (c"listenPipe", sockets::listen_pipe),
+    (c"connectPipe", sockets::connect_pipe),
+    (c"chmodPipe", sockets::chmod_pipe),
+    (c"unlink", sockets::unlink),
+    (c"name", sockets::name),
+    (c"setNoDelay", sockets::set_no_delay),
+    (c"setKeepAlive", sockets::set_keep_alive),
+    (c"setTypeOfService", sockets::set_type_of_service),
+    (c"typeOfService", sockets::type_of_service),
+    (c"adopt", sockets::adopt),
+    (c"accessMode", sockets::access_mode),
+    (c"duplicate", sockets::duplicate),
+    (c"closeDescriptor", sockets::close_descriptor),
+];
+
+fn define(env: napi::napi_env, object: napi::napi_value, name: &CStr, callback: Callback, data: *mut std::ffi::c_void) {
+    let mut function = ptr::null_mut();
+    // SAFETY: a live environment, terminated names and a local.
+    unsafe {
+        napi::napi_create_function(env, name.as_ptr(), name.count_bytes().cast_signed(), Some(callback), data, &raw mut function);
+        napi::napi_set_named_property(env, object, name.as_ptr(), function);
+    }
+}
+
+/// `open(memory, callbacks, driver, seed, threads)`: this thread's environment as an object of functions, or
+/// `undefined` when the system refuses.
+unsafe extern "C" fn open(env: napi::napi_env, info: napi::napi_callback_info) -> napi::napi_value {
+    // SAFETY: Node-API passes both, for this call.
+    let call = unsafe { Call::new(env, info) };
+    let Some(state) = env::open(&call) else { return ptr::null_mut() };
+    let mut object = ptr::null_mut();
+    // SAFETY: a live environment and a local.
+    unsafe { napi::napi_create_object(env, &raw mut object) };
+    for (name, callback) in FUNCTIONS {
+        define(env, object, name, *callback, state.cast());
+    }
+    object
+}
+
+/// `buildInfo()`: what this addon was built from, as JSON.
+unsafe extern "C" fn build_info(env: napi::napi_env, info: napi::napi_callback_info) -> napi::napi_value {
+    // SAFETY: Node-API passes both, for this call.
+    let call = unsafe { Call::new(env, info) };
+    call.return_string(&format!(
+        r#"{{"version":"{}","target":"{}-{}","profile":"{}"}}"#,
+        env!("CARGO_PKG_VERSION"),
+        std::env::consts::ARCH,
+        std::env::consts::OS,
+        if cfg!(debug_assertions) { "debug" } else { "release" },
+    ))
+}
+
+/// What Node calls when it loads the addon, once per environment.
+///
+/// # Safety
+/// Called by Node alone.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn napi_register_module_v1(env: napi::napi_env, exports: napi::napi_value) -> napi::napi_value {
+    define(env, exports, c"open", open, ptr::null_mut());
+    define(env, exports, c"buildInfo", build_info, ptr::null_mut());
+    exports
+}

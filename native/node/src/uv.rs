@@ -1,0 +1,62 @@
+//! libuv, as the running process has it: declarations of the few functions that the inline driver needs.
+//!
+//! Sizes come from `uv_handle_size`, so no layout is assumed. All of it runs on the JavaScript thread, except
+//! `uv_async_send`, which libuv allows from any.
+
+use std::ffi::{c_int, c_void};
+
+/// `uv_handle_t`, opaque.
+#[repr(C)]
+pub(crate) struct Handle {
+    _opaque: [u8; 0],
+}
+
+/// `uv_loop_t`, opaque.
+#[repr(C)]
+pub(crate) struct Loop {
+    _opaque: [u8; 0],
+}
+
+/// `UV_ASYNC` of `uv_handle_type`.
+pub(crate) const ASYNC: c_int = 1;
+/// `UV_IDLE`.
+pub(crate) const IDLE: c_int = 6;
+/// `UV_POLL`.
+pub(crate) const POLL: c_int = 8;
+/// `UV_READABLE`.
+pub(crate) const READABLE: c_int = 1;
+
+pub(crate) type Callback = unsafe extern "C" fn(*mut Handle);
+pub(crate) type PollCallback = unsafe extern "C" fn(*mut Handle, c_int, c_int);
+
+unsafe extern "C" {
+    pub(crate) fn uv_handle_size(kind: c_int) -> usize;
+    pub(crate) fn uv_handle_set_data(handle: *mut Handle, data: *mut c_void);
+    pub(crate) fn uv_handle_get_data(handle: *const Handle) -> *mut c_void;
+    pub(crate) fn uv_close(handle: *mut Handle, callback: Option<Callback>);
+    pub(crate) fn uv_ref(handle: *mut Handle);
+    pub(crate) fn uv_unref(handle: *mut Handle);
+    pub(crate) fn uv_async_init(event_loop: *mut Loop, handle: *mut Handle, callback: Option<Callback>) -> c_int;
+    pub(crate) fn uv_async_send(handle: *mut Handle) -> c_int;
+    pub(crate) fn uv_idle_init(event_loop: *mut Loop, handle: *mut Handle) -> c_int;
+    pub(crate) fn uv_idle_start(handle: *mut Handle, callback: Option<Callback>) -> c_int;
+    pub(crate) fn uv_idle_stop(handle: *mut Handle) -> c_int;
+    pub(crate) fn uv_poll_init(event_loop: *mut Loop, handle: *mut Handle, fd: c_int) -> c_int;
+    pub(crate) fn uv_poll_start(handle: *mut Handle, events: c_int, callback: Option<PollCallback>) -> c_int;
+    pub(crate) fn uv_poll_stop(handle: *mut Handle) -> c_int;
+}
+
+/// Zeroed memory for a handle of a kind; freed by [`free`] in its close callback.
+pub(crate) fn allocate(kind: c_int) -> *mut Handle {
+    // SAFETY: calloc of a size that libuv tells; null is handled by the caller.
+    unsafe { libc::calloc(1, uv_handle_size(kind)).cast() }
+}
+
+/// Frees a handle that libuv has closed, or one that was never initialised.
+///
+/// # Safety
+/// The memory came from [`allocate`] and libuv does not know it (any more).
+pub(crate) unsafe fn free(handle: *mut Handle) {
+    // SAFETY: promised by the caller.
+    unsafe { libc::free(handle.cast()) };
+}
