@@ -1,0 +1,24 @@
+'use strict';
+// A plain Node program that knows nothing of tsloop: `node server.js` runs it on libuv, `npm start` on tsloop.
+
+const http = require('node:http');
+
+const server = http.createServer((request, response) => {
+  const body = `Hello from ${request.method} ${request.url}\n`;
+  response.writeHead(200, {
+    'content-type': 'text/plain; charset=utf-8',
+    'content-length': Buffer.byteLength(body),
+  });
+  response.end(body);
+});
+
+server.listen(Number(process.env.PORT ?? 3000), () => {
+  console.log(`http://localhost:${server.address().port}`);
+});
+
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  process.once(signal, () => {
+    server.close();
+    server.closeIdleConnections();
+  });
+}

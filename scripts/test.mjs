@@ -1,0 +1,187 @@
+// @ts-check
+// `npm test [-- names]`: builds what is stale, runs the suites one after the other with their output as it comes, and
+// ends with exactly one plain line, `N passed, N failed, N skipped`, that adds up what the suites counted.
+
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { BuildError, buildNative, buildSpecs, buildTypeScript } from './build.mjs';
+import { runChecks } from './check.mjs';
+import { isThere, root, run } from './processes.mjs';
+import { filesUnder } from './sources.mjs';
+
+/** @typedef {{ passed: number, failed: number, skipped: number }} Counts */
+
+/** Seconds for everything: what a continuous-integration job may take, less a margin to say what happened. */
+const BUDGET = 38 * 60;
+
+/** Most seconds of each suite; the first that hangs must not eat the time of the others. */
+const seconds = {
+  check: 900,
+  rust: 900,
+  unit: 120,
+  parity: 900,
+  preload: 400,
+  limits: 300,
+  leaks: 300,
+  apps: 400,
+  compat: 1200,
+};
+
+const started = Date.now();
+
+/** @param {keyof typeof seconds} suite */
+function allowance(suite) {
+  const left = BUDGET - (Date.now() - started) / 1000;
+  return Math.max(1, Math.min(seconds[suite], left));
+}
+
+/** One failure that no suite counted: it did not run to its end. */
+function broken(/** @type {string} */ why) {
+  console.error(why);
+  return { passed: 0, failed: 1, skipped: 0 };
+}
+
+/** CA bundles of the environment are read by every Node at start (90 ms each) and no test wants them. */
+function testEnvironment() {
+  const env = { ...process.env };
+  delete env['NODE_EXTRA_CA_CERTS'];
+  return env;
+}
+
+/** @returns {Promise<Counts>} */
+async function rust() {
+  if (!isThere('cargo')) return broken('cargo was not found');
+  const args = ['test', '--locked', '--workspace', '--no-fail-fast'];
+  const { code, output, timedOut } = await run('cargo', args, {
+    env: testEnvironment(),
+    seconds: allowance('rust'),
+    keep: true,
+  });
+  const counts = { passed: 0, failed: 0, skipped: 0 };
+  for (const [, passed, failed, ignored] of output.matchAll(
+    /^test result: .* (\d+) passed; (\d+) failed; (\d+) ignored/gm,
+  )) {
+    counts.passed += Number(passed);
+    counts.failed += Number(failed);
+    counts.skipped += Number(ignored);
+  }
+  if (timedOut) console.error(`The Rust tests were stopped after their time.`);
+  // Not built, crashed or stopped: cargo failed without counting a failure.
+  if (code !== 0 && counts.failed === 0) counts.failed++;
+  return counts;
+}
+
+/**
+ * The specs of one folder, by mocha with the settings of .mocharc.json.
+ *
+ * @param {'unit' | 'parity' | 'preload' | 'limits' | 'leaks' | 'apps'} suite
+ * @returns {Promise<Counts>}
+ */
+async function mocha(suite) {
+  const specs = filesUnder([`build/${suite}`], (path) => path.endsWith('.spec.mjs'));
+  if (specs.length === 0) return broken(`There are no specs in test/${suite}.`);
+  const scratch = mkdtempSync(join(tmpdir(), 'tsloop-test-'));
+  try {
+    const counts = join(scratch, 'counts.json');
+    const config = join(scratch, 'mocharc.json');
+    // A file list on the command line would be added to the one of .mocharc.json, not replace it.
+    const settings = JSON.parse(readFileSync(join(root, '.mocharc.json'), 'utf8'));
+    const own = { spec: specs, reporter: './scripts/mocha-reporter.mjs', 'reporter-option': [`counts=${counts}`] };
+    writeFileSync(config, JSON.stringify({ ...settings, ...own }));
+    const { code, timedOut } = await run(process.execPath, ['node_modules/mocha/bin/mocha.js', '--config', config], {
+      env: testEnvironment(),
+      seconds: allowance(suite),
+    });
+    if (timedOut) return broken(`test/${suite} was stopped after its time.`);
+    let result;
+    try {
+      result = /** @type {Counts} */ (JSON.parse(readFileSync(counts, 'utf8')));
+    } catch {
+      return broken(`mocha ended early in test/${suite}.`);
+    }
+    if (code !== 0 && result.failed === 0) result.failed++;
+    if (result.passed + result.failed + result.skipped === 0) return broken(`test/${suite} ran nothing.`);
+    return result;
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+/** Node's own suite: the runner prints its own summary, or a line that says why it was skipped. */
+async function compat() {
+  const { code, output, timedOut } = await run(process.execPath, ['test/node-compat/run.mjs', '--ci'], {
+    env: testEnvironment(),
+    seconds: allowance('compat'),
+    keep: true,
+  });
+  if (timedOut) return broken("Node's suite was stopped after its time.");
+  const summary = [...output.matchAll(/(\d+) passed, (\d+) failed, (\d+) skipped/g)].at(-1);
+  if (summary === undefined)
+    return code === 0 ? { passed: 0, failed: 0, skipped: 1 } : broken("Node's suite did not run.");
+  const counts = { passed: Number(summary[1]), failed: Number(summary[2]), skipped: Number(summary[3]) };
+  if (code !== 0 && counts.failed === 0) counts.failed++;
+  return counts;
+}
+
+/** @type {Record<keyof typeof seconds, () => Promise<Counts>>} */
+const suites = {
+  check: () => runChecks({ seconds: allowance('check') }),
+  rust,
+  unit: () => mocha('unit'),
+  parity: () => mocha('parity'),
+  preload: () => mocha('preload'),
+  limits: () => mocha('limits'),
+  leaks: () => mocha('leaks'),
+  apps: () => mocha('apps'),
+  compat,
+};
+
+/** @param {readonly string[]} names */
+async function build(names) {
+  try {
+    if (names.some((name) => name !== 'rust' && name !== 'check')) {
+      await buildTypeScript();
+      await buildNative();
+      await buildSpecs();
+    }
+    return true;
+  } catch (error) {
+    if (!(error instanceof BuildError)) throw error;
+    console.error(error.message);
+    return false;
+  }
+}
+
+async function main() {
+  const asked = process.argv.slice(2);
+  const unknown = asked.filter((name) => !Object.hasOwn(suites, name));
+  if (unknown.length > 0) {
+    console.error(`No suite is called ${unknown.join(', ')}; there are ${Object.keys(suites).join(', ')}.`);
+    process.exitCode = 2;
+    return;
+  }
+  const names = /** @type {(keyof typeof seconds)[]} */ (asked.length > 0 ? asked : Object.keys(suites));
+  const total = { passed: 0, failed: 0, skipped: 0 };
+  const table = [];
+  if (await build(names)) {
+    for (const name of names) {
+      console.log(`\n== ${name}`);
+      const from = Date.now();
+      const counts = await suites[name]();
+      table.push({ suite: name, ...counts, seconds: Math.round((Date.now() - from) / 1000) });
+      for (const key of /** @type {(keyof Counts)[]} */ (Object.keys(total))) total[key] += counts[key];
+    }
+  } else {
+    total.failed++;
+  }
+  console.log();
+  for (const row of table) {
+    const counts = `${row.passed} passed, ${row.failed} failed, ${row.skipped} skipped`;
+    console.log(`${row.suite.padEnd(8)} ${counts} (${row.seconds} s)`);
+  }
+  process.exitCode = total.failed > 0 ? 1 : 0;
+  console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
+}
+
+await main();
