@@ -1,0 +1,116 @@
+/**
+ * `pipe_wrap`: unix-domain sockets and pipes as Node's lib/ knows them (contract 6). No method may exist here whose
+ * presence means TCP to lib/ (`getsockname`, `setNoDelay`, …).
+ */
+
+import { environment } from '../environment';
+import { isMakingStdio } from '../hooks/stdio';
+import { errno } from '../native';
+import { Command, Control } from '../native/protocol';
+import { countFallback } from './fallback';
+import type { Request } from './requests';
+import type { NativeClass } from './seam';
+import { env, type Stream } from './stream';
+import { type defineStreamHandle, kStream } from './stream-handle';
+
+const SERVER = 1;
+const IPC = 2;
+
+/** Room for a name in the kernel's address. */
+const NAME_BYTES = 108;
+
+export function definePipe(Handle: ReturnType<typeof defineStreamHandle>, Native: NativeClass, adoptIpc: (channel: object) => void): NativeClass {
+  /** Long names: refused by newer lines, cut by older ones. Node's own handle knows, asked once. */
+  let refusesLongNames: boolean | undefined;
+  const fit = (name: string): string | null => {
+    const bytes = Buffer.from(name);
+    if (bytes.length <= NAME_BYTES) return name;
+    if (refusesLongNames === undefined) {
+      const probe = new Native(0);
+      refusesLongNames = probe.bind(`/nonexistent/${'x'.repeat(200)}`) === errno.EINVAL;
+      probe.close();
+    }
+    // What libuv keeps of a longer name: as much as fits with a terminator.
+    return refusesLongNames ? null : bytes.subarray(0, NAME_BYTES - 1).toString();
+  };
+
+  class Pipe extends Handle {
+    constructor(type: number) {
+      if (type === IPC) {
+        // An IPC channel stays Node's: libuv passes descriptors through it.
+        const channel = new Native(type);
+        adoptIpc(channel);
+        countFallback('ipc');
+        // biome-ignore lint/correctness/noConstructorReturn: a derived class may answer with another object: Node's own handle
+        return channel;
+      }
+      if (isMakingStdio()) {
+        countFallback('stdio');
+        // biome-ignore lint/correctness/noConstructorReturn: see above
+        return new Native(type);
+      }
+      if (environment() === null) {
+        countFallback('unavailable');
+        // biome-ignore lint/correctness/noConstructorReturn: see above
+        return new Native(type);
+      }
+      super(type === SERVER ? 'PIPESERVERWRAP' : 'PIPEWRAP');
+    }
+
+    open(fd: number): number {
+      return this[kStream].openDescriptor(fd);
+    }
+
+    bind(name: string): number {
+      const stream = this[kStream];
+      if (stream.closed) return closedError(stream);
+      if (stream.fd >= 0) return errno.EINVAL;
+      const short = fit(name);
+      if (short === null) return errno.EINVAL;
+      const { native, control } = env();
+      const status = native.bindPipe(short);
+      if (status !== 0) return status;
+      stream.fd = control[Control.out] as number;
+      stream.path = control[Control.out2] === 1 ? short : null;
+      return 0;
+    }
+
+    listen(backlog: number): number {
+      const stream = this[kStream];
+      if (stream.closed) return closedError(stream);
+      if (stream.fd < 0) return errno.EINVAL;
+      const status = env().native.listenPipe(stream.fd, backlog);
+      if (status !== 0) return status;
+      if (!stream.listening) {
+        stream.lazy = false;
+        stream.enter(Command.openListener);
+      }
+      return 0;
+    }
+
+    connect(request: Request, name: string): number {
+      const stream = this[kStream];
+      if (stream.closed) return closedError(stream);
+      if (stream.connectRequest !== null) return errno.EALREADY;
+      const short = fit(name);
+      if (short === null) return errno.EINVAL;
+      const { native, control } = env();
+      const status = native.connectPipe(stream.fd, short);
+      if (status < 0) return status;
+      stream.fd = control[Control.out] as number;
+      stream.connect(request, 'PIPECONNECTWRAP', status, control[Control.out2] as number);
+      return 0;
+    }
+
+    fchmod(mode: number): number {
+      const stream = this[kStream];
+      if (stream.closed || stream.fd < 0) return errno.EBADF;
+      return stream.path === null ? errno.EINVAL : env().native.chmodPipe(stream.path, mode);
+    }
+  }
+  return Pipe;
+}
+
+function closedError(stream: Stream): number {
+  return stream.gone ? errno.EINVAL : errno.EBADF;
+}

@@ -1,0 +1,46 @@
+/** The request classes that Node's lib/ makes and fills, and the one that a write of Node 26 gets back. */
+
+import { type Provider, runIn, type Scope } from './async-scope';
+
+/** The async resource of a request under way. */
+export const kScope: unique symbol = Symbol('tsloop.scope');
+
+/** What all requests have in common: lib/ fills in whatever it needs. */
+export interface Request {
+  oncomplete?: ((...args: unknown[]) => void) | null | undefined;
+  error?: string;
+  [kScope]?: Scope;
+}
+
+export class TCPConnectWrap implements Request {}
+export class PipeConnectWrap implements Request {}
+
+/** Answer to a write without a request (Node 26): pending as long as `writeStatus` is null. */
+export class StreamWriteRequest implements Request {
+  oncomplete: ((...args: unknown[]) => void) | null = null;
+  callback: unknown = null;
+  handle: unknown = null;
+  async = false;
+  bytes = 0;
+  buffer: unknown = null;
+  writeStatus: number | null = null;
+}
+
+/** Gives a request its resource, in the context that dispatches it. */
+export function begin(request: Request, type: Provider, create: (type: Provider) => Scope): void {
+  request[kScope] = create(type);
+}
+
+function complete(this: Request, args: unknown[]): void {
+  // lib/ may have taken the callback away meanwhile (a connection attempt that timed out).
+  if (typeof this.oncomplete === 'function') this.oncomplete(...args);
+}
+
+/** Ends a request: `oncomplete` in its resource, which is over afterwards. */
+export function finish(request: Request, ...args: unknown[]): void {
+  const scope = request[kScope];
+  if (scope === undefined) return;
+  delete request[kScope];
+  runIn(scope, request, complete as never, args);
+  scope.emitDestroy();
+}

@@ -1,0 +1,225 @@
+/**
+ * What TCP and Pipe handles have in common: a true native StreamBase (`JSStream`) outside, so that http's parser, http2
+ * and Node's OpenSSL accept it, and a {@link Stream} of ours inside, which every method goes to (contract 2, 3, 4, 8).
+ */
+
+import { executionAsyncId } from 'node:async_hooks';
+import { createScope, createTriggeredScope, type Provider } from './async-scope';
+import type { Request } from './requests';
+import type { NativeClass } from './seam';
+import { Consumer, Stream, type Shell } from './stream';
+import { readStart, readStop } from './stream-read';
+import { type WriteResult, writeBuffer, writeNative, writeString, writev } from './stream-write';
+
+/** The stream inside a handle. */
+export const kStream: unique symbol = Symbol('tsloop.stream');
+
+/** What native consumers call on us, and what we call on them. */
+interface JSStream extends Shell {
+  isStreamBase: boolean;
+}
+
+/** Set while an accepted connection's handle is made: who accepted it. */
+let acceptedBy = 0;
+
+/** Makes the handle of an accepted connection: outside any store, triggered by its server. */
+export function makeAccepted<T>(server: Stream, make: () => T): T {
+  acceptedBy = server.scope.asyncId();
+  try {
+    return make();
+  } finally {
+    acceptedBy = 0;
+  }
+}
+
+export interface StreamHandle extends Shell {
+  readonly [kStream]: Stream;
+  reading: boolean;
+  close(callback?: () => void): void;
+}
+
+/** The stream inside anything, if it is one of ours. */
+export function streamOf(handle: unknown): Stream | null {
+  return ((handle as { [kStream]?: Stream } | null | undefined)?.[kStream] as Stream | undefined) ?? null;
+}
+
+/** Builds the base class on Node's JSStream. */
+export function defineStreamHandle(Base: NativeClass) {
+  const base = Base.prototype as object;
+  const nativeOnread = Object.getOwnPropertyDescriptor(base, 'onread') ?? inherited(base, 'onread');
+  const setNativeOnread = nativeOnread?.set;
+
+  abstract class Handle extends (Base as new () => JSStream) {
+    declare readonly [kStream]: Stream;
+    declare reading: boolean;
+    declare onconnection: ((status: number, handle?: object) => void) | null;
+
+    constructor(type: Provider) {
+      super();
+      this.reading = false;
+      this.onconnection = null;
+      const scope = acceptedBy === 0 ? createScope(type) : createTriggeredScope(type, acceptedBy);
+      Object.defineProperty(this, kStream, { value: new Stream(this, type, scope), enumerable: false, writable: true });
+    }
+
+    // Life.
+
+    close(callback?: (this: unknown) => void): void {
+      this[kStream].close(typeof callback === 'function' ? callback : null);
+    }
+
+    ref(): void {
+      const stream = this[kStream];
+      if (stream.closed) return;
+      stream.referenced = true;
+      stream.updateLiveness();
+    }
+
+    unref(): void {
+      const stream = this[kStream];
+      if (stream.closed) return;
+      stream.referenced = false;
+      stream.updateLiveness();
+    }
+
+    hasRef(): boolean {
+      const stream = this[kStream];
+      return !stream.closed && stream.referenced;
+    }
+
+    getAsyncId(): number {
+      return this[kStream].scope.asyncId();
+    }
+
+    /** A reused keep-alive socket becomes a new resource: same type, new id, triggered by whoever reuses it. */
+    asyncReset(): void {
+      const stream = this[kStream];
+      stream.scope.emitDestroy();
+      stream.scope = createTriggeredScope(stream.type, executionAsyncId());
+    }
+
+    get fd(): number {
+      const stream = this[kStream];
+      return stream.gone ? -22 : stream.fd;
+    }
+
+    // Reading.
+
+    readStart(): number {
+      return readStart(this[kStream]);
+    }
+
+    readStop(): number {
+      return readStop(this[kStream]);
+    }
+
+    useUserBuffer(buffer: Uint8Array): void {
+      this[kStream].userBuffer = buffer;
+    }
+
+    get bytesRead(): number {
+      return this[kStream].bytesRead;
+    }
+
+    // Writing.
+
+    writeBuffer(request: Request | null, data: Uint8Array): WriteResult {
+      return writeBuffer(this[kStream], request, data);
+    }
+
+    writev(request: Request | null, chunks: readonly unknown[], allBuffers: boolean): WriteResult {
+      return writev(this[kStream], request, chunks, allBuffers);
+    }
+
+    writeUtf8String(request: Request | null, text: string): WriteResult {
+      return writeString(this[kStream], request, text, 'utf8');
+    }
+
+    writeLatin1String(request: Request | null, text: string): WriteResult {
+      return writeString(this[kStream], request, text, 'latin1');
+    }
+
+    writeAsciiString(request: Request | null, text: string): WriteResult {
+      return writeString(this[kStream], request, text, 'ascii');
+    }
+
+    writeUcs2String(request: Request | null, text: string): WriteResult {
+      return writeString(this[kStream], request, text, 'ucs2');
+    }
+
+    shutdown(request: Request): number {
+      return this[kStream].shutdown(request, null);
+    }
+
+    get bytesWritten(): number {
+      return this[kStream].bytesWritten;
+    }
+
+    get writeQueueSize(): number {
+      return this[kStream].queued;
+    }
+
+    setBlocking(): number {
+      return 0;
+    }
+
+    // What native consumers call (contract 8.1).
+
+    isClosing(): boolean {
+      return this[kStream].closed;
+    }
+
+    onreadstart(): number {
+      const stream = this[kStream];
+      if (stream.consumer === Consumer.lib) stream.consumer = Consumer.native;
+      // lib/ may be reading already, or tell us later through readStart; a consumer that starts alone reads too.
+      const status = stream.reading ? 0 : readStart(stream);
+      return status;
+    }
+
+    onreadstop(): number {
+      return readStop(this[kStream]);
+    }
+
+    onwrite(request: object, buffers: readonly Uint8Array[]): number {
+      return writeNative(this[kStream], request, buffers);
+    }
+
+    onshutdown(request: object): number {
+      return this[kStream].shutdown(null, request);
+    }
+
+    /** http's server sets this when its parser consumes us, and never takes it back. */
+    get _consumed(): boolean {
+      return this[kStream].consumer === Consumer.parser;
+    }
+
+    set _consumed(on: boolean) {
+      this[kStream].consumer = on ? Consumer.parser : Consumer.lib;
+    }
+  }
+
+  // The native default listener reads `onread` from an internal field: keep it in step, but read ours without C++.
+  const kOnread = Symbol('tsloop.onread');
+  Object.defineProperty(Handle.prototype, 'onread', {
+    configurable: true,
+    enumerable: true,
+    get(this: Record<symbol, unknown>) {
+      return this[kOnread];
+    },
+    set(this: Record<symbol, unknown>, value: unknown) {
+      if (!Object.hasOwn(this, kOnread)) Object.defineProperty(this, kOnread, { value, writable: true, enumerable: false, configurable: true });
+      else this[kOnread] = value;
+      if (setNativeOnread !== undefined && typeof value === 'function') setNativeOnread.call(this, value);
+    },
+  });
+  return Handle;
+}
+
+function inherited(object: object, name: string): PropertyDescriptor | undefined {
+  for (let at: object | null = object; at !== null; at = Object.getPrototypeOf(at)) {
+    const found = Object.getOwnPropertyDescriptor(at, name);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}

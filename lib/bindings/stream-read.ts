@@ -1,0 +1,139 @@
+/** Reading: what arrives goes to lib/, to a native consumer or, while nobody reads, to a waiting list. */
+
+import { errno } from '../native';
+import { CHUNK_BYTES, Command, UV_EOF } from '../native/protocol';
+import { readIn, reportException } from './async-scope';
+import { Consumer, defer, env, type Stream } from './stream';
+
+/** Bytes, or the end with its number, that came between `readStop` and the next `readStart`. */
+export type HeldRead = ArrayBuffer | number;
+
+let state: Int32Array;
+const READ_BYTES_OR_ERROR = 0;
+const ARRAY_BUFFER_OFFSET = 1;
+
+/** Set when the seam is attached: the state array that Node shares with its native streams. */
+export function attachReadState(streamBaseState: Int32Array): void {
+  state = streamBaseState;
+}
+
+export function readStart(stream: Stream): number {
+  if (stream.closed) return stream.gone ? errno.EINVAL : errno.EBADF;
+  stream.ensureOpen();
+  if (!stream.open) return errno.ENOTCONN;
+  if (stream.reading) return errno.EALREADY;
+  if (stream.ended && stream.held === null) return errno.ENOTCONN;
+  stream.reading = true;
+  if (stream.held !== null) defer(() => deliverHeld(stream));
+  if (!stream.ended) env().command(Command.readStart, stream);
+  stream.updateLiveness();
+  return 0;
+}
+
+export function readStop(stream: Stream): number {
+  if (stream.closed) return stream.gone ? errno.EINVAL : errno.EBADF;
+  if (!stream.reading) return 0;
+  stream.reading = false;
+  if (stream.slot >= 0 && !stream.ended) env().command(Command.readStop, stream);
+  stream.updateLiveness();
+  return 0;
+}
+
+/** Gives what was held back to whoever reads now, in order, for as long as it reads. */
+function deliverHeld(stream: Stream): void {
+  while (stream.reading && stream.held !== null) {
+    const next = stream.held.shift();
+    if (stream.held.length === 0) stream.held = null;
+    if (next === undefined) return;
+    if (typeof next === 'number') end(stream, next);
+    else deliver(stream, next, new Uint8Array(next), 0, next.byteLength, true);
+  }
+}
+
+/** Bytes in a batch: `buffer` is shared, so what lib/ keeps is copied to its exact size. */
+export function onData(stream: Stream, buffer: ArrayBuffer, bytes: Uint8Array, offset: number, length: number): void {
+  if (stream.closed) return;
+  if (!stream.reading || stream.held !== null) hold(stream, buffer.slice(offset, offset + length));
+  else deliver(stream, buffer, bytes, offset, length, false);
+}
+
+/** Bytes in a block of their own, which becomes the receiver's. */
+export function onBlock(stream: Stream, block: ArrayBuffer, length: number): void {
+  if (stream.closed) return;
+  if (!stream.reading || stream.held !== null) hold(stream, length === block.byteLength ? block : block.slice(0, length));
+  else deliver(stream, block, new Uint8Array(block), 0, length, true);
+}
+
+/** The end of reading: `UV_EOF` or an errno. */
+export function onReadEnd(stream: Stream, status: number): void {
+  if (stream.closed) return;
+  if (!stream.reading || stream.held !== null) hold(stream, status);
+  else end(stream, status);
+}
+
+function hold(stream: Stream, what: HeldRead): void {
+  stream.held ??= [];
+  stream.held.push(what);
+}
+
+function deliver(stream: Stream, buffer: ArrayBuffer, bytes: Uint8Array, offset: number, length: number, owned: boolean): void {
+  stream.bytesRead += length;
+  if (stream.consumer !== Consumer.lib) {
+    consume(stream, buffer, offset, length);
+  } else if (stream.userBuffer !== null) {
+    fillUserBuffer(stream, bytes, offset, length);
+  } else {
+    state[READ_BYTES_OR_ERROR] = length;
+    state[ARRAY_BUFFER_OFFSET] = 0;
+    readIn(stream.scope, stream.handle, owned ? buffer : buffer.slice(offset, offset + length));
+  }
+}
+
+/** A native consumer copies what it needs. What it throws is its callbacks', and goes the way of all exceptions. */
+function consume(stream: Stream, buffer: ArrayBuffer, offset: number, length: number): void {
+  try {
+    stream.handle.readBuffer(new Uint8Array(buffer, offset, length));
+  } catch (error) {
+    reportException(error);
+  }
+}
+
+/** `onread: { buffer }` of net: data goes into the user's memory, which a callback may replace, piece by piece. */
+function fillUserBuffer(stream: Stream, bytes: Uint8Array, offset: number, length: number): void {
+  let at = offset;
+  const end = offset + length;
+  while (at < end) {
+    const target = stream.userBuffer;
+    if (target === null || stream.closed) return;
+    if (!stream.reading) {
+      // The callback paused: the rest must wait, and must not be counted twice.
+      stream.bytesRead -= end - at;
+      const rest = bytes.slice(at, end).buffer;
+      if (stream.held === null) stream.held = [rest];
+      else stream.held.unshift(rest);
+      return;
+    }
+    const count = Math.min(target.length, end - at, CHUNK_BYTES);
+    if (count === 0) return;
+    target.set(bytes.subarray(at, at + count));
+    at += count;
+    state[READ_BYTES_OR_ERROR] = count;
+    readIn(stream.scope, stream.handle, undefined);
+  }
+}
+
+function end(stream: Stream, status: number): void {
+  stream.ended = true;
+  stream.updateLiveness();
+  if (stream.consumer === Consumer.native && status === UV_EOF) {
+    try {
+      stream.handle.emitEOF();
+    } catch (error) {
+      reportException(error);
+    }
+    return;
+  }
+  state[READ_BYTES_OR_ERROR] = status;
+  state[ARRAY_BUFFER_OFFSET] = 0;
+  readIn(stream.scope, stream.tls ?? stream.handle, undefined);
+}

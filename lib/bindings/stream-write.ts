@@ -1,0 +1,269 @@
+/**
+ * Writing: small writes gather in the outbox, large ones stay in JavaScript's memory until the kernel has them.
+ *
+ * While the inline driver has the seat a write tries the kernel inside the call. While the offload driver has it, a
+ * small write counts as written at once, up to a mark that a kernel's send buffer would take too; beyond the mark,
+ * under back-pressure or behind a write that is under way it ends later, as a libuv write that did not fit does.
+ */
+
+import { errno } from '../native';
+import { ACKNOWLEDGED_BYTES, LARGE_CHUNK, MORE, NOTIFY } from '../native/protocol';
+import { createScope, runIn } from './async-scope';
+import { begin, finish, type Request, StreamWriteRequest } from './requests';
+import { defer, env, type Stream } from './stream';
+
+let state: Int32Array;
+const BYTES_WRITTEN = 2;
+const LAST_WRITE_WAS_ASYNC = 3;
+const LAST_WRITE_ERROR = 4;
+
+/** Set when the seam is attached. */
+export function attachWriteState(streamBaseState: Int32Array): void {
+  state = streamBaseState;
+}
+
+/** 0 or a negative errno, or (Node 26, no request given) the request of a write under way. */
+export type WriteResult = number | StreamWriteRequest;
+
+/** What the four string methods write. */
+export type Encoding = 'latin1' | 'utf8' | 'ucs2' | 'ascii';
+
+function refusal(stream: Stream): number {
+  if (stream.closed) return stream.gone ? errno.EINVAL : errno.EBADF;
+  stream.ensureOpen();
+  if (!stream.open) return errno.EBADF;
+  return stream.ending ? errno.EPIPE : 0;
+}
+
+function report(bytes: number, async: 0 | 1, error: number): void {
+  state[BYTES_WRITTEN] = bytes;
+  state[LAST_WRITE_WAS_ASYNC] = async;
+  if (state.length > LAST_WRITE_ERROR) state[LAST_WRITE_ERROR] = error;
+}
+
+/** Whether a small write may count as written before the kernel has it. */
+function mayAcknowledge(stream: Stream, bytes: number): boolean {
+  if (stream.pressed || stream.writes.length > 0 || !stream.open) return false;
+  const environment = env();
+  if (stream.acknowledged > 0 && environment.hasApplied(stream.acknowledgedIn)) stream.acknowledged = 0;
+  if (stream.acknowledged + bytes > ACKNOWLEDGED_BYTES || !environment.hasRoom()) return false;
+  stream.acknowledged += bytes;
+  stream.acknowledgedIn = environment.nextRequest;
+  return true;
+}
+
+/** Flags for a small write, decided before it is encoded: notice is only wanted if it may end later. */
+function flagsFor(stream: Stream, bytes: number): number {
+  return env().offloaded && mayAcknowledge(stream, bytes) ? 0 : NOTIFY;
+}
+
+/** After a small write was appended: hands it over and says how it stands. */
+function settle(stream: Stream, request: Request | null, bytes: number, flags: number, keep?: unknown): WriteResult {
+  const environment = env();
+  stream.bytesWritten += bytes;
+  if (flags === 0) {
+    environment.submitSoon();
+    report(bytes, 0, 0);
+    return 0;
+  }
+  const offloaded = environment.offloaded;
+  const status = environment.submit();
+  return conclude(stream, request, bytes, offloaded ? 1 : status, keep);
+}
+
+/** Turns a status (0 done, 1 waits, negative failed) into the answer of the protocol in use. */
+function conclude(stream: Stream, request: Request | null, bytes: number, status: number, keep?: unknown): WriteResult {
+  if (status <= 0) {
+    report(bytes, 0, status);
+    return status;
+  }
+  const waiting = request ?? new StreamWriteRequest();
+  begin(waiting, 'WRITEWRAP', createScope);
+  if (keep !== undefined) kept.set(waiting, keep);
+  stream.writes.push({ request: waiting, native: null, bytes });
+  stream.queued += bytes;
+  stream.countRequest(1);
+  report(bytes, 1, 0);
+  return request === null ? (waiting as StreamWriteRequest) : 0;
+}
+
+/** Memory that the reactor reads until the request ends; the request itself may outlive its fields. */
+const kept = new WeakMap<object, unknown>();
+
+function nothing(): number {
+  report(0, 0, 0);
+  return 0;
+}
+
+function fail(bytes: number, status: number): number {
+  report(bytes, 0, status);
+  return status;
+}
+
+export function writeBuffer(stream: Stream, request: Request | null, data: Uint8Array): WriteResult {
+  const length = data.length;
+  const refused = refusal(stream);
+  if (refused !== 0) return fail(length, refused);
+  if (length === 0) return nothing();
+  if (length > LARGE_CHUNK) return writeLarge(stream, request, [data], length);
+  const flags = flagsFor(stream, length);
+  env().writeBytes(stream, data, flags);
+  return settle(stream, request, length, flags);
+}
+
+export function writeString(stream: Stream, request: Request | null, text: string, encoding: Encoding): WriteResult {
+  const refused = refusal(stream);
+  // The most that it can come to: only then is a short string known to fit without being measured.
+  const most = encoding === 'utf8' ? text.length * 3 : encoding === 'ucs2' ? text.length * 2 : text.length;
+  if (refused !== 0) return fail(Buffer.byteLength(text, encoding), refused);
+  if (text.length === 0) return nothing();
+  if (most > LARGE_CHUNK) return writeBuffer(stream, request, Buffer.from(text, encoding));
+  const flags = flagsFor(stream, most);
+  const environment = env();
+  const header = environment.beginWrite(stream, flags);
+  const length = put(text, encoding, 0);
+  environment.endWrite(header, length);
+  return settle(stream, request, length, flags);
+}
+
+function put(text: string, encoding: string, at: number): number {
+  const environment = env();
+  if (encoding === 'latin1' || encoding === 'ascii' || encoding === 'binary') return environment.putLatin1(text, at);
+  if (encoding === 'utf8' || encoding === 'utf-8') return environment.putUtf8(text, at);
+  if (encoding === 'ucs2') return environment.putUcs2(text, at);
+  return environment.putBytes(Buffer.from(text, encoding as BufferEncoding), at);
+}
+
+/** `chunks` is an array of buffers, or pairs of a chunk and its encoding. */
+export function writev(stream: Stream, request: Request | null, chunks: readonly unknown[], allBuffers: boolean): WriteResult {
+  const step = allBuffers ? 1 : 2;
+  let most = 0;
+  for (let index = 0; index < chunks.length; index += step) {
+    const chunk = chunks[index] as string | Uint8Array;
+    most += typeof chunk === 'string' ? chunk.length * 3 : chunk.length;
+  }
+  const refused = refusal(stream);
+  if (refused !== 0 || most > LARGE_CHUNK) {
+    const buffers = toBuffers(chunks, step);
+    const total = buffers.reduce((sum, buffer) => sum + buffer.length, 0);
+    return refused !== 0 ? fail(total, refused) : writeLarge(stream, request, buffers, total);
+  }
+  if (most === 0) return nothing();
+  const flags = flagsFor(stream, most);
+  const environment = env();
+  const header = environment.beginWrite(stream, flags);
+  let length = 0;
+  for (let index = 0; index < chunks.length; index += step) {
+    const chunk = chunks[index] as string | Uint8Array;
+    length += typeof chunk === 'string' ? put(chunk, chunks[index + 1] as string, length) : environment.putBytes(chunk, length);
+  }
+  environment.endWrite(header, length);
+  return settle(stream, request, length, flags);
+}
+
+function toBuffers(chunks: readonly unknown[], step: number): Uint8Array[] {
+  const buffers: Uint8Array[] = [];
+  for (let index = 0; index < chunks.length; index += step) {
+    const chunk = chunks[index] as string | Uint8Array;
+    buffers.push(typeof chunk === 'string' ? Buffer.from(chunk, chunks[index + 1] as BufferEncoding) : chunk);
+  }
+  return buffers;
+}
+
+/** Pieces of one request: large ones are lent, small neighbours travel together through the outbox. */
+function writeLarge(stream: Stream, request: Request | null, buffers: readonly Uint8Array[], total: number): WriteResult {
+  if (total === 0) return nothing();
+  const environment = env();
+  const offloaded = environment.offloaded;
+  const pieces = group(buffers);
+  const last = pieces.pop() as Piece;
+  for (const piece of pieces) handOver(stream, piece, NOTIFY | MORE);
+  const status = handOver(stream, last, NOTIFY);
+  stream.bytesWritten += total;
+  return conclude(stream, request, total, offloaded ? 1 : status, buffers);
+}
+
+type Piece = { readonly lent: Uint8Array } | { readonly copied: Uint8Array[]; bytes: number };
+
+function group(buffers: readonly Uint8Array[]): Piece[] {
+  const pieces: Piece[] = [];
+  for (const buffer of buffers) {
+    if (buffer.length === 0) continue;
+    const before = pieces.at(-1);
+    if (buffer.length >= LARGE_CHUNK) {
+      pieces.push({ lent: buffer });
+    } else if (before !== undefined && 'copied' in before && before.bytes + buffer.length <= LARGE_CHUNK) {
+      before.copied.push(buffer);
+      before.bytes += buffer.length;
+    } else {
+      pieces.push({ copied: [buffer], bytes: buffer.length });
+    }
+  }
+  return pieces;
+}
+
+function handOver(stream: Stream, piece: Piece, flags: number): number {
+  const environment = env();
+  if ('lent' in piece) return environment.lend(stream, piece.lent, flags);
+  environment.writeChunks(stream, piece.copied, piece.bytes, flags);
+  return flags & MORE ? 0 : environment.submit();
+}
+
+/** A native consumer (http2, OpenSSL) writes: `buffers` are its copies, the end is reported through the handle. */
+export function writeNative(stream: Stream, native: object, buffers: readonly Uint8Array[]): number {
+  const refused = refusal(stream);
+  if (refused !== 0) return refused;
+  const total = buffers.reduce((sum, buffer) => sum + buffer.length, 0);
+  const environment = env();
+  let flags = NOTIFY;
+  let status = 0;
+  if (total > LARGE_CHUNK) {
+    const offloaded = environment.offloaded;
+    const pieces = group(buffers);
+    const last = pieces.pop() as Piece;
+    for (const piece of pieces) handOver(stream, piece, NOTIFY | MORE);
+    status = handOver(stream, last, NOTIFY);
+    if (offloaded) status = 1;
+    kept.set(native, buffers);
+  } else if (total > 0) {
+    flags = flagsFor(stream, total);
+    environment.writeChunks(stream, buffers, total, flags);
+    if (flags === 0) environment.submitSoon();
+    else {
+      const offloaded = environment.offloaded;
+      status = environment.submit();
+      if (offloaded) status = 1;
+    }
+  }
+  if (status < 0) return status;
+  stream.bytesWritten += total;
+  stream.countRequest(1);
+  if (status === 1) {
+    stream.writes.push({ request: null, native, bytes: total });
+    stream.queued += total;
+    return 0;
+  }
+  // Never inside the call: the consumer expects to be told later (contract 8.1).
+  const entry = { request: null, native, bytes: 0 };
+  stream.writes.push(entry);
+  defer(() => {
+    const at = stream.writes.indexOf(entry);
+    if (at < 0) return;
+    stream.writes.splice(at, 1);
+    stream.countRequest(-1);
+    runIn(stream.scope, stream.handle, stream.handle.finishWrite as never, native, 0);
+  });
+  return 0;
+}
+
+/** The oldest write under way has ended. */
+export function onWriteDone(stream: Stream, status: number): void {
+  if (stream.closed) return;
+  const at = stream.writes.findIndex((write) => write.bytes > 0);
+  if (at < 0) return;
+  const [{ request, native, bytes }] = stream.writes.splice(at, 1) as [Stream['writes'][number]];
+  stream.queued -= bytes;
+  stream.countRequest(-1);
+  if (native !== null) runIn(stream.scope, stream.handle, stream.handle.finishWrite as never, native, status);
+  else if (request !== null) finish(request, status, stream.handle, undefined);
+}

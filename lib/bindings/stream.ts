@@ -1,0 +1,294 @@
+/**
+ * One byte stream on our side of a handle: its descriptor, its place in the reactor, what is under way. The handle
+ * classes (`tcp-wrap`, `pipe-wrap`) are shells around it, the dispatcher calls its `on…` methods.
+ *
+ * Life: without a descriptor → with one (bound, opened) → in the reactor (listening, connecting, open) → closed. Reads
+ * and writes live in `stream-read` and `stream-write`.
+ */
+
+import { openEnvironment } from '../environment';
+import type { Environment } from '../environment';
+import { errno } from '../native';
+import { Command, NOTIFY, RESET } from '../native/protocol';
+import { createScope, type Provider, runIn, type Scope } from './async-scope';
+import { begin, finish, type Request } from './requests';
+import type { HeldRead } from './stream-read';
+
+export type StreamEnvironment = Environment<Stream>;
+
+/** The handle as we see it: properties that Node's lib/ and native consumers put there. */
+export interface Shell {
+  onread: (data?: ArrayBuffer) => unknown;
+  onconnection?: ((status: number, handle?: object) => void) | null;
+  readBuffer(data: Uint8Array): void;
+  emitEOF(): void;
+  finishWrite(request: object, status: number): void;
+  finishShutdown(request: object, status: number): void;
+}
+
+/** Who takes the bytes: lib/ through `onread`, or a native consumer (http's parser, http2, TLS) through the handle. */
+export const Consumer = { lib: 0, parser: 1, native: 2 } as const;
+
+let environmentOf: StreamEnvironment | null = null;
+
+/** What waits for libuv's closing phase. */
+const closing: Stream[] = [];
+/** What waits for the next turn of the loop. */
+let deferred: (() => void)[] = [];
+
+/** Set when the environment opens. */
+export function attach(environment: StreamEnvironment): void {
+  environmentOf = environment;
+}
+
+/** The environment; streams exist only once it is open. */
+export function env(): StreamEnvironment {
+  return environmentOf as StreamEnvironment;
+}
+
+/** Runs a function early in the next turn of the loop, never inside the call that asks. */
+export function defer(job: () => void): void {
+  deferred.push(job);
+  env().native.defer();
+}
+
+/** Called by the native part: what was deferred. */
+export function runDeferred(tick: () => void): void {
+  const jobs = deferred;
+  deferred = [];
+  for (const job of jobs) {
+    job();
+    tick();
+  }
+}
+
+/** Called by the native part in libuv's closing phase. */
+export function runClosing(tick: () => void): void {
+  for (const stream of closing.splice(0)) {
+    stream.finishClosing(tick);
+    tick();
+  }
+}
+
+/** Live streams, for `process._getActiveHandles` and its like. */
+export function liveStreams(): Stream[] {
+  const environment = openEnvironment<Stream>();
+  const all: Stream[] = [];
+  for (const stream of environment?.table ?? []) if (stream !== undefined && !stream.closed) all.push(stream);
+  return all;
+}
+
+export class Stream {
+  readonly handle: Shell;
+  readonly type: Provider;
+  scope: Scope;
+  slot = -1;
+  generation = 0;
+  /** Descriptor, −1 without one. After the close callback lib/ sees EINVAL instead. */
+  fd = -1;
+  closed = false;
+  gone = false;
+  listening = false;
+  /** Connected or opened: reads and writes make sense. */
+  open = false;
+  referenced = true;
+
+  reading = false;
+  ended = false;
+  consumer: number = Consumer.lib;
+  /** OpenSSL on top of us, if any: where a read error goes. */
+  tls: { onread(data?: ArrayBuffer): unknown } | null = null;
+  userBuffer: Uint8Array | null = null;
+  /** Bytes that came while nobody was reading. */
+  held: HeldRead[] | null = null;
+  bytesRead = 0;
+  bytesWritten = 0;
+
+  /** Writes under way, oldest first, with their sizes. */
+  writes: { request: Request | null; native: object | null; bytes: number }[] = [];
+  /** Bytes of those writes. */
+  queued = 0;
+  /** Bytes acknowledged while the offload driver had the seat, up to and with the hand-over `acknowledgedIn`. */
+  acknowledged = 0;
+  acknowledgedIn = 0;
+  /** The kernel's buffer is full (offload). */
+  pressed = false;
+  shutdownRequest: Request | null = null;
+  shutdownNative: object | null = null;
+  ending = false;
+  connectRequest: Request | null = null;
+  delayedError = 0;
+  /** A bound path, unlinked at close. */
+  path: string | null = null;
+
+  #closeCallback: ((this: unknown) => void) | null = null;
+  #requests = 0;
+  #alive = false;
+
+  constructor(handle: Shell, type: Provider, scope: Scope) {
+    this.handle = handle;
+    this.type = type;
+    this.scope = scope;
+  }
+
+  /** Keeps the event loop alive exactly when libuv would (contract 15). */
+  updateLiveness(): void {
+    const active = !this.closed && (this.listening || (this.reading && this.open && !this.ended));
+    const alive = (active && this.referenced) || this.#requests > 0;
+    if (alive === this.#alive) return;
+    this.#alive = alive;
+    if (alive) env().hold();
+    else env().release();
+  }
+
+  /** A request begins or ends. */
+  countRequest(by: 1 | -1): void {
+    this.#requests += by;
+    this.updateLiveness();
+  }
+
+  /** Gives the descriptor to the reactor. */
+  enter(command: number): void {
+    env().register(this);
+    env().command(command, this, this.fd);
+    this.open = command === Command.openStream;
+    this.listening = command === Command.openListener;
+    this.updateLiveness();
+  }
+
+  /** Takes the place of an accepted connection, which is in the reactor already. */
+  adopt(slot: number, generation: number, fd: number): void {
+    this.slot = slot;
+    this.generation = generation;
+    this.fd = fd;
+    this.open = true;
+    env().table[slot] = this;
+  }
+
+  /** `open(fd)` of Node's handles: a descriptor of any kind becomes a stream. */
+  openDescriptor(fd: number): number {
+    if (this.closed) return errno.EBADF;
+    if (fd === this.fd) return 0;
+    const status = env().native.adopt(fd);
+    if (status !== 0) return status;
+    this.fd = fd;
+    this.lazy = true;
+    return 0;
+  }
+
+  /** An adopted descriptor that is not in the reactor yet: it may still become a listener or connect. */
+  lazy = false;
+
+  /** Makes an adopted descriptor a stream when it is first used as one. */
+  ensureOpen(): void {
+    if (!this.lazy) return;
+    this.lazy = false;
+    this.enter(Command.openStream);
+  }
+
+  /** A connection attempt: under way in the reactor, or ended and reported later. */
+  connect(request: Request, type: Provider, status: number, outcome: number): void {
+    begin(request, type, createScope);
+    this.connectRequest = request;
+    this.lazy = false;
+    this.countRequest(1);
+    if (status === 0) {
+      this.enter(Command.openConnecting);
+      return;
+    }
+    defer(() => {
+      if (this.connectRequest !== request) return;
+      if (outcome === 0) this.enter(Command.openStream);
+      this.onConnected(outcome);
+    });
+  }
+
+  onConnected(status: number): void {
+    const request = this.connectRequest;
+    if (request === null) return;
+    this.connectRequest = null;
+    this.open = status === 0;
+    this.countRequest(-1);
+    finish(request, status, this.handle, request, status === 0, status === 0);
+  }
+
+  onShutdownDone(status: number): void {
+    const { shutdownRequest, shutdownNative } = this;
+    this.shutdownRequest = null;
+    this.shutdownNative = null;
+    if (shutdownNative !== null) {
+      this.countRequest(-1);
+      runIn(this.scope, this.handle, this.handle.finishShutdown as never, shutdownNative, status);
+    } else if (shutdownRequest !== null) {
+      this.countRequest(-1);
+      finish(shutdownRequest, status, this.handle, undefined);
+    }
+  }
+
+  shutdown(request: Request | null, native: object | null): number {
+    if (this.closed || this.gone) return errno.EBADF;
+    this.ensureOpen();
+    if (!this.open || this.ending) return errno.ENOTCONN;
+    this.ending = true;
+    this.shutdownRequest = request;
+    this.shutdownNative = native;
+    if (request !== null) begin(request, 'SHUTDOWNWRAP', createScope);
+    this.countRequest(1);
+    env().command(Command.shutdown, this);
+    return 0;
+  }
+
+  /** Begins to close; the callback comes in libuv's closing phase. A second call does nothing. */
+  close(callback: ((this: unknown) => void) | null, reset = false): void {
+    if (this.closed) return;
+    const environment = env();
+    this.closed = true;
+    this.reading = false;
+    this.held = null;
+    this.#closeCallback = callback;
+    if (this.path !== null) environment.native.unlink(this.path);
+    const lent = this.writes.length > 0;
+    if (this.slot >= 0) {
+      // Whoever reads large writes out of JavaScript's memory says when it is done: until then the table holds us.
+      if (!lent) environment.table[this.slot] = undefined;
+      environment.command(Command.close, this, 0, (reset ? RESET : 0) | (lent ? NOTIFY : 0));
+      // The port of a listener is free again when close returns.
+      if (this.listening) environment.settle();
+    } else if (this.fd >= 0) {
+      environment.native.closeDescriptor(this.fd);
+    }
+    this.fd = -1;
+    closing.push(this);
+    environment.native.scheduleClosing();
+    this.updateLiveness();
+  }
+
+  /** The closing phase: what was under way is cancelled in order, then the callback, then nothing more. */
+  finishClosing(tick: () => void): void {
+    this.gone = true;
+    if (this.connectRequest !== null) {
+      this.onConnected(errno.ECANCELED);
+      tick();
+    }
+    for (const { request, native } of this.writes.splice(0)) {
+      this.countRequest(-1);
+      if (native !== null) runIn(this.scope, this.handle, this.handle.finishWrite as never, native, errno.ECANCELED);
+      else if (request !== null) finish(request, errno.ECANCELED, this.handle, undefined);
+      tick();
+    }
+    if (this.shutdownRequest !== null || this.shutdownNative !== null) {
+      this.onShutdownDone(errno.ECANCELED);
+      tick();
+    }
+    const callback = this.#closeCallback;
+    this.#closeCallback = null;
+    if (typeof callback === 'function') runIn(this.scope, this.handle, callback as never);
+    this.scope.emitDestroy();
+  }
+
+  /** The reactor has let go of what was lent. */
+  onClosed(): void {
+    const { table } = env();
+    if (table[this.slot] === this) table[this.slot] = undefined;
+  }
+}

@@ -1,0 +1,170 @@
+/** `tcp_wrap`: TCP as Node's lib/ knows it (contract 5). */
+
+import { environment } from '../environment';
+import { errno } from '../native';
+import { Command, Control } from '../native/protocol';
+import { countFallback } from './fallback';
+import type { Request } from './requests';
+import { isMakingStdio } from '../hooks/stdio';
+import type { NativeClass } from './seam';
+import { env, type Stream } from './stream';
+import { type defineStreamHandle, kStream } from './stream-handle';
+
+const SERVER = 1;
+
+/** What `getsockname` and `getpeername` fill. */
+interface Name {
+  address?: string;
+  family?: string;
+  port?: number;
+}
+
+/** Seconds between probes and probes before giving up, where the line's lib/ does not say (libuv's own numbers). */
+const KEEP_ALIVE_INTERVAL = 1;
+const KEEP_ALIVE_COUNT = 10;
+
+export function defineTcp(Handle: ReturnType<typeof defineStreamHandle>, Native: NativeClass, features: { typeOfService: boolean }): NativeClass {
+  class TCP extends Handle {
+    constructor(type: number) {
+      if (isMakingStdio()) {
+        countFallback('stdio');
+        // biome-ignore lint/correctness/noConstructorReturn: a derived class may answer with another object: Node's own handle
+        return new Native(type);
+      }
+      if (environment() === null) {
+        countFallback('unavailable');
+        // biome-ignore lint/correctness/noConstructorReturn: see above
+        return new Native(type);
+      }
+      super(type === SERVER ? 'TCPSERVERWRAP' : 'TCPWRAP');
+    }
+
+    open(fd: number): number {
+      return this[kStream].openDescriptor(fd);
+    }
+
+    bind(host: string, port: number, flags = 0): number {
+      return bind(this[kStream], false, host, port, flags);
+    }
+
+    bind6(host: string, port: number, flags = 0): number {
+      return bind(this[kStream], true, host, port, flags);
+    }
+
+    listen(backlog: number): number {
+      const stream = this[kStream];
+      if (stream.closed) return closedError(stream);
+      if (stream.delayedError !== 0) return stream.delayedError;
+      const { native, control } = env();
+      const status = native.listenTcp(stream.fd, backlog);
+      if (status !== 0) return status;
+      stream.fd = control[Control.out] as number;
+      if (!stream.listening) {
+        stream.lazy = false;
+        stream.enter(Command.openListener);
+      }
+      return 0;
+    }
+
+    connect(request: Request, host: string, port: number): number {
+      return connect(this[kStream], request, false, host, port);
+    }
+
+    connect6(request: Request, host: string, port: number): number {
+      return connect(this[kStream], request, true, host, port);
+    }
+
+    getsockname(out: Name): number {
+      return name(this[kStream], out, false);
+    }
+
+    getpeername(out: Name): number {
+      return name(this[kStream], out, true);
+    }
+
+    setNoDelay(on: boolean): number {
+      const stream = this[kStream];
+      if (stream.closed) return closedError(stream);
+      return stream.fd < 0 ? 0 : env().native.setNoDelay(stream.fd, Boolean(on));
+    }
+
+    setKeepAlive(on: boolean, delay: number, interval?: number, count?: number): number {
+      const stream = this[kStream];
+      if (stream.closed) return closedError(stream);
+      if (stream.fd < 0) return 0;
+      return env().native.setKeepAlive(stream.fd, Boolean(on), delay | 0, (interval ?? KEEP_ALIVE_INTERVAL) | 0, (count ?? KEEP_ALIVE_COUNT) | 0);
+    }
+
+    reset(callback?: (this: unknown) => void): number {
+      const stream = this[kStream];
+      if (stream.closed) return closedError(stream);
+      if (stream.fd < 0) return errno.EBADF;
+      if (stream.shutdownRequest !== null || stream.shutdownNative !== null) return errno.EINVAL;
+      stream.close(typeof callback === 'function' ? callback : null, true);
+      return 0;
+    }
+  }
+
+  if (features.typeOfService) {
+    Object.defineProperties(TCP.prototype, {
+      setTypeOfService: {
+        configurable: true,
+        writable: true,
+        value(this: TCP, value: number) {
+          const { fd } = this[kStream];
+          return fd < 0 ? errno.EBADF : env().native.setTypeOfService(fd, value | 0);
+        },
+      },
+      getTypeOfService: {
+        configurable: true,
+        writable: true,
+        value(this: TCP) {
+          const { fd } = this[kStream];
+          return fd < 0 ? errno.EBADF : env().native.typeOfService(fd);
+        },
+      },
+    });
+  }
+  return TCP;
+}
+
+function closedError(stream: Stream): number {
+  return stream.gone ? errno.EINVAL : errno.EBADF;
+}
+
+function bind(stream: Stream, v6: boolean, host: string, port: number, flags: number): number {
+  if (stream.closed) return closedError(stream);
+  const { native, control } = env();
+  const status = native.bindTcp(stream.fd, v6, String(host), port | 0, flags | 0);
+  if (status !== 0) return status;
+  stream.fd = control[Control.out] as number;
+  stream.delayedError = control[Control.out2] as number;
+  return 0;
+}
+
+function connect(stream: Stream, request: Request, v6: boolean, host: string, port: number): number {
+  if (stream.closed) return closedError(stream);
+  if (stream.connectRequest !== null) return errno.EALREADY;
+  if (stream.delayedError !== 0) {
+    stream.connect(request, 'TCPCONNECTWRAP', 1, stream.delayedError);
+    return 0;
+  }
+  const { native, control } = env();
+  const status = native.connectTcp(stream.fd, v6, String(host), port | 0);
+  if (status < 0) return status;
+  stream.fd = control[Control.out] as number;
+  stream.connect(request, 'TCPCONNECTWRAP', status, control[Control.out2] as number);
+  return 0;
+}
+
+function name(stream: Stream, out: Name, peer: boolean): number {
+  if (stream.closed) return closedError(stream);
+  if (stream.delayedError !== 0) return stream.delayedError;
+  const { native, control } = env();
+  const found = native.name(stream.fd, peer);
+  if (typeof found === 'number') return found;
+  out.address = found;
+  out.family = control[Control.out2] === 1 ? 'IPv6' : 'IPv4';
+  out.port = control[Control.out] as number;
+  return 0;
+}

@@ -1,0 +1,131 @@
+/**
+ * One batch of events to the streams they belong to. Between two events ticks and microtasks run, as between two of
+ * libuv's callbacks; an exception is reported where it happened and the batch goes on (contract 14).
+ */
+
+import { callIn, reportException, reportTo } from './bindings/async-scope';
+import { attach, runClosing, runDeferred, type Stream, type StreamEnvironment } from './bindings/stream';
+import { makeAccepted, streamOf } from './bindings/stream-handle';
+import { onBlock, onData, onReadEnd } from './bindings/stream-read';
+import { onWriteDone } from './bindings/stream-write';
+import type { Callbacks } from './native';
+import { BLOCKS, CHUNK_BYTES, Command, Event, EVENT_WORDS } from './native/protocol';
+
+/** A block that brought less than this is copied and lent again: what the receiver keeps is what it got. */
+const WORTH_A_BLOCK = CHUNK_BYTES / 2;
+
+const SOCKET = 0;
+
+/** The callbacks for the native part; `setUp` makes them ready once the environment is open. */
+export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(environment: StreamEnvironment): void } {
+  let current: StreamEnvironment;
+  const blocks: (ArrayBuffer | undefined)[] = [];
+  let words: Int32Array[] = [];
+  let bytes: Uint8Array[] = [];
+  let buffers: readonly ArrayBuffer[] = [];
+
+  const tick = (): void => {
+    try {
+      nativeTick.call(process);
+    } catch (error) {
+      reportException(error);
+    }
+  };
+
+  const lend = (environment: StreamEnvironment, index: number): void => {
+    const block = Buffer.allocUnsafeSlow(CHUNK_BYTES).buffer as ArrayBuffer;
+    blocks[index] = block;
+    environment.lendBlock(index, block);
+  };
+
+  const takeBlock = (environment: StreamEnvironment, index: number, length: number): ArrayBuffer => {
+    const block = blocks[index] as ArrayBuffer;
+    if (length >= WORTH_A_BLOCK) {
+      lend(environment, index);
+      return block;
+    }
+    const copy = block.slice(0, length);
+    environment.lendBlock(index, block);
+    return copy;
+  };
+
+  const accept = (environment: StreamEnvironment, server: Stream | undefined, slot: number, generation: number, fd: number): void => {
+    if (server === undefined || server.closed) {
+      environment.command(Command.close, { slot, generation });
+      return;
+    }
+    const Handle = server.handle.constructor as new (type: number) => object;
+    const handle = makeAccepted(server, () => new Handle(SOCKET));
+    (streamOf(handle) as Stream).adopt(slot, generation, fd);
+    callIn(server.scope, server.handle, 'onconnection', 0, handle);
+  };
+
+  const setUp = (environment: StreamEnvironment): void => {
+    const { memory } = environment;
+    words = memory.words.map((buffer) => new Int32Array(buffer));
+    bytes = memory.bytes.map((buffer) => new Uint8Array(buffer));
+    buffers = memory.bytes;
+    current = environment;
+    attach(environment);
+    reportTo(environment.native);
+  };
+
+  const dispatch = (batch: number, events: number, wantsBlocks: number): void => {
+    const environment = current;
+    const { table } = environment;
+    const record = words[batch] as Int32Array;
+    environment.delivering = true;
+    for (let index = 0, at = 0; index < events; index += 1, at += EVENT_WORDS) {
+      const slot = record[at + 1] as number;
+      const found = table[slot];
+      const stream = found !== undefined && found.generation === record[at + 2] ? found : undefined;
+      const a = record[at + 3] as number;
+      const b = record[at + 4] as number;
+      switch (record[at]) {
+        case Event.data:
+          if (stream !== undefined) onData(stream, buffers[batch] as ArrayBuffer, bytes[batch] as Uint8Array, a, b);
+          break;
+        case Event.block: {
+          const block = takeBlock(environment, a, b);
+          if (stream !== undefined) onBlock(stream, block, b);
+          break;
+        }
+        case Event.readEnd:
+          if (stream !== undefined) onReadEnd(stream, a);
+          break;
+        case Event.accept:
+          accept(environment, stream, a, b, record[at + 5] as number);
+          break;
+        case Event.acceptError:
+          if (stream !== undefined && !stream.closed) callIn(stream.scope, stream.handle, 'onconnection', a, undefined);
+          break;
+        case Event.connected:
+          stream?.onConnected(a);
+          break;
+        case Event.writeDone:
+          if (stream !== undefined) onWriteDone(stream, a);
+          break;
+        case Event.shutdownDone:
+          stream?.onShutdownDone(a);
+          break;
+        case Event.pressure:
+          if (stream !== undefined) stream.pressed = a === 1;
+          break;
+        case Event.closed:
+          stream?.onClosed();
+          break;
+      }
+      tick();
+    }
+    if (wantsBlocks === 1 && blocks.length === 0) for (let index = 0; index < BLOCKS; index += 1) lend(environment, index);
+    environment.delivering = false;
+    environment.submit();
+  };
+
+  return {
+    dispatch,
+    deferred: () => runDeferred(tick),
+    closing: () => runClosing(tick),
+    setUp,
+  };
+}

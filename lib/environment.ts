@@ -1,0 +1,271 @@
+/**
+ * This thread's native environment, opened by the first handle, and what surrounds it: the outbox that commands
+ * gather in, the table of live streams, the count that keeps the event loop alive.
+ *
+ * Module state is per thread: a Worker has its own instance of every module.
+ */
+
+import { type Loaded, loadAddon } from './boot/addon';
+import type { Config } from './boot/config';
+import { report } from './boot/report';
+import { debug } from './debug';
+import { reason } from './errors';
+import { type Callbacks, createMemory, type Memory, type Native, open } from './native';
+import {
+  Command,
+  Control,
+  HEADER_BYTES,
+  INBOX_BYTES,
+  LARGE_CHUNK,
+  OUTBOX_BYTES,
+  WRITES_PER_HANDOVER,
+} from './native/protocol';
+
+/** Latin-1 and UTF-8 writers straight into memory, which every line has on Buffer's prototype. */
+interface Writers {
+  latin1Write(text: string, offset: number, length?: number): number;
+  utf8Write(text: string, offset: number, length?: number): number;
+  ucs2Write(text: string, offset: number, length?: number): number;
+}
+
+/** What a stream's entry in the table has to be for the environment: anything with an id. */
+export interface Entry {
+  slot: number;
+  generation: number;
+}
+
+export class Environment<T extends Entry> {
+  readonly native: Native;
+  readonly memory: Memory;
+  readonly control: Int32Array;
+  /** Live streams by slot. */
+  readonly table: (T | undefined)[] = [];
+  /** A delivery is under way: commands gather until its end. */
+  delivering = false;
+  readonly #words: Int32Array;
+  readonly #bytes: Buffer & Writers;
+  #used = 0;
+  #writes = 0;
+  /** Requests handed to the offload driver, and their bytes, wrapping like the control words they are held against. */
+  #posted = 0;
+  #postedBytes = 0;
+  #holds = 0;
+
+  constructor(native: Native, memory: Memory) {
+    this.native = native;
+    this.memory = memory;
+    this.control = new Int32Array(memory.control);
+    this.#words = new Int32Array(memory.outbox);
+    this.#bytes = Buffer.from(memory.outbox) as Buffer & Writers;
+  }
+
+  get offloaded(): boolean {
+    return this.control[Control.driver] === 1;
+  }
+
+  /** A new id for a stream that JavaScript opens. */
+  register(entry: T): void {
+    entry.slot = this.native.allocate();
+    entry.generation = this.control[Control.out] as number;
+    this.table[entry.slot] = entry;
+  }
+
+  /** Appends a command without bytes and hands it over unless a delivery is under way. */
+  command(op: number, entry: Entry, a = 0, b = 0): void {
+    this.#header(op, entry, a, b);
+    if (!this.delivering) this.submit();
+  }
+
+  /** Appends a command only: a write follows, or a submit. */
+  #header(op: number, entry: Entry, a: number, b: number): number {
+    if (this.#used + HEADER_BYTES + LARGE_CHUNK + 4 > OUTBOX_BYTES) this.submit();
+    const at = this.#used >> 2;
+    const words = this.#words;
+    words[at] = op;
+    words[at + 1] = entry.slot;
+    words[at + 2] = entry.generation;
+    words[at + 3] = a;
+    words[at + 4] = b;
+    this.#used += HEADER_BYTES;
+    return at;
+  }
+
+  /** Appends a write of at most `LARGE_CHUNK` bytes. */
+  writeBytes(entry: Entry, data: Uint8Array, flags: number): void {
+    this.#header(Command.write, entry, data.length, flags);
+    this.#bytes.set(data, this.#used);
+    this.#pad(data.length);
+  }
+
+  /** Appends a write of several chunks as one, at most `LARGE_CHUNK` bytes together. */
+  writeChunks(entry: Entry, chunks: readonly Uint8Array[], total: number, flags: number): void {
+    this.#header(Command.write, entry, total, flags);
+    let at = this.#used;
+    for (const chunk of chunks) {
+      this.#bytes.set(chunk, at);
+      at += chunk.length;
+    }
+    this.#pad(total);
+  }
+
+  /** Begins a write whose length is known when its parts are in; each `put…` returns the bytes it added. */
+  beginWrite(entry: Entry, flags: number): number {
+    return this.#header(Command.write, entry, 0, flags);
+  }
+
+  putBytes(data: Uint8Array, at: number): number {
+    this.#bytes.set(data, this.#used + at);
+    return data.length;
+  }
+
+  putLatin1(text: string, at: number): number {
+    return this.#bytes.latin1Write(text, this.#used + at, text.length);
+  }
+
+  putUtf8(text: string, at: number): number {
+    return this.#bytes.utf8Write(text, this.#used + at, LARGE_CHUNK);
+  }
+
+  putUcs2(text: string, at: number): number {
+    return this.#bytes.ucs2Write(text, this.#used + at, text.length * 2);
+  }
+
+  endWrite(header: number, length: number): void {
+    this.#words[header + 3] = length;
+    this.#pad(length);
+  }
+
+  #pad(length: number): void {
+    this.#used += (length + 3) & ~3;
+    this.#writes += 1;
+  }
+
+  /** Hands over what gathered; returns the status of its last write (0 while the offload driver has the seat). */
+  submit(): number {
+    const used = this.#used;
+    if (used === 0) return 0;
+    this.#used = 0;
+    this.#writes = 0;
+    if (this.offloaded) {
+      this.#posted = (this.#posted + 1) | 0;
+      this.#postedBytes = (this.#postedBytes + used) | 0;
+    }
+    return this.native.submit(used);
+  }
+
+  /** Hands over what gathered if it is time: outside a delivery always, inside every few writes. */
+  submitSoon(): void {
+    if (!this.delivering || this.#writes >= WRITES_PER_HANDOVER) this.submit();
+  }
+
+  /** Hands over one piece that stays where it is; status as `submit`. */
+  lend(entry: Entry, data: Uint8Array, flags: number): number {
+    this.submit();
+    if (this.offloaded) this.#posted = (this.#posted + 1) | 0;
+    return this.native.writeLent(entry.slot, entry.generation, data, flags);
+  }
+
+  /** Lends a block for large reads. */
+  lendBlock(index: number, memory: ArrayBuffer): void {
+    if (this.offloaded) this.#posted = (this.#posted + 1) | 0;
+    this.native.lendBlock(index, memory);
+  }
+
+  /** Everything asked for so far is carried out, whoever has the seat. */
+  settle(): void {
+    this.submit();
+    this.native.settle();
+  }
+
+  /** The number that the next hand-over to the offload driver will have. */
+  get nextRequest(): number {
+    return (this.#posted + 1) | 0;
+  }
+
+  /** Whether the offload driver has applied a hand-over. */
+  hasApplied(request: number): boolean {
+    return (((this.control[Control.applied] as number) - request) | 0) >= 0;
+  }
+
+  /** Whether the offload driver's inbox takes more writes that count as written. */
+  hasRoom(): boolean {
+    return ((this.#postedBytes - (this.control[Control.appliedBytes] as number)) | 0) + this.#used < INBOX_BYTES;
+  }
+
+  /** Counts what keeps the event loop alive. */
+  hold(): void {
+    if (this.#holds++ === 0) this.native.hold();
+  }
+
+  release(): void {
+    if (--this.#holds === 0) this.native.release();
+  }
+}
+
+type Opener<T extends Entry> = (make: (callbacks: Callbacks) => Environment<T> | null) => Environment<T> | null;
+
+let config: Config | null = null;
+let opener: Opener<never> | null = null;
+let current: Environment<never> | null | undefined;
+let loaded: Loaded | undefined;
+
+/** Set by the boot sequence: how to open the environment once somebody needs it. */
+export function prepare<T extends Entry>(settings: Config, open: Opener<T>): void {
+  config = settings;
+  opener = open as unknown as Opener<never>;
+}
+
+/** Loads the native part, once. */
+export function load(settings: Config): Loaded {
+  if (loaded === undefined) {
+    loaded = loadAddon(settings);
+    if ('reason' in loaded) report(loaded.reason, settings);
+  }
+  return loaded;
+}
+
+/** The addon if it has been loaded already. */
+export function loadedAddon(): Loaded | undefined {
+  return loaded;
+}
+
+/** This thread's environment, opened now if need be; null when it cannot be, for good. */
+export function environment<T extends Entry>(): Environment<T> | null {
+  if (current === undefined) current = opener === null ? null : opener(create);
+  return current as unknown as Environment<T> | null;
+}
+
+/** The environment if one has been opened. */
+export function openEnvironment<T extends Entry>(): Environment<T> | null {
+  return (current ?? null) as unknown as Environment<T> | null;
+}
+
+function create<T extends Entry>(callbacks: Callbacks): Environment<T> | null {
+  const settings = config as Config;
+  const found = load(settings);
+  if ('reason' in found) return null;
+  const memory = createMemory();
+  const native = open(found.addon, memory, callbacks, settings);
+  if (native === undefined) {
+    report(reason('ERR_TSLOOP_REACTOR', 'no descriptors or memory'), settings);
+    return null;
+  }
+  debug(`reactor open, driver ${settings.driver}`);
+  const made = new Environment<T>(native, memory);
+  flushAtExit(native);
+  return made;
+}
+
+/**
+ * `process.exit` ends the process without tearing the environment down: bytes that count as written leave now, after
+ * the last 'exit' listener. (A natural end, and a Worker's, run the native part's own hook.)
+ */
+function flushAtExit(native: Native): void {
+  const internals = process as unknown as { reallyExit(code?: number): never };
+  const exit = internals.reallyExit;
+  internals.reallyExit = function reallyExit(code) {
+    current?.submit();
+    native.flush();
+    return exit.call(process, code);
+  };
+}

@@ -1,0 +1,114 @@
+/** The typed door to the native part. Nothing else calls it by name. */
+
+import { constants } from 'node:os';
+import type { Config } from '../boot/config';
+import {
+  BATCH_BYTES,
+  BATCH_EVENTS,
+  BATCHES,
+  CONTROL_WORDS,
+  driverNumbers,
+  EVENT_WORDS,
+  OUTBOX_BYTES,
+} from './protocol';
+
+/** Negative errno numbers, which on Linux are libuv's too. */
+export const errno = {
+  EACCES: -constants.errno.EACCES,
+  EBADF: -constants.errno.EBADF,
+  ECANCELED: -constants.errno.ECANCELED,
+  EINVAL: -constants.errno.EINVAL,
+  ENOTCONN: -constants.errno.ENOTCONN,
+  EPIPE: -constants.errno.EPIPE,
+  EALREADY: -constants.errno.EALREADY,
+  ENOTSUP: -constants.errno.ENOTSUP,
+} as const;
+
+/** One thread's environment: functions that return 0 or a negative errno unless said otherwise. */
+export interface Native {
+  /** Hands over the first `bytes` of the outbox. Returns the status of its last write: 0 done, 1 waits, or an errno. */
+  submit(bytes: number): number;
+  /** As `submit`, for one piece of a write that stays in JavaScript's memory. */
+  writeLent(slot: number, generation: number, data: Uint8Array, flags: number): number;
+  lendBlock(index: number, memory: ArrayBuffer): number;
+  /** A new id: its slot; the generation is in `Control.out`. */
+  allocate(): number;
+  /** Everything handed over so far is carried out before this returns. */
+  settle(): number;
+  /** Sends what was acknowledged, waiting a bounded time; returns the bytes left behind. */
+  flush(): number;
+  /** Keeps the event loop alive, or lets it go. */
+  hold(): number;
+  release(): number;
+  /** Calls `deferred` early in the next turn of the loop; `scheduleClosing` calls `closing` in its closing phase. */
+  defer(): number;
+  scheduleClosing(): number;
+  /** Reports an exception as libuv's own callbacks would: 'uncaughtException', or the end of the process. */
+  fatalException(error: unknown): void;
+  /** Fills doubles, see `lib/stats.ts`; returns how many. */
+  stats(into: ArrayBuffer): number;
+  resetStats(): number;
+  bindTcp(fd: number, v6: boolean, host: string, port: number, flags: number): number;
+  listenTcp(fd: number, backlog: number): number;
+  /** 0 under way, 1 ended with the outcome in `Control.out2`. */
+  connectTcp(fd: number, v6: boolean, host: string, port: number): number;
+  bindPipe(name: string): number;
+  listenPipe(fd: number, backlog: number): number;
+  connectPipe(fd: number, name: string): number;
+  chmodPipe(path: string, mode: number): number;
+  unlink(path: string): number;
+  /** The address, with port and "is IPv6" in the control words. */
+  name(fd: number, peer: boolean): string | number;
+  setNoDelay(fd: number, on: boolean): number;
+  setKeepAlive(fd: number, on: boolean, idle: number, interval: number, count: number): number;
+  setTypeOfService(fd: number, value: number): number;
+  typeOfService(fd: number): number;
+  adopt(fd: number): number;
+  /** 1 readable, 2 writable, or both. */
+  accessMode(fd: number): number;
+  /** A second descriptor, or an errno. */
+  duplicate(fd: number): number;
+  closeDescriptor(fd: number): number;
+}
+
+/** What the native part calls. */
+export interface Callbacks {
+  dispatch(batch: number, events: number, wantsBlocks: number): void;
+  deferred(): void;
+  closing(): void;
+}
+
+/** The memory that both sides see. */
+export interface Memory {
+  readonly control: ArrayBuffer;
+  readonly outbox: ArrayBuffer;
+  readonly words: readonly ArrayBuffer[];
+  readonly bytes: readonly ArrayBuffer[];
+}
+
+interface Addon {
+  open(memory: Memory, callbacks: Callbacks, driver: number, seed: number, threads: number): Native | undefined;
+  buildInfo(): string;
+}
+
+/** Allocates what both sides share. */
+export function createMemory(): Memory {
+  const buffers = (bytes: number) => Array.from({ length: BATCHES }, () => new ArrayBuffer(bytes));
+  return {
+    control: new ArrayBuffer(CONTROL_WORDS * 4),
+    outbox: new ArrayBuffer(OUTBOX_BYTES),
+    words: buffers(BATCH_EVENTS * EVENT_WORDS * 4),
+    bytes: buffers(BATCH_BYTES),
+  };
+}
+
+/** Opens this thread's environment; undefined when the system refuses descriptors or memory. */
+export function open(addon: unknown, memory: Memory, callbacks: Callbacks, config: Config): Native | undefined {
+  const seed = config.seed ?? Math.floor(Math.random() * 0x7fff_ffff);
+  return (addon as Addon).open(memory, callbacks, driverNumbers[config.driver], seed | 0, config.threads);
+}
+
+/** What the native part was built from. */
+export function buildInfo(addon: unknown): { version: string; target: string; profile: string } {
+  return JSON.parse((addon as Addon).buildInfo());
+}

@@ -1,0 +1,77 @@
+/**
+ * What crosses the border to the native part, number by number. The other half of each table stands in
+ * `native/core/src/event.rs`, `command.rs`, `limits.rs` and `native/node/src/env.rs`.
+ */
+
+/** Events: records of six words `op, id, generation, a, b, c`. */
+export const EVENT_WORDS = 6;
+export const Event = {
+  data: 1,
+  block: 2,
+  readEnd: 3,
+  accept: 4,
+  acceptError: 5,
+  connected: 6,
+  writeDone: 7,
+  shutdownDone: 8,
+  pressure: 9,
+  closed: 10,
+} as const;
+
+/** Commands: a header of five words `op, id, generation, a, b`; a write's bytes follow, padded to four. */
+export const HEADER_BYTES = 20;
+export const Command = {
+  openStream: 1,
+  openListener: 2,
+  openConnecting: 3,
+  readStart: 4,
+  readStop: 5,
+  write: 6,
+  shutdown: 7,
+  close: 8,
+} as const;
+
+/** Flags of a write: more pieces of the request follow; report its end if it does not come inside the call. */
+export const MORE = 1;
+export const NOTIFY = 2;
+/** Flag of a close: reset the connection. (`NOTIFY` asks for `Event.closed`.) */
+export const RESET = 1;
+
+/** Words of the control buffer. */
+export const Control = {
+  /** Requests the offload driver has applied, wrapping. */
+  applied: 0,
+  /** Bytes of those requests, wrapping. */
+  appliedBytes: 1,
+  /** Second and third result of a call. */
+  out: 2,
+  out2: 3,
+  /** Who has the seat: 0 inline, 1 offload. */
+  driver: 4,
+  seatChanges: 5,
+} as const;
+export const CONTROL_WORDS = 8;
+
+/** Sizes that both sides rely on. */
+export const BATCHES = 4;
+export const BATCH_BYTES = 128 * 1024;
+export const BATCH_EVENTS = 2048;
+export const CHUNK_BYTES = 64 * 1024;
+export const BLOCKS = 8;
+export const LARGE_CHUNK = 16 * 1024;
+export const INBOX_BYTES = 8 * 1024 * 1024;
+
+/** Commands that wait to be handed over: room for the largest small write several times over. */
+export const OUTBOX_BYTES = 128 * 1024;
+
+/** Bytes of one connection that count as written before the kernel has them: what its send buffer takes at once. */
+export const ACKNOWLEDGED_BYTES = 64 * 1024;
+
+/** Writes that are gathered during a delivery before the offload driver gets them: it starts early, wakes rarely. */
+export const WRITES_PER_HANDOVER = 8;
+
+/** `driver` argument of `open`. */
+export const driverNumbers = { auto: 0, inline: 1, offload: 2, random: 3 } as const;
+
+/** `UV_EOF`. */
+export const UV_EOF = -4095;
