@@ -1,0 +1,197 @@
+/** A throw from every callback: what the handler sees, what goes on afterwards, how the process ends. */
+import { twin } from '../support/twin.mjs';
+
+describe('parity: exceptions', () => {
+  twin('handled by uncaughtException in every callback; the rest goes on', async (t) => {
+    const store = new t.hooks.AsyncLocalStorage<string>();
+    const seen = t.lane('handler');
+    let expected = 0;
+    process.on('uncaughtException', (error, origin) => {
+      seen(error.message, origin, store.getStore());
+      expected--;
+    });
+    const server = t.net.createServer((socket) => {
+      socket.on('error', () => {});
+      socket.on('data', (data) => socket.write(data));
+      socket.on('end', () => socket.end());
+      expected++;
+      throw new Error('in connection');
+    });
+    const port = await t.listen(server);
+    for (const where of ['connect', 'ready', 'data', 'end', 'finish', 'close', 'write', 'endCallback', 'none']) {
+      await store.run(where, async () => {
+        const client = t.net.connect(port, '127.0.0.1');
+        const fail = (): never => {
+          expected++;
+          throw new Error(`in ${where}`);
+        };
+        for (const name of ['connect', 'ready', 'data', 'end', 'finish', 'close']) {
+          client.on(name, () => {
+            t.trace(where, name);
+            if (name === where) fail();
+          });
+        }
+        client.write('x', () => {
+          t.trace(where, 'written');
+          if (where === 'write') fail();
+        });
+        setTimeout(() => {
+          client.end('y', () => {
+            if (where === 'endCallback') fail();
+          });
+        }, 20);
+        await Promise.race([t.closed(client), t.sleep(300)]);
+        t.trace(where, 'destroyed', client.destroyed, client.bytesRead);
+        if (!client.destroyed) client.destroy();
+      });
+    }
+    await t.sleep(20);
+    t.trace('unanswered', expected);
+    server.close();
+  });
+
+  twin('events of the same turn survive a throw', async (t) => {
+    const seen: string[] = [];
+    process.on('uncaughtException', (error) => seen.push(error.message));
+    const peers: import('node:net').Socket[] = [];
+    const server = t.net.createServer((socket) => peers.push(socket));
+    const port = await t.listen(server);
+    const clients: import('node:net').Socket[] = [];
+    for (let index = 0; index < 6; index++) {
+      const client = t.net.connect(port, '127.0.0.1');
+      await t.once(client, 'connect');
+      clients.push(client);
+    }
+    while (peers.length < 6) await t.turn();
+    let events = 0;
+    for (const client of clients) {
+      client.on('data', () => {
+        events++;
+        process.nextTick(() => {
+          throw new Error('tick');
+        });
+        throw new Error('data');
+      });
+    }
+    for (const peer of peers) peer.write('x');
+    const until = Date.now() + 30;
+    while (Date.now() < until);
+    while (events < 6) await t.sleep(5);
+    await t.turn();
+    t.trace(events, seen.filter((m) => m === 'data').length, seen.filter((m) => m === 'tick').length);
+    for (const socket of [...peers, ...clients]) socket.destroy();
+    server.close();
+  });
+
+  for (const where of ['connection', 'connect', 'data', 'end', 'close', 'write', 'drain', 'onread', 'error', 'timeout', 'lookup']) {
+    const options = { code: 1, ledger: false, traffic: false, given: where } as const;
+    twin(`not handled, in ${where}: exit code and message`, options, async (t, given: string) => {
+      const fail = (): never => {
+        throw new Error(`unhandled in ${given}`);
+      };
+      const server = t.net.createServer((socket) => {
+        socket.on('error', () => {});
+        if (given === 'connection') fail();
+        socket.on('data', () => {
+          if (given === 'end' || given === 'close') socket.end('pong');
+          else if (given !== 'timeout') socket.write('pong');
+        });
+      });
+      const port = await t.listen(server);
+      if (given === 'error') {
+        server.close();
+        await t.closed(server);
+      }
+      const client = t.net.connect({
+        port,
+        host: 'x',
+        lookup: (_host, wanted, done) =>
+          setImmediate(() =>
+            wanted.all
+              ? done(null, [{ address: '127.0.0.1', family: 4 }])
+              : done(null, '127.0.0.1', 4),
+          ),
+        ...(given === 'onread' ? { onread: { buffer: Buffer.alloc(100), callback: fail } } : {}),
+      });
+      if (given !== 'onread' && given !== 'connection') {
+        client.on(given, () => {
+          t.trace(given);
+          fail();
+        });
+      }
+      client.on('connect', () => {
+        client.write('ping', given === 'write' ? fail : undefined);
+        if (given === 'end' || given === 'close') client.end();
+        if (given === 'drain') client.write(Buffer.alloc(1 << 20));
+        if (given === 'timeout') client.setTimeout(20);
+      });
+      client.resume();
+    });
+  }
+
+  twin('an error event nobody listens to', { code: 1, ledger: false, traffic: false }, async (t) => {
+    const server = t.net.createServer();
+    const port = await t.listen(server);
+    server.close();
+    await t.closed(server);
+    t.net.connect(port, '127.0.0.1');
+  });
+
+  twin('a domain catches what its sockets throw', async (t) => {
+    const domain = t.require('node:domain').create();
+    domain.on('error', (error: Error) => t.trace('domain', error.message));
+    const server = t.net.createServer((socket) => {
+      socket.on('error', () => {});
+      socket.end('x');
+    });
+    const port = await t.listen(server);
+    for (const where of ['connect', 'data', 'end', 'close']) {
+      await new Promise<void>((done) => {
+        domain.run(() => {
+          const client = t.net.connect(port, '127.0.0.1');
+          client.on(where, () => {
+            setTimeout(() => {
+              client.destroy();
+              done();
+            }, 20);
+            throw new Error(where);
+          });
+          client.resume();
+        });
+      });
+    }
+    await t.sleep(20);
+    server.close();
+  });
+
+  twin('a throw inside an http request handler and a fetch of it', async (t) => {
+    process.on('uncaughtException', (error) => t.trace('handler', error.message));
+    const server = t.http.createServer((request, response) => {
+      if (request.url === '/ok') return void response.end('fine');
+      setTimeout(() => response.destroy(), 10);
+      throw new Error(`in ${request.url}`);
+    });
+    const port = await t.listen(server);
+    for (const path of ['/a', '/ok', '/b', '/ok']) {
+      await new Promise<void>((done) => {
+        const request = t.http.get({ port, host: '127.0.0.1', path, agent: false }, (response) => {
+          response.on('data', (data) => t.trace(path, String(data)));
+          response.on('close', () => done());
+        });
+        request.on('error', (error) => {
+          t.trace(path, error);
+          done();
+        });
+      });
+    }
+    server.close();
+  });
+
+  twin('uncaughtExceptionMonitor and a rejected promise in a data event', { code: 1, ledger: false }, async (t) => {
+    process.on('uncaughtExceptionMonitor', (error, origin) => t.trace('monitor', error.message, origin));
+    const server = t.net.createServer((socket) => socket.write('x'));
+    const port = await t.listen(server);
+    const client = t.net.connect(port, '127.0.0.1');
+    client.on('data', () => Promise.reject(new Error('rejected')));
+  });
+});

@@ -1,0 +1,245 @@
+/**
+ * Runs inside the child: gives a body its tools, writes its trace, and closes with the ledger.
+ *
+ * The trace goes to a file with synchronous writes, so that nothing here makes a handle of its own
+ * and nothing is lost when the process dies. It holds one JSON value per line.
+ */
+import crypto from 'node:crypto';
+import fs from 'node:fs';
+import path from 'node:path';
+
+// Node's private bindings and replies of untyped packages: no types exist for them.
+// biome-ignore lint/suspicious/noExplicitAny: see above
+export type Loose = any;
+
+export type Trace = (...items: unknown[]) => void;
+
+export interface Ledger {
+  readonly active: boolean;
+  readonly reason: unknown;
+  readonly driver: unknown;
+  readonly sockets: number;
+  readonly open: number;
+  readonly accepted: number;
+  readonly connected: number;
+}
+
+interface Settings {
+  readonly dir: string;
+  readonly trace: string;
+  /** Path of tsloop's public entry, or empty on plain Node. */
+  readonly entry: string;
+}
+
+/** Longer strings and buffers are traced as length and digest. */
+const LONGEST_TEXT = 200;
+/** How long the ledger waits for descriptors that another thread is about to close. */
+const LEDGER_PATIENCE = 1_000;
+
+export class Bench {
+  readonly dir: string;
+  readonly require: NodeJS.Require = require;
+  readonly trace: Trace;
+  readonly #file: number;
+  readonly #settings: Settings;
+  readonly #labels = new Map<string, string>();
+  readonly #socketsAtStart: number;
+
+  constructor(settings: Settings) {
+    this.dir = settings.dir;
+    this.#settings = settings;
+    this.#file = fs.openSync(settings.trace, 'a');
+    this.#socketsAtStart = countSockets();
+    this.trace = this.lane('main');
+    this.#label('DIR', settings.dir);
+    this.#label('PID', String(process.pid));
+  }
+
+  get net(): typeof import('node:net') {
+    return require('node:net');
+  }
+  get http(): typeof import('node:http') {
+    return require('node:http');
+  }
+  get http2(): typeof import('node:http2') {
+    return require('node:http2');
+  }
+  get https(): typeof import('node:https') {
+    return require('node:https');
+  }
+  get tls(): typeof import('node:tls') {
+    return require('node:tls');
+  }
+  get hooks(): typeof import('node:async_hooks') {
+    return require('node:async_hooks');
+  }
+  get stream(): typeof import('node:stream') {
+    return require('node:stream');
+  }
+  get cp(): typeof import('node:child_process') {
+    return require('node:child_process');
+  }
+  get fs(): typeof import('node:fs') {
+    return fs;
+  }
+
+  /** One of Node's private bindings; the same object tsloop replaces classes on. */
+  binding(name: string): Loose {
+    return (process as Loose).binding(name);
+  }
+
+  /** A trace of its own, compared by itself: for events whose order among lanes is nobody's promise. */
+  lane(name: string): Trace {
+    return (...items) => {
+      const line = items.map((item) => this.#plain(item, 0));
+      this.#write({ lane: name, line });
+    };
+  }
+
+  /** Registers a value that differs between runs; every later occurrence is traced as its label. */
+  port(value: number | undefined | null): string {
+    return this.#label('PORT', String(value));
+  }
+  pid(value: number | undefined): string {
+    return this.#label('PID', String(value));
+  }
+
+  path(name: string): string {
+    return path.join(this.dir, name);
+  }
+
+  once(emitter: Loose, event: string): Promise<Loose[]> {
+    return require('node:events').once(emitter, event);
+  }
+
+  sleep(milliseconds: number): Promise<void> {
+    return new Promise((fulfil) => setTimeout(fulfil, milliseconds));
+  }
+
+  /** The next turn of the loop, after its I/O. */
+  turn(): Promise<void> {
+    return new Promise((fulfil) => setImmediate(fulfil));
+  }
+
+  /** Listens where the kernel likes and answers the port, known by its label from now on. */
+  listen(server: Loose, options: object = { port: 0, host: '127.0.0.1' }): Promise<number> {
+    return new Promise((fulfil, reject) => {
+      server.once('error', reject);
+      server.listen(options, () => {
+        server.removeListener('error', reject);
+        const address = server.address();
+        if (typeof address !== 'string') this.port(address.port);
+        fulfil(typeof address === 'string' ? 0 : address.port);
+      });
+    });
+  }
+
+  closed(emitter: Loose): Promise<void> {
+    if (emitter.closed === true) return Promise.resolve();
+    return new Promise((fulfil) => emitter.once('close', () => fulfil()));
+  }
+
+  ledger(): void {
+    const own = (): number => countSockets() - this.#socketsAtStart;
+    const deadline = Date.now() + LEDGER_PATIENCE;
+    const tsloop = this.#settings.entry === '' ? undefined : require(this.#settings.entry);
+    const open = (): number => tsloop?.stats().connections.open ?? 0;
+    while ((own() > 0 || open() > 0) && Date.now() < deadline && tsloop !== undefined) {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+    }
+    const status = tsloop?.status();
+    const connections = tsloop?.stats().connections;
+    const ledger: Ledger = {
+      active: status?.active ?? false,
+      reason: status?.reason ?? null,
+      driver: status?.driver ?? null,
+      sockets: own(),
+      open: open(),
+      accepted: connections?.accepted ?? 0,
+      connected: connections?.connected ?? 0,
+    };
+    this.#write({ ledger });
+  }
+
+  #label(kind: string, value: string): string {
+    const known = this.#labels.get(value);
+    if (known !== undefined) return known;
+    let count = 1;
+    for (const label of this.#labels.values()) if (label.startsWith(kind)) count++;
+    const label = `${kind}${count}`;
+    this.#labels.set(value, label);
+    this.#write({ label, value });
+    return label;
+  }
+
+  #write(value: object): void {
+    fs.writeSync(this.#file, `${JSON.stringify(value)}\n`);
+  }
+
+  #plain(item: unknown, depth: number): unknown {
+    if (item === undefined) return '(undefined)';
+    if (item === null || typeof item === 'boolean') return item;
+    if (typeof item === 'number') return this.#labels.get(String(item)) ?? item;
+    if (typeof item === 'bigint' || typeof item === 'symbol') return String(item);
+    if (typeof item === 'function') return '(function)';
+    if (typeof item === 'string') return this.#text(item);
+    if (item instanceof Error) return this.#error(item as Loose, depth);
+    if (item instanceof Uint8Array) return `bytes ${this.#text(Buffer.from(item).toString('latin1'))}`;
+    if (depth > 4) return '(deep)';
+    if (Array.isArray(item)) return item.map((value) => this.#plain(value, depth + 1));
+    const plain: Record<string, unknown> = {};
+    for (const key of Object.keys(item)) plain[key] = this.#plain((item as Loose)[key], depth + 1);
+    return plain;
+  }
+
+  #text(text: string): string {
+    let known = text;
+    for (const [value, label] of this.#labels) known = replaceWhole(known, value, label);
+    if (known.length <= LONGEST_TEXT) return known;
+    const digest = crypto.createHash('sha1').update(known, 'latin1').digest('hex').slice(0, 12);
+    return `length ${known.length} sha1 ${digest}`;
+  }
+
+  #error(error: Loose, depth: number): unknown {
+    const plain: Record<string, unknown> = { name: error.name, message: this.#text(String(error.message)) };
+    for (const key of ['code', 'errno', 'syscall', 'address', 'port', 'localAddress', 'localPort']) {
+      if (error[key] !== undefined) plain[key] = this.#plain(error[key], depth + 1);
+    }
+    if (Array.isArray(error.errors)) plain['errors'] = this.#plain(error.errors, depth + 1);
+    if (error.cause !== undefined) plain['cause'] = this.#plain(error.cause, depth + 1);
+    return plain;
+  }
+}
+
+/** Replaces `value` where it is not part of a longer word. */
+function replaceWhole(text: string, value: string, label: string): string {
+  const escaped = value.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+  return text.replace(new RegExp(`(?<![0-9A-Za-z])${escaped}(?![0-9A-Za-z])`, 'g'), label);
+}
+
+function countSockets(): number {
+  let count = 0;
+  for (const name of fs.readdirSync('/proc/self/fd')) {
+    try {
+      if (fs.readlinkSync(`/proc/self/fd/${name}`).startsWith('socket:')) count++;
+    } catch {
+      // The descriptor of the listing itself.
+    }
+  }
+  return count;
+}
+
+export function run(body: (bench: Bench, given: unknown) => unknown, given: unknown): void {
+  const settings: Settings = JSON.parse(process.env['TWIN_SETTINGS'] ?? '{}');
+  delete process.env['TWIN_SETTINGS'];
+  const bench = new Bench(settings);
+  process.on('exit', () => bench.ledger());
+  Promise.resolve(body(bench, given)).then(
+    () => bench.lane('body')('returned'),
+    (error: unknown) => {
+      bench.lane('body')('rejected', error);
+      process.stderr.write(`body rejected: ${(error as Loose)?.stack ?? error}\n`);
+      process.exit(97);
+    },
+  );
+}

@@ -1,0 +1,102 @@
+/** What one run showed, in a form two runs can be compared in, and the words for a difference. */
+import type { Ending } from './launch.mjs';
+
+export interface Ledger {
+  readonly active: boolean;
+  readonly reason: unknown;
+  readonly driver: unknown;
+  readonly sockets: number;
+  readonly open: number;
+  readonly accepted: number;
+  readonly connected: number;
+}
+
+export interface Showing {
+  readonly code: number | null;
+  readonly signal: string | null;
+  readonly timedOut: boolean;
+  readonly lanes: Record<string, string[]>;
+  readonly stdout: string[];
+  readonly stderr: string[];
+  readonly ledger: Ledger | null;
+}
+
+interface Row {
+  readonly lane?: string;
+  readonly line?: unknown[];
+  readonly label?: string;
+  readonly value?: string;
+  readonly ledger?: Ledger;
+}
+
+function plainText(text: string, labels: Map<string, string>): string[] {
+  let known = text;
+  for (const [value, label] of labels) known = known.split(value).join(label);
+  // Frames name files and lines of Node and of the hook: the message above them is what counts.
+  return known.split('\n').filter((line) => !/^\s+at /.test(line));
+}
+
+export function showing(ending: Ending, trace: string): Showing {
+  const lanes: Record<string, string[]> = {};
+  const labels = new Map<string, string>();
+  let ledger: Ledger | null = null;
+  for (const text of trace.split('\n')) {
+    if (text === '') continue;
+    const row = JSON.parse(text) as Row;
+    if (row.lane !== undefined) {
+      lanes[row.lane] ??= [];
+      lanes[row.lane]?.push(JSON.stringify(row.line));
+    }
+    if (row.label !== undefined && row.value !== undefined) labels.set(row.value, row.label);
+    if (row.ledger !== undefined) ledger = row.ledger;
+  }
+  return {
+    code: ending.code,
+    signal: ending.signal,
+    timedOut: ending.timedOut,
+    lanes,
+    stdout: plainText(ending.stdout, labels),
+    stderr: plainText(ending.stderr, labels),
+    ledger,
+  };
+}
+
+/** How many lines around the first differing one are printed. */
+const CONTEXT = 4;
+
+function differingLines(name: string, expected: string[], actual: string[]): string | null {
+  const length = Math.max(expected.length, actual.length);
+  for (let at = 0; at < length; at++) {
+    if (expected[at] === actual[at]) continue;
+    const from = Math.max(0, at - CONTEXT);
+    const part = (lines: string[]): string =>
+      lines
+        .slice(from, at + CONTEXT)
+        .map((line, index) => `      ${from + index === at ? '>' : ' '} ${line}`)
+        .join('\n');
+    return [
+      `${name} differs at line ${at + 1} (${expected.length} and ${actual.length} lines)`,
+      `    plain Node:\n${part(expected)}`,
+      `    tsloop:\n${part(actual)}`,
+    ].join('\n');
+  }
+  return null;
+}
+
+export function differences(expected: Showing, actual: Showing, parts: { stderr: boolean }): string[] {
+  const found: string[] = [];
+  if (actual.timedOut !== expected.timedOut) found.push(`timed out: ${actual.timedOut}`);
+  if (actual.code !== expected.code) found.push(`exit code ${expected.code} became ${actual.code}`);
+  if (actual.signal !== expected.signal) {
+    found.push(`signal ${expected.signal} became ${actual.signal}`);
+  }
+  for (const lane of new Set([...Object.keys(expected.lanes), ...Object.keys(actual.lanes)])) {
+    const line = differingLines(`lane ${lane}`, expected.lanes[lane] ?? [], actual.lanes[lane] ?? []);
+    if (line !== null) found.push(line);
+  }
+  const stdout = differingLines('stdout', expected.stdout, actual.stdout);
+  if (stdout !== null) found.push(stdout);
+  const stderr = differingLines('stderr', expected.stderr, actual.stderr);
+  if (stderr !== null && parts.stderr) found.push(stderr);
+  return found;
+}

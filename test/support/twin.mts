@@ -1,0 +1,148 @@
+/**
+ * Twin runs: one body, run in a fresh process on plain Node and again under each of tsloop's
+ * drivers; whatever either of them shows (trace, exit, output) must be the same.
+ *
+ * A body is handed over as its source text, so it may use nothing but its argument and Node's
+ * globals. Under tsloop the run must also have been active, have carried traffic, and have closed
+ * what it opened: a silent fallback to plain Node would otherwise pass everything.
+ */
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import type { Bench } from './body.cjs';
+import { differences, type Showing, showing } from './compare.mjs';
+import { launch } from './launch.mjs';
+import { type Driver, drivers, hookFor, type NodeLine, nodes, plainEnvironment, root, seed } from './nodes.mjs';
+
+export type { Bench } from './body.cjs';
+
+export interface TwinOptions {
+  readonly flags?: readonly string[];
+  readonly env?: Record<string, string>;
+  readonly stdin?: string;
+  readonly timeout?: number;
+  /** Second argument of the body, for behaviours that differ in a value. */
+  readonly given?: unknown;
+  /** The first Node line that can do this. */
+  readonly since?: number;
+  /** The exit code plain Node must show; guards against a body that dies before it shows anything. */
+  readonly code?: number;
+  /** Why no connection passes through tsloop in this body. */
+  readonly traffic?: false;
+  /** The body ends while handles are open (process.exit, unref): the ledger is not balanced. */
+  readonly ledger?: false;
+  /** Standard error carries what differs between any two runs. */
+  readonly stderr?: false;
+  /** Drivers under which to run, where not all make sense. */
+  readonly drivers?: readonly Driver[];
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: what a spec gives to its own body
+type Body = (bench: Bench, given: any) => unknown;
+
+const support = resolve(root, 'build', 'support', 'body.cjs');
+const entry = resolve(root, 'dist', 'index.js');
+
+let serial = 0;
+const scratch = mkdtempSync(join(tmpdir(), 'tsloop-twin-'));
+process.on('exit', () => {
+  if (process.env['TSLOOP_TEST_KEEP'] === undefined) rmSync(scratch, { recursive: true, force: true });
+});
+
+async function runOnce(line: NodeLine, driver: Driver | null, body: Body, options: TwinOptions): Promise<Showing> {
+  serial++;
+  const dir = join(scratch, String(serial));
+  mkdirSync(dir);
+  const program = join(dir, 'program.cjs');
+  const trace = join(dir, 'trace');
+  writeFileSync(trace, '');
+  writeFileSync(
+    program,
+    `'use strict';\nrequire(${JSON.stringify(support)}).run(${body.toString()}, ${JSON.stringify(options.given ?? null)});\n`,
+  );
+  const hook = hookFor(driver ?? 'plain');
+  const settings = { dir, trace, entry: driver === null || driver === 'plain' ? '' : entry };
+  const ending = await launch(line.binary, [...hook.flags, ...(options.flags ?? []), program], {
+    env: {
+      ...plainEnvironment(),
+      ...hook.env,
+      ...options.env,
+      TWIN_SETTINGS: JSON.stringify(settings),
+    },
+    cwd: dir,
+    ...(options.stdin === undefined ? {} : { stdin: options.stdin }),
+    ...(options.timeout === undefined ? {} : { timeout: options.timeout }),
+  });
+  return showing(ending, readFileSync(trace, 'utf8'));
+}
+
+/** What must hold of the run on plain Node before it may serve as the measure. */
+function unfit(plain: Showing, options: TwinOptions): string | null {
+  if (plain.timedOut) return 'plain Node timed out';
+  if (plain.signal !== null) return `plain Node died of ${plain.signal}`;
+  const code = options.code ?? 0;
+  if (plain.code !== code) return `plain Node exited with ${plain.code} instead of ${code}`;
+  if (options.ledger !== false && plain.ledger?.sockets !== 0) {
+    return `plain Node left ${plain.ledger?.sockets} sockets open`;
+  }
+  return null;
+}
+
+function ledgerFaults(actual: Showing, options: TwinOptions): string[] {
+  const ledger = actual.ledger;
+  if (ledger === null) return options.ledger === false ? [] : ['no ledger: the process died'];
+  const faults: string[] = [];
+  if (!ledger.active) faults.push(`tsloop was not active: ${JSON.stringify(ledger.reason)}`);
+  if (options.traffic !== false && ledger.accepted + ledger.connected === 0) {
+    faults.push('no connection passed through tsloop');
+  }
+  if (options.ledger === false) return faults;
+  if (ledger.sockets !== 0) faults.push(`${ledger.sockets} sockets left open`);
+  if (ledger.open !== 0) faults.push(`${ledger.open} connections still counted as open`);
+  return faults;
+}
+
+function judge(driver: Driver, plain: Showing, actual: Showing, options: TwinOptions): string[] {
+  const found = differences(plain, actual, { stderr: options.stderr !== false });
+  if (driver !== 'plain') found.push(...ledgerFaults(actual, options));
+  if (found.length > 0 && actual.stderr.join('') !== plain.stderr.join('')) {
+    found.push(`standard error:\n${actual.stderr.slice(0, 30).join('\n')}`);
+  }
+  return found.map((text) => `${driver} (seed ${seed}): ${text}`);
+}
+
+/** The comparison itself: plain Node beside the first driver, then the other drivers in pairs. */
+export async function twinRun(line: NodeLine, body: Body, options: TwinOptions = {}): Promise<void> {
+  const runs: (Driver | null)[] = [null, ...(options.drivers ?? drivers)];
+  const found: string[] = [];
+  let plain: Showing | undefined;
+  for (let at = 0; at < runs.length; at += 2) {
+    const pair = runs.slice(at, at + 2);
+    const shown = await Promise.all(pair.map((driver) => runOnce(line, driver, body, options)));
+    for (const [index, actual] of shown.entries()) {
+      const driver = pair[index] ?? null;
+      if (plain === undefined || driver === null) {
+        plain = actual;
+        const fault = unfit(plain, options);
+        if (fault !== null) throw new Error(`${fault}\n${plain.stderr.slice(0, 40).join('\n')}`);
+      } else {
+        found.push(...judge(driver, plain, actual, options));
+      }
+    }
+  }
+  if (found.length > 0) throw new Error(`\n${found.join('\n')}`);
+}
+
+/** Declares one behaviour as a mocha test per Node line. */
+export function twin(title: string, body: Body): void;
+export function twin(title: string, options: TwinOptions, body: Body): void;
+export function twin(title: string, first: TwinOptions | Body, second?: Body): void {
+  const options = typeof first === 'function' ? {} : first;
+  const body = typeof first === 'function' ? first : second;
+  if (body === undefined) throw new TypeError('twin() needs a body');
+  for (const line of nodes) {
+    if (options.since !== undefined && line.major < options.since) continue;
+    const name = nodes.length > 1 ? `${title} [${line.version}]` : title;
+    it(name, () => twinRun(line, body, options));
+  }
+}
