@@ -21,7 +21,7 @@ export function addonFile() {
 /** Node says which C library it runs on; here, in a tool, the report's price does not matter. */
 function libc() {
   // Without the interfaces, whose names would be looked up one by one.
-  process.report.excludeNetwork = true;
+  Object.assign(process.report, { excludeNetwork: true });
   const report = /** @type {{ header: Record<string, unknown> }} */ (process.report.getReport());
   return report.header['glibcVersionRuntime'] === undefined ? 'musl' : 'glibc';
 }
