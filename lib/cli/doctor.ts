@@ -9,6 +9,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { type Config, knobs, readConfig } from '../boot/config';
+import { mayRun } from '../boot/guard';
 
 /** What the probe reports; every field may be missing if it could not even start. */
 interface Probe {
@@ -50,7 +51,8 @@ export async function examine(env: NodeJS.ProcessEnv = process.env): Promise<Fin
   const active = status['active'] === true && whole;
   return {
     active,
-    reason: active ? null : (status['reason'] ?? probe.error ?? 'the probe did not answer'),
+    // The guard has the whole sentence; what it lets pass is known to the child only, by its code.
+    reason: active ? null : (mayRun(config) ?? status['reason'] ?? probe.error ?? 'the round trips failed'),
     driver: status['driver'] ?? null,
     echoed,
     fallbacks: probe.stats?.fallbacks ?? {},
@@ -72,7 +74,9 @@ function runProbe(env: NodeJS.ProcessEnv): Promise<{ probe: Probe; stderr: strin
       try {
         resolve({ probe: JSON.parse(last) as Probe, stderr });
       } catch {
-        resolve({ probe: { error: error?.message ?? 'the probe did not answer' }, stderr });
+        // Not the error's message, which repeats all of standard error.
+        const end = error?.killed ? 'was stopped after its time' : `ended with ${error?.signal ?? error?.code ?? 0}`;
+        resolve({ probe: { error: `the probe ${end} and said nothing` }, stderr });
       }
     });
   });
