@@ -5,7 +5,7 @@ import type { Config } from './boot/config';
 import { report } from './boot/report';
 import { definePipe } from './bindings/pipe-wrap';
 import { PipeConnectWrap, TCPConnectWrap } from './bindings/requests';
-import { fetchSeam, restore, type Seam, swap } from './bindings/seam';
+import { fetchSeam, type NativeClass, restore, type Seam, swap } from './bindings/seam';
 import type { Stream } from './bindings/stream';
 import { defineStreamHandle } from './bindings/stream-handle';
 import { attachReadState } from './bindings/stream-read';
@@ -15,7 +15,11 @@ import { debug } from './debug';
 import { createDispatcher } from './dispatch';
 import { load, prepare } from './environment';
 import { type Reason, reason } from './errors';
+import { hookCreateHook } from './hooks/async-hooks';
+import { hookChannel, hookLateNet, isLate } from './hooks/late-net';
+import { hookResources } from './hooks/resources';
 import { hookStdio } from './hooks/stdio';
+import { acceptBoth, adoptChannel, attachPairs, wrapSpawn } from './hooks/transfer';
 
 /** How this thread stands. */
 export interface Standing {
@@ -25,8 +29,6 @@ export interface Standing {
 }
 
 export const standing: Standing = { active: false, reason: null, config: null };
-
-let defined = false;
 
 /** Attaches tsloop to Node in this thread. A reason not to is reported once and kept in `standing`. */
 export function install(config: Config): void {
@@ -43,6 +45,8 @@ export function install(config: Config): void {
 export function uninstall(): void {
   if (!standing.active) return;
   restore();
+  detachLate?.();
+  detachLate = null;
   standing.active = false;
 }
 
@@ -53,16 +57,29 @@ function strictLoad(config: Config): Reason | null {
   return 'reason' in loaded ? loaded.reason : null;
 }
 
-let classes: { TCP: unknown; Pipe: unknown; seam: Seam } | null = null;
+interface Classes {
+  readonly TCP: NativeClass;
+  readonly Pipe: NativeClass;
+  readonly NativePipe: NativeClass;
+  readonly seam: Seam;
+}
+
+/** Defined once; a second `install()` attaches the same. */
+let classes: Classes | null = null;
+let detachLate: (() => void) | null = null;
 
 function attach(config: Config): Reason | null {
   try {
     classes ??= define(config, fetchSeam());
-    const { TCP, Pipe, seam } = classes;
+    const { TCP, Pipe, NativePipe, seam } = classes;
+    const { prototype } = seam.process.Process;
+    swap(prototype, 'spawn', wrapSpawn(prototype.spawn, NativePipe));
     swap(seam.tcp, 'TCP', TCP);
     swap(seam.tcp, 'TCPConnectWrap', TCPConnectWrap);
     swap(seam.pipe, 'Pipe', Pipe);
     swap(seam.pipe, 'PipeConnectWrap', PipeConnectWrap);
+    if (isLate()) detachLate = hookLateNet(TCP, Pipe);
+    else hookChannel();
     return null;
   } catch (error) {
     restore();
@@ -70,7 +87,7 @@ function attach(config: Config): Reason | null {
   }
 }
 
-function define(config: Config, seam: Seam): { TCP: unknown; Pipe: unknown; seam: Seam } {
+function define(config: Config, seam: Seam): Classes {
   const { TCP: NativeTCP, Pipe: NativePipe } = { TCP: seam.tcp['TCP'], Pipe: seam.pipe['Pipe'] };
   if (NativeTCP === undefined || NativePipe === undefined) throw new Error('a handle class is missing');
   attachReadState(seam.stream.streamBaseState);
@@ -83,8 +100,15 @@ function define(config: Config, seam: Seam): { TCP: unknown; Pipe: unknown; seam
   });
   const Handle = defineStreamHandle(seam.jsStream.JSStream);
   const TCP = defineTcp(Handle, NativeTCP, { typeOfService: 'setTypeOfService' in NativeTCP.prototype });
-  const Pipe = definePipe(Handle, NativePipe, () => {});
-  if (!defined) hookStdio();
-  defined = true;
-  return { TCP, Pipe, seam };
+  const Pipe = definePipe(Handle, NativePipe, adoptChannel);
+  const pairs = [
+    { Native: NativeTCP, Ours: TCP },
+    { Native: NativePipe, Ours: Pipe },
+  ];
+  attachPairs(pairs);
+  for (const pair of pairs) acceptBoth(pair);
+  hookStdio();
+  hookResources();
+  hookCreateHook((resource) => resource instanceof Handle);
+  return { TCP, Pipe, NativePipe, seam };
 }

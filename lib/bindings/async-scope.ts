@@ -64,17 +64,18 @@ export function callIn(scope: Scope, target: object, name: string, ...args: unkn
   scope.runInAsyncScope(invoke as never, target, name, args);
 }
 
-function invokeOnread(this: { onread: (data: ArrayBuffer | undefined) => void }, data: ArrayBuffer | undefined): void {
+function invokeOnread(this: { onread: (data: ArrayBuffer | undefined) => unknown }, data: ArrayBuffer | undefined): unknown {
   try {
-    this.onread(data);
+    return this.onread(data);
   } catch (error) {
     fatal(error);
+    return undefined;
   }
 }
 
 /** Calls `target.onread(data)` in a resource: exactly one argument, as Node's tests count. */
-export function readIn(scope: Scope, target: object, data: ArrayBuffer | undefined): void {
-  scope.runInAsyncScope(invokeOnread as never, target, data);
+export function readIn(scope: Scope, target: object, data: ArrayBuffer | undefined): unknown {
+  return scope.runInAsyncScope(invokeOnread as never, target, data);
 }
 
 function invokeFunction(this: unknown, callback: (...args: unknown[]) => void, args: unknown[]): void {

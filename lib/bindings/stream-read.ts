@@ -118,7 +118,8 @@ function fillUserBuffer(stream: Stream, bytes: Uint8Array, offset: number, lengt
     target.set(bytes.subarray(at, at + count));
     at += count;
     state[READ_BYTES_OR_ERROR] = count;
-    readIn(stream.scope, stream.handle, undefined);
+    const next = readIn(stream.scope, stream.handle, undefined);
+    if (next instanceof Uint8Array) stream.userBuffer = next;
   }
 }
 

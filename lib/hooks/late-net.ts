@@ -1,0 +1,125 @@
+/**
+ * Processes in which `net` was loaded before the preload ran (any child with an IPC channel, cluster workers,
+ * `--watch`, a script on standard input, proxies from the environment): lib/ has captured Node's classes, so ours
+ * come in through the three public places at which net takes a handle from outside (contract 1.2, 1.3).
+ */
+
+import type { NativeClass } from '../bindings/seam';
+import { streamOf } from '../bindings/stream-handle';
+import { adoptChannel } from './transfer';
+
+const SOCKET = 0;
+const SERVER = 1;
+
+interface Handle {
+  fd: number;
+  close(): void;
+  bind(host: string, port?: number, flags?: number): number;
+  bind6(host: string, port: number, flags: number): number;
+}
+
+type Method = (this: Record<PropertyKey, unknown>, ...args: unknown[]) => unknown;
+
+interface NetModule {
+  Socket: { prototype: Record<PropertyKey, unknown> };
+  Server: { prototype: Record<PropertyKey, unknown> };
+}
+
+/** True when lib/'s net has captured Node's classes already. */
+export function isLate(): boolean {
+  const loaded = (process as unknown as { moduleLoadList?: readonly string[] }).moduleLoadList;
+  return Array.isArray(loaded) && loaded.includes('NativeModule net');
+}
+
+/** Attaches to a net that is loaded; returns how to detach. */
+export function hookLateNet(TCP: NativeClass, Pipe: NativeClass): () => void {
+  const net = require('node:net') as NetModule;
+  const undo = [hookConnect(net.Socket.prototype, TCP, Pipe), hookListen(net.Server.prototype, TCP, Pipe)];
+  hookChannel();
+  return () => {
+    for (const step of undo) step();
+  };
+}
+
+function replace(holder: Record<PropertyKey, unknown>, name: PropertyKey, make: (original: Method) => Method): () => void {
+  const original = holder[name] as Method;
+  const ours = make(original);
+  const descriptor = Object.getOwnPropertyDescriptor(holder, name) ?? { configurable: true, writable: true, enumerable: true };
+  Object.defineProperty(holder, name, { ...descriptor, value: ours });
+  return () => {
+    if (holder[name] === ours) Object.defineProperty(holder, name, { ...descriptor, value: original });
+  };
+}
+
+/** A handle of ours on a socket that has none yet; a second one (happy eyeballs) takes the place of the native one. */
+function hookConnect(prototype: Record<PropertyKey, unknown>, TCP: NativeClass, Pipe: NativeClass): () => void {
+  const reinitialize = Object.getOwnPropertySymbols(prototype).find((symbol) => symbol.description === 'kReinitializeHandle');
+  if (reinitialize === undefined) return () => {};
+  const undoReinitialize = replace(
+    prototype,
+    reinitialize,
+    (original) =>
+      function (handle, ...rest) {
+        const native = handle as Handle;
+        if (streamOf(handle) !== null || !(handle instanceof TCP) || native.fd >= 0) return original.call(this, handle, ...rest);
+        native.close();
+        return original.call(this, new TCP(SOCKET), ...rest);
+      },
+  );
+  const undoConnect = replace(
+    prototype,
+    'connect',
+    (original) =>
+      function (...args) {
+        if (!this['_handle'] && !this['destroyed']) {
+          const options = (Array.isArray(args[0]) ? args[0][0] : args[0]) as { path?: unknown } | string | null | undefined;
+          // A path is a string that is no number, or `path` in the options; the rest is TCP.
+          const isPath = typeof options === 'string' ? Number.isNaN(Number(options)) : Boolean(options && typeof options === 'object' && options.path);
+          (this[reinitialize] as Method).call(this, new (isPath ? Pipe : TCP)(SOCKET));
+        }
+        return original.apply(this, args);
+      },
+  );
+  return () => {
+    undoConnect();
+    undoReinitialize();
+  };
+}
+
+/** A server's handle, made by us as lib/ would make it; whatever fails is left to lib/, which makes the error. */
+function hookListen(prototype: Record<PropertyKey, unknown>, TCP: NativeClass, Pipe: NativeClass): () => void {
+  return replace(
+    prototype,
+    '_listen2',
+    (original) =>
+      function (...args) {
+        const [address, port, addressType, backlog, fd, flags] = args as [string | null, number, number, number, number | undefined, number | undefined];
+        if (this['_handle'] || typeof fd === 'number') return original.apply(this, args);
+        const made = bound(TCP, Pipe, address, port, addressType, flags ?? 0);
+        if (made === null) return original.apply(this, args);
+        this['_handle'] = made.handle;
+        return original.call(this, made.address, port, made.addressType, backlog, fd, flags);
+      },
+  );
+}
+
+function bound(TCP: NativeClass, Pipe: NativeClass, address: string | null, port: number, addressType: number, flags: number) {
+  const attempt = (host: string, type: number) => {
+    const handle: Handle = new (port === -1 && type === -1 ? Pipe : TCP)(SERVER);
+    const isPipe = port === -1 && type === -1;
+    const status = isPipe ? handle.bind(host) : type === 6 ? handle.bind6(host, port, flags) : handle.bind(host, port, flags);
+    if (status === 0) return { handle, address: host, addressType: type };
+    handle.close();
+    return null;
+  };
+  if (address) return attempt(address, addressType);
+  return attempt('::', 6) ?? attempt('0.0.0.0', 4);
+}
+
+/** The channel to the parent exists already; handles that arrive over it become ours. */
+export function hookChannel(): void {
+  const owner = process as unknown as Record<PropertyKey, unknown>;
+  const symbol = Object.getOwnPropertySymbols(owner).find((found) => found.description === 'kChannelHandle');
+  const channel = symbol === undefined ? undefined : owner[symbol];
+  if (channel !== null && typeof channel === 'object') adoptChannel(channel);
+}

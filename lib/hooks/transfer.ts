@@ -1,0 +1,183 @@
+/**
+ * Handles that cross a process border: Node's own code sends and receives native ones, so ours become native on a
+ * duplicate of the descriptor when they leave, and native ones become ours when they arrive (contract 1.3, 9.3, 11.4).
+ */
+
+import { countFallback } from '../bindings/fallback';
+import type { NativeClass } from '../bindings/seam';
+import { env, type Stream } from '../bindings/stream';
+import { streamOf } from '../bindings/stream-handle';
+
+const SOCKET = 0;
+
+interface NativeHandle {
+  fd: number;
+  open(fd: number): number;
+  close(): void;
+}
+
+/** Both sides of one handle class. */
+export interface Pair {
+  readonly Native: NativeClass;
+  readonly Ours: NativeClass;
+}
+
+let pairs: readonly Pair[] = [];
+
+/** Set when the classes are defined. */
+export function attachPairs(all: readonly Pair[]): void {
+  pairs = all;
+}
+
+/** The descriptor of one of our handles, with nothing of it under way in the reactor. */
+export function settledDescriptor(stream: Stream): number {
+  if (stream.slot >= 0) env().settle();
+  return stream.fd;
+}
+
+/** A native handle on a duplicate of ours; null if the descriptor cannot be duplicated (`EMFILE`). */
+export function toNative(handle: object): NativeHandle | null {
+  const stream = streamOf(handle);
+  const pair = pairs.find(({ Ours }) => Object.getPrototypeOf(handle) === Ours.prototype);
+  if (stream === null || pair === undefined || stream.fd < 0) return null;
+  const copy = env().native.duplicate(settledDescriptor(stream));
+  if (copy < 0) return null;
+  const native = new pair.Native(SOCKET) as NativeHandle;
+  if (native.open(copy) !== 0) {
+    env().native.closeDescriptor(copy);
+    native.close();
+    return null;
+  }
+  return native;
+}
+
+/** One of our handles on a duplicate of a native one, which is closed; the native one itself if that fails. */
+export function toOurs(handle: unknown): unknown {
+  const native = handle as NativeHandle;
+  if (handle === null || typeof handle !== 'object' || streamOf(handle) !== null) return handle;
+  const pair = pairs.find(({ Native }) => Object.getPrototypeOf(handle) === Native.prototype);
+  if (pair === undefined) return handle;
+  const ours = new pair.Ours(SOCKET) as NativeHandle;
+  if (streamOf(ours) === null) return handle;
+  const copy = env().native.duplicate(native.fd);
+  if (copy < 0) {
+    ours.close();
+    return handle;
+  }
+  ours.open(copy);
+  native.close();
+  return ours;
+}
+
+interface Channel {
+  writeUtf8String(request: object, text: string, handle?: object): number;
+  writeBuffer(request: object, data: Uint8Array, handle?: object): number;
+  pendingHandle?: unknown;
+}
+
+const channels = new WeakSet<object>();
+
+/** Makes an IPC channel of Node's send and deliver handles of ours. */
+export function adoptChannel(channel: object): void {
+  if (channels.has(channel)) return;
+  channels.add(channel);
+  for (const name of ['writeUtf8String', 'writeBuffer'] as const) {
+    const write = (channel as Channel)[name] as (this: object, request: object, data: unknown, handle?: object) => number;
+    Object.defineProperty(channel, name, {
+      configurable: true,
+      writable: true,
+      value(this: object, request: object, data: unknown, handle?: object) {
+        if (handle === undefined || streamOf(handle) === null) return write.call(this, request, data, handle);
+        const native = toNative(handle);
+        const result = write.call(this, request, data, native ?? undefined);
+        if (native !== null) closeWhenSent(request, native, result);
+        return result;
+      },
+    });
+  }
+  let pending: unknown = (channel as Channel).pendingHandle ?? null;
+  Object.defineProperty(channel, 'pendingHandle', {
+    configurable: true,
+    enumerable: true,
+    get: () => pending,
+    set(handle: unknown) {
+      pending = toOurs(handle);
+    },
+  });
+}
+
+/** libuv reads the descriptor when it gets to the message: the native handle lives until then. */
+function closeWhenSent(request: object, native: NativeHandle, result: number): void {
+  if (result !== 0) {
+    native.close();
+    return;
+  }
+  let callback: unknown;
+  Object.defineProperty(request, 'oncomplete', {
+    configurable: true,
+    enumerable: true,
+    set(value: unknown) {
+      callback = value;
+    },
+    get() {
+      return function oncomplete(this: unknown, ...args: unknown[]) {
+        native.close();
+        if (typeof callback === 'function') callback.apply(this, args);
+      };
+    },
+  });
+}
+
+/** An entry of a child's stdio as lib/ normalises it. */
+interface StdioEntry {
+  type: string;
+  handle?: object;
+  ipc?: boolean;
+  fd?: number;
+}
+
+/**
+ * Wraps `spawn` of Node's Process: children's pipes stay Node's own handles (until child_process has a part of its
+ * own), and a stream of ours that a child inherits goes to it by descriptor.
+ */
+export function wrapSpawn(spawn: (...args: unknown[]) => number, NativePipe: NativeClass): (...args: unknown[]) => number {
+  const convert = (stdio: StdioEntry[]): StdioEntry[] =>
+    stdio.map((entry) => {
+      const stream = streamOf(entry.handle);
+      if (stream === null) return entry;
+      if (entry.type === 'wrap') return { type: 'fd', fd: settledDescriptor(stream) };
+      countFallback('child-stdio');
+      // In place: lib/ makes its sockets from this very entry afterwards.
+      entry.handle = new NativePipe(SOCKET) as object;
+      return entry;
+    });
+  return function (this: unknown, ...args: unknown[]): number {
+    // Five or more positional arguments on newer lines, one object with `stdio` on older ones.
+    if (Array.isArray(args[4])) return spawn.call(this, ...args.slice(0, 4), convert(args[4]), ...args.slice(5));
+    const options = args[0] as { stdio?: StdioEntry[] } | undefined;
+    if (!Array.isArray(options?.stdio)) return spawn.apply(this, args);
+    const { stdio } = options;
+    options.stdio = convert(stdio);
+    try {
+      return spawn.apply(this, args);
+    } finally {
+      options.stdio = stdio;
+    }
+  };
+}
+
+/** Makes `instanceof` on a class answer for both kinds: lib/ may have captured either. */
+export function acceptBoth({ Native, Ours }: Pair): void {
+  const nativeHas = (value: unknown) => Function.prototype[Symbol.hasInstance].call(Native, value);
+  const oursHas = (value: unknown) => Function.prototype[Symbol.hasInstance].call(Ours, value);
+  for (const target of [Native, Ours]) {
+    Object.defineProperty(target, Symbol.hasInstance, {
+      configurable: true,
+      value(this: unknown, value: unknown) {
+        // A subclass of somebody else's asks for itself.
+        if (this !== target) return Function.prototype[Symbol.hasInstance].call(this as never, value);
+        return nativeHas(value) || oursHas(value);
+      },
+    });
+  }
+}
