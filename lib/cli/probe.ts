@@ -34,12 +34,21 @@ function echo(where: ListenOptions): Promise<boolean> {
   });
 }
 
+/** Null where the native part cannot be loaded: the status says why. */
+function builtFrom(): ReturnType<typeof buildInfo> | null {
+  try {
+    return buildInfo();
+  } catch {
+    return null;
+  }
+}
+
 async function main(): Promise<void> {
   const scratch = mkdtempSync(join(tmpdir(), 'tsloop-doctor-'));
   try {
     const tcp = await echo({ host: '127.0.0.1', port: 0 });
     const unix = await echo({ path: join(scratch, 'socket') });
-    const findings = { status: status(), stats: stats(), build: buildInfo(), echoed: { tcp, unix } };
+    const findings = { status: status(), stats: stats(), build: builtFrom(), echoed: { tcp, unix } };
     console.log(JSON.stringify(findings));
   } finally {
     rmSync(scratch, { recursive: true, force: true });
