@@ -1,0 +1,101 @@
+// @ts-check
+// Writes the table of README.md from a result of `npm run bench -- --json FILE`, so that no figure there is typed by
+// hand:
+//
+//   node scripts/readme-bench.mjs FILE
+//
+// Some well-known cells, and always the one where tsloop gains least, whichever that is.
+
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { ratio } from '../bench/figures.mjs';
+import { root } from './processes.mjs';
+
+/** @typedef {import('../bench/figures.mjs').Sample} Sample */
+/** @typedef {{ name: string, samples: Record<string, Sample[]>, failure?: string }} Result */
+/** @typedef {{ node: string, processor: string, cores: number, kernel: string, date: string }} Machine */
+
+const TABLE = /(<!-- bench -->\n)[\s\S]*?(<!-- end of bench -->)/;
+
+/** What the automatic driver gains is what a user gets. */
+const VARIANT = 'tsloop-auto';
+
+/** Cells worth a row, in words for somebody who has not read bench/. */
+const rows = {
+  'http-64b-c64': 'http, 64-byte answers, 64 keep-alive connections',
+  'http-64b-c1': 'http, 64-byte answers, 1 connection',
+  'http-64kb-c16': 'http, 64 KiB answers, 16 connections',
+  'tcp-echo-c64': 'TCP echo, 64 bytes, 64 connections',
+  'tcp-bulk-c4': 'TCP echo, 64 KiB, 4 connections',
+  'tcp-connect-c32': 'connect, one echo, close; 32 at once',
+  'http-client-agent64': 'http client, 64 at once',
+  'https-64b-c64': "https (Node's OpenSSL), 64 bytes, 64 connections",
+};
+
+const file = process.argv[2];
+if (file === undefined) {
+  console.error('Usage: node scripts/readme-bench.mjs RESULT.json');
+  process.exit(2);
+}
+const record = JSON.parse(readFileSync(resolve(process.env['INIT_CWD'] ?? '.', file), 'utf8'));
+const { machine, rounds, seconds } = /** @type {{ machine: Machine, rounds: number, seconds: number }} */ (record);
+const measured = /** @type {Result[]} */ (record.results).filter(
+  ({ samples, failure }) => failure === undefined && samples['plain'] && samples[VARIANT],
+);
+
+/**
+ * @param {Result} result
+ * @param {'perSecond' | 'p99' | 'jsCpu' | 'processCpu'} metric
+ */
+function ratioOf({ samples }, metric) {
+  return ratio(samples[VARIANT] ?? [], samples['plain'] ?? [], metric);
+}
+
+/** @param {Result} result @param {'perSecond' | 'p99' | 'jsCpu' | 'processCpu'} metric */
+function column(result, metric) {
+  const found = ratioOf(result, metric);
+  return found === null ? '-' : found.median.toFixed(2);
+}
+
+/** Whole-process processor time per operation: the steadiest figure on a shared machine, and what is paid for. */
+const withCost = measured.filter((result) => ratioOf(result, 'processCpu') !== null);
+const least = withCost.sort(
+  (a, b) => (ratioOf(b, 'processCpu')?.median ?? 0) - (ratioOf(a, 'processCpu')?.median ?? 0),
+)[0];
+if (least === undefined) {
+  console.error(`${file} has no cell with both plain Node and ${VARIANT}.`);
+  process.exit(1);
+}
+
+const titles = /** @type {Record<string, string>} */ (rows);
+const shown = [
+  ...Object.keys(rows).flatMap((name) => measured.filter((result) => result.name === name && result !== least)),
+  least,
+];
+const lines = shown.map((result) => {
+  const title = titles[result.name] ?? `\`${result.name}\``;
+  const note = result === least ? ' (**the least gain**)' : '';
+  const columns = /** @type {const} */ (['perSecond', 'p99', 'jsCpu', 'processCpu']).map((metric) =>
+    column(result, metric),
+  );
+  return `| ${[title + note, ...columns].join(' | ')} |`;
+});
+const when = machine.date.slice(0, 10);
+const table = [
+  "| work | throughput | p99 latency | CPU per operation, JavaScript's thread | CPU per operation, whole process |",
+  '|---|---|---|---|---|',
+  ...lines,
+  '',
+  `Node ${machine.node.replace(/^v/, '')}, ${machine.cores} × ${machine.processor}, Linux ${machine.kernel}, shared with the ` +
+    `load generator; medians of ${rounds} rounds of ${seconds} s, ${when}.`,
+  '',
+].join('\n');
+
+const readme = join(root, 'README.md');
+const before = readFileSync(readme, 'utf8');
+if (!TABLE.test(before)) throw new Error('README.md has lost the markers of its table');
+writeFileSync(
+  readme,
+  before.replace(TABLE, (_, head, foot) => `${head}${table}${foot}`),
+);
+console.log(table);
