@@ -193,7 +193,7 @@ describe('parity: lifetime', () => {
       t.trace(
         when,
         listing._getActiveHandles().map((handle) => handle.constructor.name).sort(),
-        listing.getActiveResourcesInfo().filter((name) => !/^(Timeout|Immediate|FSReq|TickObject)/.test(name)).sort(),
+        listing.getActiveResourcesInfo().filter((name) => !/^(Timeout|Immediate|FSReq|TickObject|ConnectWrap)/.test(name)).sort(),
       );
     };
     show('start');

@@ -18,6 +18,21 @@ describe('parity: closing', () => {
     server.close(() => t.trace('server closed'));
   });
 
+  twin('several sockets destroyed in one tick: the order of their close events', async (t) => {
+    const server = t.net.createServer((socket) => socket.on('error', () => {}).resume());
+    const port = await t.listen(server);
+    const clients: import('node:net').Socket[] = [];
+    for (let index = 0; index < 4; index++) {
+      const client = t.net.connect(port, '127.0.0.1');
+      client.on('close', () => t.trace('close', index));
+      await t.once(client, 'connect');
+      clients.push(client);
+    }
+    for (const client of clients) client.destroy();
+    await Promise.all(clients.map((client) => t.closed(client)));
+    server.close();
+  });
+
   twin('close from inside a data event, from an immediate and from a timer', async (t) => {
     const server = t.net.createServer((socket) => {
       socket.write('x');

@@ -205,7 +205,8 @@ describe('parity: data over net', () => {
     for (let index = 0; index < 12; index++) {
       answers.add(client.write(chunk, () => done.push(index)));
     }
-    t.trace('answers', [...answers], client.writableNeedDrain, client.bytesWritten);
+    // How much a kernel takes before the first false is no promise.
+    t.trace('answers', answers.has(false), client.writableNeedDrain, client.bytesWritten);
     t.trace('queued', client.writableLength > 0);
     await t.once(client, 'drain');
     t.trace('after drain', client.writableLength, client.writableNeedDrain, done);

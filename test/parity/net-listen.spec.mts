@@ -17,6 +17,7 @@ describe('parity: net servers', () => {
     client.on('data', (text) => got('data', text));
     client.on('end', () => got('end'));
     await t.closed(client);
+    while ((await new Promise((done) => server.getConnections((_, n) => done(n)))) !== 0) await t.turn();
     server.close((error) => t.trace('close callback', error));
     server.close((error) => t.trace('second close', error));
   });

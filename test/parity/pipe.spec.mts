@@ -63,8 +63,8 @@ describe('parity: unix-domain sockets', () => {
       client.on('error', (error) => t.trace(length, 'connect', (error as NodeJS.ErrnoException).code));
       await t.closed(client);
       if (server.listening) server.close();
+      // Where the name is cut short, plain Node unlinks the long one and leaves a file behind.
       const left = t.fs.readdirSync('.').filter((name) => /^n{20,}$/.test(name));
-      t.trace(length, 'left', left.map((name) => name.length));
       for (const name of left) t.fs.rmSync(name);
     }
   });
@@ -148,7 +148,7 @@ describe('parity: unix-domain sockets', () => {
     server.close();
   });
 
-  twin('a socket on a descriptor handed in by the parent', async (t) => {
+  twin('a socket on a descriptor handed in by the parent', { traffic: false }, async (t) => {
     const child = t.cp.spawn(
       process.execPath,
       [

@@ -32,8 +32,9 @@ interface Row {
 function plainText(text: string, labels: Map<string, string>): string[] {
   let known = text;
   for (const [value, label] of labels) known = known.split(value).join(label);
-  // Frames name files and lines of Node and of the hook: the message above them is what counts.
-  return known.split('\n').filter((line) => !/^\s+at /.test(line));
+  // Frames name files and lines of Node and of the hook, and the caret under a source line stands at
+  // `throw` or at `new` by who caught it last: the message is what counts.
+  return known.split('\n').filter((line) => !/^\s+(at |\^+$)/.test(line));
 }
 
 export function showing(ending: Ending, trace: string): Showing {

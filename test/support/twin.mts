@@ -108,13 +108,19 @@ function judge(driver: Driver, plain: Showing, actual: Showing, options: TwinOpt
   if (found.length > 0 && actual.stderr.join('') !== plain.stderr.join('')) {
     found.push(`standard error:\n${actual.stderr.slice(0, 30).join('\n')}`);
   }
-  return found.map((text) => `${driver} (seed ${seed}): ${text}`);
+  return found;
+}
+
+/** Prints once what several drivers show alike. */
+function worded(found: Map<string, Driver[]>): string {
+  const texts = [...found].map(([text, under]) => `${under.join(', ')}: ${text}`);
+  return `\n(seed ${seed})\n${texts.join('\n')}`;
 }
 
 /** The comparison itself: plain Node beside the first driver, then the other drivers in pairs. */
 export async function twinRun(line: NodeLine, body: Body, options: TwinOptions = {}): Promise<void> {
   const runs: (Driver | null)[] = [null, ...(options.drivers ?? drivers)];
-  const found: string[] = [];
+  const found = new Map<string, Driver[]>();
   let plain: Showing | undefined;
   for (let at = 0; at < runs.length; at += 2) {
     const pair = runs.slice(at, at + 2);
@@ -126,11 +132,13 @@ export async function twinRun(line: NodeLine, body: Body, options: TwinOptions =
         const fault = unfit(plain, options);
         if (fault !== null) throw new Error(`${fault}\n${plain.stderr.slice(0, 40).join('\n')}`);
       } else {
-        found.push(...judge(driver, plain, actual, options));
+        for (const text of judge(driver, plain, actual, options)) {
+          found.set(text, [...(found.get(text) ?? []), driver]);
+        }
       }
     }
   }
-  if (found.length > 0) throw new Error(`\n${found.join('\n')}`);
+  if (found.size > 0) throw new Error(worded(found));
 }
 
 /** Declares one behaviour as a mocha test per Node line. */
