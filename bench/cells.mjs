@@ -1,0 +1,152 @@
+// @ts-check
+// The cells: which unmodified program runs, and what is done to it. Goals are in goals.json, by the same names.
+
+/**
+ * What a cell may ask of the run: files and addresses that exist only then.
+ * @typedef {{ scratch: string, key: string, certificate: string, rsaKey: string, rsaCertificate: string,
+ *   peer: () => Promise<string>, warmup: number, seconds: number }} Context
+ */
+
+/**
+ * @typedef {object} Cell
+ * @property {string} name
+ * @property {'server' | 'client' | 'idle' | 'startup'} kind who is measured, and how the window is taken
+ * @property {string} workload the program, in workloads/
+ * @property {(context: Context) => string[] | Promise<string[]>} [args] its arguments
+ * @property {string} [mode] the load generator's mode
+ * @property {(context: Context) => string[]} [load] the load generator's options
+ * @property {string} unit what one operation is
+ * @property {number} [bytes] bytes one operation carries, where bytes per second are the figure people know
+ * @property {boolean} [resumed] nearly every handshake of the window must be a resumed one
+ */
+
+/** @param {number} connections @returns {Cell} */
+const http = (connections) => ({
+  name: `http-64b-c${connections}`,
+  kind: 'server',
+  workload: 'http-hello.js',
+  args: () => ['64'],
+  mode: 'http',
+  load: () => ['--connections', String(connections), '--size', '64'],
+  unit: 'request',
+});
+
+/** @param {string} name @param {number} connections @param {boolean} unix @returns {Cell} */
+const echo = (name, connections, unix) => ({
+  name,
+  kind: 'server',
+  workload: 'net-echo.js',
+  // One path for every process of the cell: the last one is gone before the next one listens.
+  args: ({ scratch }) => (unix ? [`${scratch}/${name}.sock`] : []),
+  mode: 'echo',
+  load: () => ['--connections', String(connections), '--size', '64'],
+  unit: 'echo',
+});
+
+/** @param {string} name @param {string[]} more @param {boolean} rsa @returns {Cell} */
+const https = (name, more, rsa = false) => ({
+  name,
+  kind: 'server',
+  workload: 'https-hello.js',
+  args: ({ key, certificate, rsaKey, rsaCertificate }) => (rsa ? [rsaKey, rsaCertificate] : [key, certificate]),
+  mode: 'http',
+  load: ({ certificate, rsaCertificate }) => ['--size', '64', '--tls', rsa ? rsaCertificate : certificate, ...more],
+  unit: more.includes('--one-shot') ? 'connection' : 'request',
+  resumed: more.includes('--resume'),
+});
+
+/** @param {string} name @param {string} workload @param {number} concurrency @returns {Cell} */
+const client = (name, workload, concurrency) => ({
+  name,
+  kind: 'client',
+  workload,
+  args: async ({ peer, warmup, seconds }) => [await peer(), String(concurrency), String(warmup), String(seconds)],
+  unit: 'request',
+});
+
+/** @type {Cell[]} */
+export const cells = [
+  ...[64, 1, 2, 4, 8, 16, 32].map(http),
+  {
+    name: 'http-64kb-c16',
+    kind: 'server',
+    workload: 'http-hello.js',
+    args: () => ['65536'],
+    mode: 'http',
+    load: () => ['--connections', '16', '--size', '65536'],
+    unit: 'request',
+    bytes: 65536,
+  },
+  {
+    name: 'http-post16k-c16',
+    kind: 'server',
+    workload: 'http-post-echo.js',
+    mode: 'http',
+    load: () => ['--connections', '16', '--post', '16384'],
+    unit: 'request',
+    bytes: 16384,
+  },
+  echo('tcp-echo-c64', 64, false),
+  echo('tcp-echo-c1', 1, false),
+  {
+    name: 'tcp-bulk-c4',
+    kind: 'server',
+    workload: 'net-pipe.js',
+    mode: 'bulk',
+    load: () => ['--connections', '4', '--size', '65536'],
+    unit: '64 KB there and back',
+    bytes: 65536,
+  },
+  {
+    name: 'tcp-bulk-sink-c4',
+    kind: 'server',
+    workload: 'net-sink.js',
+    mode: 'bulk',
+    load: () => ['--connections', '4', '--size', '65536', '--sink'],
+    unit: '64 KB in',
+    bytes: 65536,
+  },
+  {
+    name: 'tcp-connect-c32',
+    kind: 'server',
+    workload: 'net-close.js',
+    mode: 'connect',
+    load: () => ['--connections', '32', '--size', '64'],
+    unit: 'connection',
+  },
+  client('http-client-agent16', 'http-client.js', 16),
+  client('http-client-agent64', 'http-client.js', 64),
+  client('fetch-c16', 'fetch-client.js', 16),
+  echo('unix-echo-c64', 64, true),
+  echo('unix-echo-c1', 1, true),
+  {
+    name: 'idle-10000',
+    kind: 'idle',
+    workload: 'net-idle.js',
+    args: () => ['10000'],
+    mode: 'idle',
+    load: () => ['--connections', '10000'],
+    unit: 'connection',
+  },
+  { name: 'startup', kind: 'startup', workload: 'empty.js', unit: 'start' },
+  https('https-64b-c64', ['--connections', '64']),
+  https('https-full-handshake', ['--connections', '16', '--one-shot']),
+  https('https-full-handshake-rsa', ['--connections', '16', '--one-shot'], true),
+  https('https-resumed-handshake', ['--connections', '16', '--one-shot', '--resume']),
+];
+
+/**
+ * The cells named on the command line: a name, or the beginning of some ("http-64b", "tcp"). All of them for none.
+ * @param {string[]} wanted
+ */
+export function select(wanted) {
+  if (wanted.length === 0) return cells;
+  for (const word of wanted) {
+    if (!cells.some((cell) => cell.name.startsWith(word))) throw new Error(`no cell is called ${word}; try --list`);
+  }
+  // An exact name wins over those it begins: http-64b-c1 is not http-64b-c16.
+  const exact = new Set(cells.map((cell) => cell.name));
+  return cells.filter((cell) =>
+    wanted.some((word) => (exact.has(word) ? cell.name === word : cell.name.startsWith(word))),
+  );
+}

@@ -1,0 +1,147 @@
+// @ts-check
+// Samples to figures: medians per variant, ratios of pairs, and what the goals say to them. No I/O but goals.json.
+import { readFileSync } from 'node:fs';
+
+/**
+ * One process of one round. A figure a cell cannot have is null.
+ * @typedef {object} Sample
+ * @property {number | null} perSecond operations per second
+ * @property {number | null} p50 microseconds
+ * @property {number | null} p99 microseconds
+ * @property {number | null} jsCpu microseconds of the main thread per operation
+ * @property {number | null} processCpu microseconds of the whole process per operation
+ * @property {number | null} peakKb highest resident memory, VmHWM
+ * @property {number | null} residentKb resident memory at the end of the window, VmRSS
+ * @property {number | null} startMs from spawn to exit, in milliseconds
+ * @property {number | null} loadgenShare part of a core the load generator used
+ * @property {number | null} foreignCores cores busy with work that is not this bench's
+ * @property {number} errors wrong answers, broken connections, stalled connections
+ */
+
+/** @typedef {'perSecond' | 'p50' | 'p99' | 'jsCpu' | 'processCpu' | 'peakKb' | 'residentKb' | 'startMs'} Metric */
+
+/** @type {Metric[]} */
+export const metrics = ['perSecond', 'p50', 'p99', 'jsCpu', 'processCpu', 'peakKb', 'residentKb', 'startMs'];
+
+/** @typedef {{ median: number, low: number, high: number }} Spread */
+/** @typedef {{ metric: Metric, limit: number, sense: 'max' | 'min', compare: 'ratio' | 'difference', variant: string,
+ *   value: Spread, verdict: 'met' | 'undecided' | 'missed' }} Judged */
+
+/** @param {number[]} values */
+export function median(values) {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const upper = sorted[middle] ?? Number.NaN;
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
+}
+
+/** @param {(number | null | undefined)[]} values @returns {Spread | null} */
+export function spread(values) {
+  const present = values.filter((value) => typeof value === 'number' && Number.isFinite(value));
+  const numbers = /** @type {number[]} */ (present);
+  if (numbers.length === 0) return null;
+  return { median: median(numbers), low: Math.min(...numbers), high: Math.max(...numbers) };
+}
+
+/**
+ * The median of `samples` over that of `base`; low and high are the extremes of the pairs, one pair a round.
+ * @param {Sample[]} samples @param {Sample[]} base @param {Metric} metric @returns {Spread | null}
+ */
+export function ratio(samples, base, metric) {
+  const pairs = samples.map((sample, round) => divide(sample[metric], base[round]?.[metric]));
+  const pairwise = spread(pairs);
+  const ours = spread(samples.map((sample) => sample[metric]));
+  const theirs = spread(base.map((sample) => sample[metric]));
+  if (!pairwise || !ours || !theirs || theirs.median === 0) return null;
+  return { median: ours.median / theirs.median, low: pairwise.low, high: pairwise.high };
+}
+
+/**
+ * The median of the differences of the pairs, and a 95 % interval of it (order statistics of a binomial): with many
+ * short repetitions the extremes say nothing.
+ * @param {Sample[]} samples @param {Sample[]} base @param {Metric} metric @returns {Spread | null}
+ */
+export function difference(samples, base, metric) {
+  const pairs = samples
+    .map((sample, round) => (sample[metric] ?? Number.NaN) - (base[round]?.[metric] ?? Number.NaN))
+    .filter(Number.isFinite)
+    .sort((a, b) => a - b);
+  if (pairs.length === 0) return null;
+  const reach = Math.ceil(0.98 * Math.sqrt(pairs.length));
+  const middle = (pairs.length - 1) / 2;
+  const low = pairs[Math.max(0, Math.floor(middle - reach))] ?? Number.NaN;
+  const high = pairs[Math.min(pairs.length - 1, Math.ceil(middle + reach))] ?? Number.NaN;
+  return { median: median(pairs), low, high };
+}
+
+/** @param {number | null | undefined} a @param {number | null | undefined} b */
+function divide(a, b) {
+  return typeof a === 'number' && typeof b === 'number' && b !== 0 ? a / b : null;
+}
+
+/**
+ * One line of goals.json. `variant` names the driver it is about ("any": whichever ran), `compare: "difference"` is in
+ * the metric's own unit, `best: true` compares the automatic driver with the better of the other two.
+ * @typedef {{ cells: string[], metric: Metric, max?: number, min?: number, variant?: string,
+ *   compare?: 'ratio' | 'difference', best?: boolean, note?: string }} Goal
+ */
+
+/** @type {Goal[]} */
+const goals = JSON.parse(readFileSync(new URL('goals.json', import.meta.url), 'utf8')).goals;
+
+/**
+ * Every goal that speaks about this cell, held against what was measured.
+ * @param {string} cell @param {Record<string, Sample[]>} samples by variant; `plain` is the base @returns {Judged[]}
+ */
+export function judge(cell, samples) {
+  /** @type {Judged[]} */
+  const judged = [];
+  for (const goal of goals.filter((each) => each.cells.includes(cell) || each.cells.includes('*'))) {
+    for (const variant of Object.keys(samples)) {
+      if (!about(goal, variant)) continue;
+      const ours = samples[variant] ?? [];
+      const base = goal.best ? better(samples, goal.metric) : samples.plain;
+      if (!base) continue;
+      const compare = goal.compare ?? 'ratio';
+      const value = compare === 'ratio' ? ratio(ours, base, goal.metric) : difference(ours, base, goal.metric);
+      if (!value) continue;
+      const sense = goal.max === undefined ? 'min' : 'max';
+      const limit = goal.max ?? goal.min ?? Number.NaN;
+      judged.push({
+        metric: goal.metric,
+        limit,
+        sense,
+        compare,
+        variant,
+        value,
+        verdict: verdict(value, limit, sense),
+      });
+    }
+  }
+  return judged;
+}
+
+/** @param {Goal} goal @param {string} variant */
+function about(goal, variant) {
+  if (!variant.startsWith('tsloop')) return false;
+  const wanted = goal.variant ?? 'auto';
+  return wanted === 'any' || variant === `tsloop-${wanted}`;
+}
+
+/** @param {Record<string, Sample[]>} samples @param {Metric} metric */
+function better(samples, metric) {
+  const [inline, offload] = [samples['tsloop-inline'], samples['tsloop-offload']];
+  if (!inline || !offload) return undefined;
+  const [a, b] = [inline, offload].map((each) => spread(each.map((sample) => sample[metric]))?.median ?? Number.NaN);
+  const first = metric === 'perSecond' ? Number(a) >= Number(b) : Number(a) <= Number(b);
+  return first ? inline : offload;
+}
+
+/**
+ * Undecided: the median misses the goal, but a pair of the same run met it, so this run cannot tell.
+ * @param {Spread} value @param {number} limit @param {'max' | 'min'} sense
+ */
+function verdict(value, limit, sense) {
+  if (sense === 'max') return value.median <= limit ? 'met' : value.low <= limit ? 'undecided' : 'missed';
+  return value.median >= limit ? 'met' : value.high >= limit ? 'undecided' : 'missed';
+}
