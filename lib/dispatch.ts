@@ -4,7 +4,7 @@
  */
 
 import { callIn, reportException, reportTo } from './bindings/async-scope';
-import { attach, runClosing, runDeferred, type Stream, type StreamEnvironment } from './bindings/stream';
+import { attach, Consumer, runClosing, runDeferred, type Stream, type StreamEnvironment } from './bindings/stream';
 import { makeAccepted, streamOf } from './bindings/stream-handle';
 import { onBlock, onData, onReadEnd } from './bindings/stream-read';
 import { onWriteDone } from './bindings/stream-write';
@@ -70,18 +70,22 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
     reportTo(environment.native);
   };
 
-  const dispatch = (batch: number, events: number, wantsBlocks: number): void => {
+  const dispatch = (batch: number, from: number, events: number, wantsBlocks: number, scoped: number): number => {
     const environment = current;
     const { table } = environment;
     const record = words[batch] as Int32Array;
     environment.delivering = true;
-    for (let index = 0, at = 0; index < events; index += 1, at += EVENT_WORDS) {
+    let index = from;
+    for (let at = from * EVENT_WORDS; index < events; index += 1, at += EVENT_WORDS) {
       const slot = record[at + 1] as number;
       const found = table[slot];
       const stream = found !== undefined && found.generation === record[at + 2] ? found : undefined;
       const a = record[at + 3] as number;
       const b = record[at + 4] as number;
-      switch (record[at]) {
+      const op = record[at] as number;
+      const unscoped = stream !== undefined && stream.consumer !== Consumer.lib && op <= Event.readEnd;
+      if (unscoped === (scoped === 1)) break;
+      switch (op) {
         case Event.data:
           if (stream !== undefined) onData(stream, buffers[batch] as ArrayBuffer, bytes[batch] as Uint8Array, a, b);
           break;
@@ -120,6 +124,7 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
     if (wantsBlocks === 1 && blocks.length === 0) for (let index = 0; index < BLOCKS; index += 1) lend(environment, index);
     environment.delivering = false;
     environment.submit();
+    return index;
   };
 
   return {

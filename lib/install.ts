@@ -10,6 +10,7 @@ import type { Stream } from './bindings/stream';
 import { defineStreamHandle } from './bindings/stream-handle';
 import { attachReadState } from './bindings/stream-read';
 import { attachWriteState } from './bindings/stream-write';
+import { wrapWrap } from './bindings/tls-wrap';
 import { defineTcp } from './bindings/tcp-wrap';
 import { debug } from './debug';
 import { createDispatcher } from './dispatch';
@@ -74,6 +75,7 @@ function attach(config: Config): Reason | null {
     const { TCP, Pipe, NativePipe, seam } = classes;
     const { prototype } = seam.process.Process;
     swap(prototype, 'spawn', wrapSpawn(prototype.spawn, NativePipe));
+    swap(seam.tls, 'wrap', wrapWrap(seam.tls.wrap));
     swap(seam.tcp, 'TCP', TCP);
     swap(seam.tcp, 'TCPConnectWrap', TCPConnectWrap);
     swap(seam.pipe, 'Pipe', Pipe);

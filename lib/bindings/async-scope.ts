@@ -90,3 +90,15 @@ function invokeFunction(this: unknown, callback: (...args: unknown[]) => void, a
 export function runIn(scope: Scope, target: unknown, callback: (...args: never[]) => void, ...args: unknown[]): void {
   scope.runInAsyncScope(invokeFunction as never, target, callback, args);
 }
+
+/**
+ * Calls a native method that runs its own callbacks in its own resource: outside ours, since Node's C++ asserts that
+ * nothing is entered where it drains ticks.
+ */
+export function callNative(target: object, method: (...args: never[]) => void, ...args: unknown[]): void {
+  try {
+    (method as (...args: unknown[]) => void).apply(target, args);
+  } catch (error) {
+    fatal(error);
+  }
+}

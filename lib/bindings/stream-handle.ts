@@ -46,8 +46,6 @@ export function streamOf(handle: unknown): Stream | null {
 /** Builds the base class on Node's JSStream. */
 export function defineStreamHandle(Base: NativeClass) {
   const base = Base.prototype as object;
-  const nativeOnread = Object.getOwnPropertyDescriptor(base, 'onread') ?? inherited(base, 'onread');
-  const setNativeOnread = nativeOnread?.set;
 
   abstract class Handle extends (Base as new () => JSStream) {
     declare readonly [kStream]: Stream;
@@ -210,16 +208,9 @@ export function defineStreamHandle(Base: NativeClass) {
     set(this: Record<symbol, unknown>, value: unknown) {
       if (!Object.hasOwn(this, kOnread)) Object.defineProperty(this, kOnread, { value, writable: true, enumerable: false, configurable: true });
       else this[kOnread] = value;
-      if (setNativeOnread !== undefined && typeof value === 'function') setNativeOnread.call(this, value);
+      // Through Reflect: the property is an accessor pair on newer lines and a native data property on older ones.
+      if (typeof value === 'function') Reflect.set(base, 'onread', value, this);
     },
   });
   return Handle;
-}
-
-function inherited(object: object, name: string): PropertyDescriptor | undefined {
-  for (let at: object | null = object; at !== null; at = Object.getPrototypeOf(at)) {
-    const found = Object.getOwnPropertyDescriptor(at, name);
-    if (found !== undefined) return found;
-  }
-  return undefined;
 }

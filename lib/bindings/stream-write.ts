@@ -8,7 +8,7 @@
 
 import { errno } from '../native';
 import { ACKNOWLEDGED_BYTES, LARGE_CHUNK, MORE, NOTIFY } from '../native/protocol';
-import { createScope, runIn } from './async-scope';
+import { callNative, createScope } from './async-scope';
 import { begin, finish, type Request, StreamWriteRequest } from './requests';
 import { defer, env, type Stream } from './stream';
 
@@ -251,7 +251,7 @@ export function writeNative(stream: Stream, native: object, buffers: readonly Ui
     if (at < 0) return;
     stream.writes.splice(at, 1);
     stream.countRequest(-1);
-    runIn(stream.scope, stream.handle, stream.handle.finishWrite as never, native, 0);
+    callNative(stream.handle, stream.handle.finishWrite, native, 0);
   });
   return 0;
 }
@@ -264,6 +264,6 @@ export function onWriteDone(stream: Stream, status: number): void {
   const [{ request, native, bytes }] = stream.writes.splice(at, 1) as [Stream['writes'][number]];
   stream.queued -= bytes;
   stream.countRequest(-1);
-  if (native !== null) runIn(stream.scope, stream.handle, stream.handle.finishWrite as never, native, status);
+  if (native !== null) callNative(stream.handle, stream.handle.finishWrite, native, status);
   else if (request !== null) finish(request, status, stream.handle, undefined);
 }

@@ -10,7 +10,7 @@ import { openEnvironment } from '../environment';
 import type { Environment } from '../environment';
 import { errno } from '../native';
 import { Command, NOTIFY, RESET } from '../native/protocol';
-import { createScope, type Provider, runIn, type Scope } from './async-scope';
+import { callNative, createScope, type Provider, runIn, type Scope } from './async-scope';
 import { begin, finish, type Request } from './requests';
 import type { HeldRead } from './stream-read';
 
@@ -218,7 +218,7 @@ export class Stream {
     this.shutdownNative = null;
     if (shutdownNative !== null) {
       this.countRequest(-1);
-      runIn(this.scope, this.handle, this.handle.finishShutdown as never, shutdownNative, status);
+      callNative(this.handle, this.handle.finishShutdown, shutdownNative, status);
     } else if (shutdownRequest !== null) {
       this.countRequest(-1);
       finish(shutdownRequest, status, this.handle, undefined);
@@ -272,7 +272,7 @@ export class Stream {
     }
     for (const { request, native } of this.writes.splice(0)) {
       this.countRequest(-1);
-      if (native !== null) runIn(this.scope, this.handle, this.handle.finishWrite as never, native, errno.ECANCELED);
+      if (native !== null) callNative(this.handle, this.handle.finishWrite, native, errno.ECANCELED);
       else if (request !== null) finish(request, errno.ECANCELED, this.handle, undefined);
       tick();
     }

@@ -73,7 +73,11 @@ export interface Native {
 
 /** What the native part calls. */
 export interface Callbacks {
-  dispatch(batch: number, events: number, wantsBlocks: number): void;
+  /**
+   * Events of a batch, from one on. `scoped` says whether a callback scope is open, which events for `lib/` need and
+   * those for native consumers must not have; returns where the kind changed, or the number of events.
+   */
+  dispatch(batch: number, from: number, events: number, wantsBlocks: number, scoped: number): number;
   deferred(): void;
   closing(): void;
 }

@@ -56,7 +56,7 @@ unsafe extern "C" fn on_idle(handle: *mut uv::Handle) {
     // SAFETY: one of our handles.
     let state = unsafe { state_of(handle) };
     if state.deferred.replace(false) {
-        call(state, state.run_deferred, &[]);
+        call(state, state.run_deferred, &[], Scope::Open);
     }
     deliver(state);
 }
@@ -98,44 +98,73 @@ fn deliver(state: &State) {
 }
 
 /// Gives a batch to JavaScript and back to the core.
+///
+/// Events for `lib/` run inside a callback scope, as libuv's callbacks reach it through `MakeCallback`. Events for a
+/// native consumer (http's parser, http2, OpenSSL) run outside one, as `uv_read_cb` reaches it: it opens a scope for
+/// each of its own callbacks and drains ticks between them. JavaScript stops where the kind changes and says where.
 fn hand_over(state: &State, batch: Batch) {
-    if !batch.is_empty() {
-        let wants_blocks = i32::from(state.core.wants_blocks());
-        let arguments = [batch.index.cast_signed(), i32::try_from(batch.len()).unwrap_or(0), wants_blocks];
-        call(state, state.dispatch, &arguments);
+    let events = i32::try_from(batch.len()).unwrap_or(0);
+    let wants_blocks = i32::from(state.core.wants_blocks());
+    let mut at = 0;
+    let mut misses = 0;
+    while at < events && misses < 2 {
+        let scope = if state.scoped.get() { Scope::Open } else { Scope::None };
+        let arguments = [batch.index.cast_signed(), at, events, wants_blocks, i32::from(state.scoped.get())];
+        let Some(next) = call(state, state.dispatch, &arguments, scope) else { break };
         if state.ended.get() {
             return;
+        }
+        misses = if next > at { 0 } else { misses + 1 };
+        at = next;
+        if at < events {
+            state.scoped.set(!state.scoped.get());
         }
     }
     state.core.give_back(batch);
 }
 
-/// Calls JavaScript as libuv's own handles do: in a callback scope, so that ticks and microtasks run afterwards, with
-/// whatever escapes reported as an uncaught exception.
-fn call(state: &State, function: napi::napi_ref, arguments: &[i32]) {
+/// Whether a call into JavaScript opens a callback scope.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    Open,
+    None,
+}
+
+/// Calls JavaScript from libuv, with whatever escapes reported as an uncaught exception. Returns the number that
+/// JavaScript answered; None when it could not run or threw.
+fn call(state: &State, function: napi::napi_ref, arguments: &[i32], callback_scope: Scope) -> Option<i32> {
     let env = state.env;
     let mut scope = ptr::null_mut();
     // SAFETY: called from libuv on the JavaScript thread of a live environment (`ended` was looked at); every value
     // made here belongs to the scope opened first and closed last.
     unsafe {
         if napi::napi_open_handle_scope(env, &raw mut scope) != napi::Status::napi_ok {
-            return;
+            return None;
         }
         let (mut callee, mut receiver, mut result) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
         napi::napi_get_reference_value(env, function, &raw mut callee);
         napi::napi_get_global(env, &raw mut receiver);
-        let mut values = [ptr::null_mut(); 3];
+        let mut values = [ptr::null_mut(); 5];
         for (value, argument) in values.iter_mut().zip(arguments) {
             *value = convert::int(env, *argument);
         }
-        let status = napi::napi_make_callback(env, ptr::null_mut(), receiver, callee, arguments.len(), values.as_ptr(), &raw mut result);
+        let status = match callback_scope {
+            Scope::Open => napi::napi_make_callback(env, ptr::null_mut(), receiver, callee, arguments.len(), values.as_ptr(), &raw mut result),
+            Scope::None => napi::napi_call_function(env, receiver, callee, arguments.len(), values.as_ptr(), &raw mut result),
+        };
         if status == napi::Status::napi_pending_exception {
             let mut error = ptr::null_mut();
             if napi::napi_get_and_clear_last_exception(env, &raw mut error) == napi::Status::napi_ok {
                 napi::napi_fatal_exception(env, error);
             }
         }
+        let mut answer = 0;
+        let answered = status == napi::Status::napi_ok && !state.ended.get();
+        if answered {
+            napi::napi_get_value_int32(env, result, &raw mut answer);
+        }
         napi::napi_close_handle_scope(env, scope);
+        answered.then_some(answer)
     }
 }
 
@@ -192,6 +221,6 @@ unsafe extern "C" fn on_closing(handle: *mut uv::Handle) {
     unsafe { uv::free(handle) };
     state.closing.set(false);
     if !state.ended.get() {
-        call(state, state.run_closing, &[]);
+        call(state, state.run_closing, &[], Scope::Open);
     }
 }

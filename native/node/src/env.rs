@@ -51,6 +51,8 @@ pub(crate) struct State {
     pub(crate) deferred: Cell<bool>,
     /// A handle is on its way through libuv's closing phase for JavaScript's close callbacks.
     pub(crate) closing: Cell<bool>,
+    /// The kind of the last event delivered, which the next one most likely shares.
+    pub(crate) scoped: Cell<bool>,
     pub(crate) dispatch: napi::napi_ref,
     pub(crate) run_deferred: napi::napi_ref,
     pub(crate) run_closing: napi::napi_ref,
@@ -148,6 +150,7 @@ pub(crate) fn open(call: &Call) -> Option<*mut State> {
         idling: Cell::new(false),
         deferred: Cell::new(false),
         closing: Cell::new(false),
+        scoped: Cell::new(true),
         dispatch: reference(call.env, call.property(callbacks, c"dispatch"))?,
         run_deferred: reference(call.env, call.property(callbacks, c"deferred"))?,
         run_closing: reference(call.env, call.property(callbacks, c"closing"))?,

@@ -1,0 +1,22 @@
+/** `tls_wrap`: Node's OpenSSL on top of our streams. Only `wrap` is ours, and only to know who consumes a stream. */
+
+import { Consumer } from './stream';
+import { streamOf } from './stream-handle';
+
+type Wrap = (handle: object, ...rest: unknown[]) => object;
+
+/**
+ * Tells a stream that OpenSSL reads it from here on. On the server lib/ reads the raw socket already, so OpenSSL, put
+ * on top, never asks for a start. Read errors go to it as well: JSStream has an entry for the end only.
+ */
+export function wrapWrap(wrap: Wrap): Wrap {
+  return function (this: unknown, handle: object, ...rest: unknown[]) {
+    const wrapped = wrap.call(this, handle, ...rest);
+    const stream = streamOf(handle);
+    if (stream !== null) {
+      stream.consumer = Consumer.native;
+      stream.tls = wrapped as { onread(data?: ArrayBuffer): unknown };
+    }
+    return wrapped;
+  };
+}
