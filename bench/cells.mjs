@@ -31,13 +31,16 @@ const http = (connections) => ({
   unit: 'request',
 });
 
+/** Paths of unix-domain sockets handed out so far. */
+let sockets = 0;
+
 /** @param {string} name @param {number} connections @param {boolean} unix @returns {Cell} */
 const echo = (name, connections, unix) => ({
   name,
   kind: 'server',
   workload: 'net-echo.js',
-  // One path for every process of the cell: the last one is gone before the next one listens.
-  args: ({ scratch }) => (unix ? [`${scratch}/${name}.sock`] : []),
+  // A path of its own for every process: a server that is stopped leaves its path behind.
+  args: ({ scratch }) => (unix ? [`${scratch}/${++sockets}.sock`] : []),
   mode: 'echo',
   load: () => ['--connections', String(connections), '--size', '64'],
   unit: 'echo',

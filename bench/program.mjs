@@ -46,9 +46,9 @@ export class Program {
   async line(patience = PATIENCE) {
     const deadline = Date.now() + patience;
     while (this.#lines.length === 0) {
-      if (this.#over) throw new Error(`${this.name} ended early: ${this.#errors.trim() || 'without a word'}`);
+      if (this.#over) throw new Error(`${this.name} ended early: ${this.#reason()}`);
       const left = deadline - Date.now();
-      if (left <= 0) throw new Error(`${this.name} said nothing for ${patience} ms: ${this.#errors.trim()}`);
+      if (left <= 0) throw new Error(`${this.name} said nothing for ${patience} ms: ${this.#reason()}`);
       await new Promise((resolve) => {
         const timer = setTimeout(resolve, left);
         this.#waiting.push(() => {
@@ -77,7 +77,8 @@ export class Program {
 
   /** Whether the process has our addon in its memory, which is what makes it a run under tsloop. */
   hasAddon() {
-    return /\/tsloop\.[^/\s]*\.node$/m.test(readFileSync(`/proc/${this.pid}/maps`, 'utf8'));
+    // A build beside a running bench replaces the file: its old pages are then marked as deleted.
+    return /\/tsloop\.[^/\s]*\.node( \(deleted\))?$/m.test(readFileSync(`/proc/${this.pid}/maps`, 'utf8'));
   }
 
   /** User and system time in clock ticks: coarse, but enough to tell our work from that of others. */
@@ -85,6 +86,12 @@ export class Program {
     const stat = readFileSync(`/proc/${this.pid}/stat`, 'utf8');
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     return Number(fields[11]) + Number(fields[12]);
+  }
+
+  /** The line of standard error that names an error, or the first one. */
+  #reason() {
+    const lines = this.#errors.trim().split('\n');
+    return lines.find((line) => line.includes('Error:')) ?? (lines[0] || 'nothing on standard error');
   }
 
   #wake() {
