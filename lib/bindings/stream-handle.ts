@@ -14,10 +14,6 @@ import { type WriteResult, writeBuffer, writeNative, writeString, writev } from 
 /** The stream inside a handle. */
 export const kStream: unique symbol = Symbol('tsloop.stream');
 
-/** What native consumers call on us, and what we call on them. */
-interface JSStream extends Shell {
-  isStreamBase: boolean;
-}
 
 /** Set while an accepted connection's handle is made: who accepted it. */
 let acceptedBy = 0;
@@ -47,7 +43,7 @@ export function streamOf(handle: unknown): Stream | null {
 export function defineStreamHandle(Base: NativeClass) {
   const base = Base.prototype as object;
 
-  abstract class Handle extends (Base as new () => JSStream) {
+  abstract class Handle extends (Base as new () => Shell) {
     declare readonly [kStream]: Stream;
     declare reading: boolean;
     declare onconnection: ((status: number, handle?: object) => void) | null;
@@ -170,6 +166,7 @@ export function defineStreamHandle(Base: NativeClass) {
     onreadstart(): number {
       const stream = this[kStream];
       if (stream.consumer === Consumer.lib) stream.consumer = Consumer.native;
+      stream.nativeReads = true;
       // lib/ may be reading already, or tell us later through readStart; a consumer that starts alone reads too.
       const status = stream.reading ? 0 : readStart(stream);
       return status;
@@ -187,9 +184,22 @@ export function defineStreamHandle(Base: NativeClass) {
       return this[kStream].shutdown(null, request);
     }
 
-    /** http's server sets this when its parser consumes us, and never takes it back. */
+    /**
+     * lib/ looks here just before http2 consumes us, which nothing else announces. Whoever looks gets bytes through the
+     * native side from here on: with nobody consuming they come back to `onread`, a little later.
+     */
+    get isStreamBase(): boolean {
+      const stream = this[kStream];
+      if (stream.consumer === Consumer.lib) stream.consumer = Consumer.native;
+      return true;
+    }
+
+    /** http's server asks after `isStreamBase`, sets it when its parser consumes us, and never takes it back. */
     get _consumed(): boolean {
-      return this[kStream].consumer === Consumer.parser;
+      const stream = this[kStream];
+      const consumed = stream.consumer === Consumer.parser;
+      if (!consumed && stream.tls === null && !stream.nativeReads) stream.consumer = Consumer.lib;
+      return consumed;
     }
 
     set _consumed(on: boolean) {

@@ -243,7 +243,14 @@ export function writeNative(stream: Stream, native: object, buffers: readonly Ui
     stream.queued += total;
     return 0;
   }
-  // Never inside the call: the consumer expects to be told later (contract 8.1).
+  if (stream.tls === null) {
+    // http2 takes the end inside the call, as it takes a libuv write that finished at once: a session that is
+    // destroyed next must not find a write under way.
+    stream.countRequest(-1);
+    callNative(stream.handle, stream.handle.finishWrite, native, 0);
+    return 0;
+  }
+  // OpenSSL must not be told inside the call; Node's own TLSWrap waits for a turn of the loop too.
   const entry = { request: null, native, bytes: 0 };
   stream.writes.push(entry);
   defer(() => {

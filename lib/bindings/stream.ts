@@ -96,6 +96,8 @@ export class Stream {
   reading = false;
   ended = false;
   consumer: number = Consumer.lib;
+  /** A native consumer has started reading by itself. */
+  nativeReads = false;
   /** OpenSSL on top of us, if any: where a read error goes. */
   tls: { onread(data?: ArrayBuffer): unknown } | null = null;
   userBuffer: Uint8Array | null = null;
