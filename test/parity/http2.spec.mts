@@ -48,7 +48,7 @@ describe('parity: http2 in clear text', () => {
     session.ping((error, _duration, payload) => {
       t.trace('ping', error, payload.length);
       session.close(() => t.trace('session closed'));
-      server.close(() => t.trace('server closed'));
+      server.close(() => t.lane('server')('server closed'));
     });
   });
 

@@ -15,7 +15,7 @@ describe('parity: closing', () => {
     setImmediate(() => t.trace('immediate'));
     await t.closed(client);
     setImmediate(() => t.trace('after'));
-    server.close(() => t.trace('server closed'));
+    server.close(() => t.lane('server')('closed'));
   });
 
   twin('several sockets destroyed in one tick: the order of their close events', async (t) => {

@@ -22,6 +22,9 @@ export interface Ledger {
   readonly open: number;
   readonly accepted: number;
   readonly connected: number;
+  /** Bytes and closed sockets that still wait for the kernel. */
+  readonly waiting: number;
+  readonly panics: number;
 }
 
 interface Settings {
@@ -152,7 +155,11 @@ export class Bench {
     const deadline = Date.now() + LEDGER_PATIENCE;
     const tsloop = this.#settings.entry === '' ? undefined : require(this.#settings.entry);
     const open = (): number => tsloop?.stats().connections.open ?? 0;
-    while ((own() > 0 || open() > 0) && Date.now() < deadline && tsloop !== undefined) {
+    const waiting = (): number => {
+      const queues = tsloop?.stats().queues;
+      return queues === undefined ? 0 : queues.writeBytes + queues.lingering;
+    };
+    while ((own() > 0 || open() > 0 || waiting() > 0) && Date.now() < deadline && tsloop !== undefined) {
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
     }
     const status = tsloop?.status();
@@ -165,6 +172,8 @@ export class Bench {
       open: open(),
       accepted: connections?.accepted ?? 0,
       connected: connections?.connected ?? 0,
+      waiting: waiting(),
+      panics: tsloop?.stats().panics ?? 0,
     };
     this.#write({ ledger });
   }

@@ -9,6 +9,8 @@ export interface Ledger {
   readonly open: number;
   readonly accepted: number;
   readonly connected: number;
+  readonly waiting: number;
+  readonly panics: number;
 }
 
 export interface Showing {
@@ -62,6 +64,8 @@ export function showing(ending: Ending, trace: string): Showing {
   };
 }
 
+/** A line of a difference is cut after this many characters. */
+const LONGEST_LINE = 300;
 /** How many lines around the first differing one are printed. */
 const CONTEXT = 4;
 
@@ -73,7 +77,7 @@ function differingLines(name: string, expected: string[], actual: string[]): str
     const part = (lines: string[]): string =>
       lines
         .slice(from, at + CONTEXT)
-        .map((line, index) => `      ${from + index === at ? '>' : ' '} ${line}`)
+        .map((line, index) => `      ${from + index === at ? '>' : ' '} ${line.slice(0, LONGEST_LINE)}`)
         .join('\n');
     return [
       `${name} differs at line ${at + 1} (${expected.length} and ${actual.length} lines)`,

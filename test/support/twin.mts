@@ -96,7 +96,9 @@ function ledgerFaults(actual: Showing, options: TwinOptions): string[] {
   if (options.traffic !== false && ledger.accepted + ledger.connected === 0) {
     faults.push('no connection passed through tsloop');
   }
+  if (ledger.panics !== 0) faults.push(`${ledger.panics} panics in the native part`);
   if (options.ledger === false) return faults;
+  if (ledger.waiting !== 0) faults.push(`${ledger.waiting} bytes or sockets still wait for the kernel`);
   if (ledger.sockets !== 0) faults.push(`${ledger.sockets} sockets left open`);
   if (ledger.open !== 0) faults.push(`${ledger.open} connections still counted as open`);
   return faults;
@@ -106,7 +108,7 @@ function judge(driver: Driver, plain: Showing, actual: Showing, options: TwinOpt
   const found = differences(plain, actual, { stderr: options.stderr !== false });
   if (driver !== 'plain') found.push(...ledgerFaults(actual, options));
   if (found.length > 0 && actual.stderr.join('') !== plain.stderr.join('')) {
-    found.push(`standard error:\n${actual.stderr.slice(0, 30).join('\n')}`);
+    found.push(`standard error:\n${actual.stderr.slice(0, 30).map((text) => text.slice(0, 300)).join('\n')}`);
   }
   return found;
 }
