@@ -57,6 +57,7 @@ export function lastVerdict({ again, control, exception }) {
 function withoutAccidents(line) {
   return line
     .replace(/\/\S*\/tsc-[^/\s]+\/\d+/g, '<tmp>')
+    .replace(/\/\S*\/tsc-[^/\s]+\/tsloop\//g, '')
     .replace(/\/\S*\/suite\/[0-9a-f]{40}/g, '<suite>')
     .replace(/\(node:\d+\)/g, '(node:<pid>)')
     .replace(/(127\.0\.0\.1|::1|localhost|0\.0\.0\.0|::):\d{2,5}/g, '$1:<port>')

@@ -130,7 +130,7 @@ export function readOptions(args, known) {
     json: values.json ?? null,
     report: values.report ?? false,
     list: values.list ?? false,
-    hook: path.resolve(hook ?? path.join(projectRoot, 'register.js')),
+    hook: path.resolve(hook ?? path.join(projectRoot, 'register.js')), // run.mjs turns it into a copy
     foreignHook: hook !== undefined,
   };
 }

@@ -10,7 +10,7 @@ import { assign, globToPattern, readExpectations, stale } from './expectations.m
 import { fetchUpstream } from './fetch.mjs';
 import { FATAL } from './judge.mjs';
 import { HELP, UsageError, lastResult, readOptions } from './options.mjs';
-import { switchesOf } from './process.mjs';
+import { freeze, switchesOf } from './process.mjs';
 import { machine, parityPicture, summary } from './report.mjs';
 import { runControls, runDriver } from './session.mjs';
 import { findSource, lineOf, prepareSuite, projectRoot, readPin } from './suite.mjs';
@@ -40,9 +40,16 @@ function say(text) {
 function proveActive(node, options, driver) {
   if (options.foreignHook) return say(`the hook is ${options.hook}, not tsloop's: this run says something about the runner, not about tsloop`);
   const under = { hook: options.hook, driver, seed: 1, via: options.via };
-  const script = `const server = require('net').createServer().listen(0, '127.0.0.1', () => {
-    console.log(JSON.stringify(require(${JSON.stringify(projectRoot)}).status())); server.close(); });`;
+  const script = `const net = require('net');
+    const { status, stats } = require(${JSON.stringify(path.dirname(options.hook))});
+    const server = net.createServer((socket) => socket.end('x')).listen(0, '127.0.0.1', () => {
+      net.connect(server.address().port, '127.0.0.1').resume().on('close', () => {
+        server.close();
+        console.log(JSON.stringify({ ...status(), seen: stats().connections.accepted + stats().connections.connected }));
+      });
+    });`;
   const hook = options.via === 'argv' ? ['--require', options.hook] : [];
+  /** @type {{ active: boolean, reason: string | null, seen: number }} */
   let status;
   try {
     const env = { PATH: process.env['PATH'] ?? '', TSLOOP_STRICT: '1', ...switchesOf(under) };
@@ -51,7 +58,7 @@ function proveActive(node, options, driver) {
     const failure = /** @type {Error & { stderr?: string }} */ (error);
     throw new UsageError(`tsloop does not start on ${node} (${driver}); build it first (npm run build).\n${(failure.stderr || failure.message).trim()}`);
   }
-  if (!status.active) throw new UsageError(`tsloop is not active on ${node} (${driver}): ${status.reason}`);
+  if (!status.active || status.seen !== 2) throw new UsageError(`tsloop is not active on ${node} (${driver}): ${status.reason ?? 'it saw none of the two ends of a connection'}`);
 }
 
 /** @param {Options} options @param {string} line @param {Map<string, import('./expectations.mjs').Expectations>} owner @param {string[]} subsystems */
@@ -88,6 +95,8 @@ async function main(options) {
   const all = readExpectations();
   const source = findSource(pin, options.suite);
   const started = Date.now();
+  const hookShown = options.hook;
+  if (!options.foreignHook) options.hook = path.join(freeze(projectRoot), 'register.js');
   /** @type {import('./report.mjs').Report} */
   const report = { machine: machine(), via: options.via, seed: options.seed, seconds: 0, lines: [], units: [], controls: [], stale: [] };
   const seen = new Set();
@@ -111,7 +120,7 @@ async function main(options) {
       continue;
     }
     const controls = new Controls({ version: node.version, commit: suite.commit, blobs: suite.blobs, fresh: options.control === 'fresh' });
-    const session = { line, node: node.binary, suite: suite.dir, owner, controls, options, say, tick };
+    const session = { line, node: node.binary, suite: suite.dir, hookShown, owner, controls, options, say, tick };
     report.lines.push({ line, node: node.version, suite: pin.lines[line]?.node ?? '', commit: suite.commit });
     say(`Node ${node.version}, suite of ${pin.lines[line]?.node}`);
     if (options.control !== 'only') for (const driver of new Set(chosen.flatMap((selection) => selection.drivers))) proveActive(node.binary, options, driver);

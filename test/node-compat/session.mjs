@@ -13,7 +13,7 @@ import path from 'node:path';
  * @typedef {import('./process.mjs').Under} Under
  * @typedef {import('./expectations.mjs').Expectations} Expectations
  * @typedef {{ line: string, test: string, subsystem: string, driver: string, class: import('./judge.mjs').Class, why: string, ms: number, controlMs: number | null, seed?: number, detail?: string[], command?: string }} Unit
- * @typedef {{ line: string, node: string, suite: string, owner: Map<string, Expectations>, controls: import('./control.mjs').Controls,
+ * @typedef {{ line: string, node: string, suite: string, hookShown: string, owner: Map<string, Expectations>, controls: import('./control.mjs').Controls,
  *   options: import('./options.mjs').Options, say: (text: string) => void, tick: (what: string, done: number, all: number) => void }} Session
  */
 
@@ -78,8 +78,10 @@ export async function runControls(session, tests) {
 /** @param {Session} session @param {string} test @param {Under} under */
 function commandLine(session, test, under) {
   const source = fs.readFileSync(path.join(session.suite, 'test', test), 'utf8');
-  const words = Object.entries({ ...switchesOf(under), ...headOf(source).env }).map(([name, value]) => `${name}=${value}`);
-  const order = { node: session.node, suite: session.suite, test, under, limitMs: 0, slot: 0 };
+  // The copy that was judged is gone after the run; the hook it was made from stays.
+  const stays = { ...under, hook: session.hookShown };
+  const words = Object.entries({ ...switchesOf(stays), ...headOf(source).env }).map(([name, value]) => `${name}=${value}`);
+  const order = { node: session.node, suite: session.suite, test, under: stays, limitMs: 0, slot: 0 };
   const near = (/** @type {string} */ word) => (word.startsWith(`${process.cwd()}/`) ? `./${path.relative(process.cwd(), word)}` : word);
   return [...words, ...commandOf(order, headOf(source).flags).map(near)].join(' ');
 }
@@ -119,7 +121,10 @@ export async function runDriver(session, tests, driver) {
       const result = await run(session, test, under, slot);
       const verdict = known || speaksForItself(result) || exceptionOf(test) ? firstVerdict(result, known, exceptionOf(test)) : null;
       if (verdict) settle(test, result, verdict);
-      else suspects.push({ test, first: result, under });
+      else {
+        suspects.push({ test, first: result, under });
+        session.say(`  to look at again ${test} (Node ${line}, ${driver}): ${difference(result, undefined, 2).join(' | ')}`);
+      }
     }
     session.tick(driver, ++done, tests.length);
   });
@@ -146,7 +151,7 @@ export async function runDriver(session, tests, driver) {
     const failure = again.find((result) => !matches(result, plain)) ?? first;
     const detail = matches(failure, plain) ? [] : difference(failure, plain);
     settle(test, failure, verdict, { detail, command: commandLine(session, test, under) });
-    if (verdict.class !== 'excepted') session.say(`  ${verdict.class.padEnd(15)} ${test} (Node ${line}, ${driver}): ${detail.slice(0, 2).join(' | ') || verdict.why}`);
+    if (verdict.class !== 'excepted') session.say(`  ${verdict.class.padEnd(16)} ${test} (Node ${line}, ${driver}): ${detail.slice(0, 2).join(' | ') || verdict.why}`);
   });
   if (suspects.length > 0) controls.save();
   return units;
