@@ -7,6 +7,7 @@ import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, renameSyn
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { bundle, isBundled } from './bundle.mjs';
 import { isThere, root, run } from './processes.mjs';
 import { filesUnder, hashOf, isCurrent, keepStamp } from './sources.mjs';
 
@@ -74,14 +75,15 @@ export function compiler() {
 /**
  * Compiles one project unless its output is of these sources.
  *
- * @param {{ project: string, sources: string, output: string, probe: string, force: boolean }} what
+ * @param {{ project: string, sources: string, output: string, probe: string, force: boolean, after?: () => void }} what
  */
-async function compile({ project, sources, output, probe, force }) {
+async function compile({ project, sources, output, probe, force, after }) {
   const files = filesUnder([sources, 'tsconfig.json', project, 'package-lock.json'], (path) =>
     /\.(c|m)?ts$|\.json$/.test(path),
   );
   const stamp = `${output}/.sources-of-${sources}`;
-  const hash = hashOf(files);
+  // What is made of the output by the step after it depends on that step as well.
+  const hash = hashOf(files, after === undefined ? '' : readFileSync(join(root, 'scripts/bundle.mjs'), 'utf8'));
   if (!force && isCurrent(`${output}/${probe}`, stamp, hash)) return;
   const tsc = compiler();
   if (tsc === null) throw new BuildError('TypeScript is not installed: run npm ci with development dependencies.');
@@ -91,6 +93,7 @@ async function compile({ project, sources, output, probe, force }) {
   const { code } = await run(process.execPath, [tsc, '-p', project]);
   if (code !== 0) throw new BuildError(`${sources}/ did not compile: tsc says why above.`);
   removeOrphans(sources, output);
+  after?.();
   keepStamp(stamp, hash);
 }
 
@@ -110,7 +113,14 @@ function removeOrphans(sources, output) {
 
 /** @param {{ force?: boolean }} [options] */
 export async function buildTypeScript({ force = false } = {}) {
-  await compile({ project: 'tsconfig.json', sources: 'lib', output: 'dist', probe: 'index.js', force });
+  await compile({
+    project: 'tsconfig.json',
+    sources: 'lib',
+    output: 'dist',
+    probe: 'bundle.js',
+    force: force || !isBundled(),
+    after: bundle,
+  });
   const main = join(root, 'dist/cli/main.js');
   if (existsSync(main)) chmodSync(main, 0o755);
 }
