@@ -21,7 +21,7 @@ export interface TwinOptions {
   readonly env?: Record<string, string>;
   readonly stdin?: string;
   readonly timeout?: number;
-  /** Second argument of the body, for behaviours that differ in a value. */
+  /** Second argument of the body, for behaviours that differ in a value; a function is asked at run time. */
   readonly given?: unknown;
   /** The first Node line that can do this. */
   readonly since?: number;
@@ -53,12 +53,13 @@ async function runOnce(line: NodeLine, driver: Driver | null, body: Body, option
   serial++;
   const dir = join(scratch, String(serial));
   mkdirSync(dir);
+  const given = typeof options.given === 'function' ? options.given() : options.given;
   const program = join(dir, 'program.cjs');
   const trace = join(dir, 'trace');
   writeFileSync(trace, '');
   writeFileSync(
     program,
-    `'use strict';\nrequire(${JSON.stringify(support)}).run(${body.toString()}, ${JSON.stringify(options.given ?? null)});\n`,
+    `'use strict';\nrequire(${JSON.stringify(support)}).run(${body.toString()}, ${JSON.stringify(given ?? null)});\n`,
   );
   const hook = hookFor(driver ?? 'plain');
   const settings = { dir, trace, entry: driver === null || driver === 'plain' ? '' : entry };

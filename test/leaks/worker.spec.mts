@@ -1,0 +1,114 @@
+/** Workers that go away in the middle: descriptors closed, the peer told, the process none the worse. */
+import { twin } from '../support/twin.mjs';
+
+describe('leaks: environments that end early', () => {
+  const options = { timeout: 30_000 } as const;
+
+  twin('terminated while writing, reading, connecting and accepting', options, async (t) => {
+    const { Worker } = t.require('node:worker_threads') as typeof import('node:worker_threads');
+    let open = 0;
+    const server = t.net.createServer((socket) => {
+      open++;
+      socket.on('error', () => {});
+      socket.on('close', () => open--);
+      socket.resume();
+      socket.write(Buffer.alloc(200_000, 'd'));
+    });
+    const port = await t.listen(server);
+    const source = `
+      const net = require('node:net');
+      const { parentPort, workerData } = require('node:worker_threads');
+      const own = net.createServer((socket) => socket.resume()).listen(0, '127.0.0.1', () => {
+        for (let index = 0; index < 10; index++) {
+          const socket = net.connect(workerData, '127.0.0.1');
+          socket.on('connect', () => {
+            const chunk = Buffer.alloc(100000);
+            const pump = () => { while (socket.write(chunk)); };
+            socket.on('drain', pump);
+            pump();
+            if (index === 9) parentPort.postMessage('busy');
+          });
+          socket.resume();
+          net.connect(own.address().port, '127.0.0.1');
+        }
+      });`;
+    for (let round = 0; round < 5; round++) {
+      const worker = new Worker(source, { eval: true, workerData: port });
+      await t.once(worker, 'message');
+      if (round % 2 === 1) await t.sleep(10);
+      t.trace('exit code', await worker.terminate());
+    }
+    const patience = Date.now() + 3000;
+    while (open > 0 && Date.now() < patience) await t.sleep(5);
+    t.trace('still open', open);
+    server.close();
+  });
+
+  twin('a Worker that exits by itself with handles open, and one that throws', options, async (t) => {
+    const { Worker } = t.require('node:worker_threads') as typeof import('node:worker_threads');
+    const server = t.net.createServer((socket) => socket.on('error', () => {}).resume());
+    const port = await t.listen(server);
+    for (const end of ['process.exit(4)', 'throw new Error("worker")', 'socket.destroy()']) {
+      const worker = new Worker(
+        `const socket = require('node:net').connect(require('node:worker_threads').workerData, '127.0.0.1', () => { socket.write('x'); ${end}; });`,
+        { eval: true, workerData: port },
+      );
+      worker.on('error', (error) => t.trace('error', error.message));
+      t.trace(end, await new Promise((done) => worker.on('exit', done)));
+    }
+    let count = -1;
+    const patience = Date.now() + 3000;
+    while (count !== 0 && Date.now() < patience) {
+      count = await new Promise<number>((done) => server.getConnections((_, n) => done(n)));
+      await t.sleep(5);
+    }
+    t.trace('connections', count);
+    server.close();
+  });
+
+  twin('many Workers one after another leave no descriptor behind', options, async (t) => {
+    const { Worker } = t.require('node:worker_threads') as typeof import('node:worker_threads');
+    const source = `
+      const net = require('node:net');
+      const server = net.createServer((socket) => socket.end('x')).listen(0, '127.0.0.1', () => {
+        net.connect(server.address().port, '127.0.0.1').resume().on('close', () => server.close());
+      });`;
+    const run = async (): Promise<void> => {
+      await t.once(new Worker(source, { eval: true }), 'exit');
+    };
+    for (let index = 0; index < 3; index++) await run();
+    const before = t.fs.readdirSync('/proc/self/fd').length;
+    for (let index = 0; index < 12; index++) await run();
+    await t.sleep(50);
+    t.trace('more descriptors', t.fs.readdirSync('/proc/self/fd').length - before);
+    const server = t.net.createServer((socket) => socket.end());
+    const port = await t.listen(server);
+    await t.closed(t.net.connect(port, '127.0.0.1').resume());
+    server.close();
+  });
+
+  twin('ten thousand short connections: descriptors and memory stand still', { timeout: 60_000, flags: ['--expose-gc'] }, async (t) => {
+    const server = t.net.createServer((socket) => socket.end('x'));
+    const port = await t.listen(server);
+    const gc = (globalThis as unknown as { gc(): void }).gc;
+    const burst = async (count: number): Promise<void> => {
+      let left = count;
+      await Promise.all(
+        Array.from({ length: 32 }, async () => {
+          while (left-- > 0) await t.closed(t.net.connect(port, '127.0.0.1').resume());
+        }),
+      );
+      for (let round = 0; round < 4; round++) {
+        gc();
+        await t.sleep(10);
+      }
+    };
+    await burst(3000);
+    const descriptors = t.fs.readdirSync('/proc/self/fd').length;
+    const memory = process.memoryUsage().rss;
+    await burst(7000);
+    t.trace('descriptors', t.fs.readdirSync('/proc/self/fd').length - descriptors);
+    t.trace('grown by less than 24 MiB', process.memoryUsage().rss - memory < 24 * 1024 * 1024);
+    server.close();
+  });
+});
