@@ -9,7 +9,7 @@ import { makeAccepted, streamOf } from './bindings/stream-handle';
 import { onBlock, onData, onReadEnd } from './bindings/stream-read';
 import { onWriteDone } from './bindings/stream-write';
 import type { Callbacks } from './native';
-import { BLOCKS, CHUNK_BYTES, Command, Event, EVENT_WORDS } from './native/protocol';
+import { BLOCKS, CHUNK_BYTES, Command, EVENT_WORDS, Event } from './native/protocol';
 
 /** A block that brought less than this is copied and lent again: what the receiver keeps is what it got. */
 const WORTH_A_BLOCK = CHUNK_BYTES / 2;
@@ -49,7 +49,13 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
     return copy;
   };
 
-  const accept = (environment: StreamEnvironment, server: Stream | undefined, slot: number, generation: number, fd: number): void => {
+  const accept = (
+    environment: StreamEnvironment,
+    server: Stream | undefined,
+    slot: number,
+    generation: number,
+    fd: number,
+  ): void => {
     if (server === undefined || server.closed) {
       environment.command(Command.close, { slot, generation });
       return;
@@ -121,7 +127,8 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
       }
       tick();
     }
-    if (wantsBlocks === 1 && blocks.length === 0) for (let index = 0; index < BLOCKS; index += 1) lend(environment, index);
+    if (wantsBlocks === 1 && blocks.length === 0)
+      for (let index = 0; index < BLOCKS; index += 1) lend(environment, index);
     environment.delivering = false;
     environment.submit();
     return index;

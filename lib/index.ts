@@ -1,12 +1,12 @@
 /** The public API: what tsloop is doing in this thread. Requiring it starts nothing. */
 
+import { fallbacks, resetFallbacks } from './bindings/fallback';
+import { liveStreams, type StreamEnvironment } from './bindings/stream';
 import { readConfig } from './boot/config';
 import { mayRun } from './boot/guard';
-import { fallbacks, resetFallbacks } from './bindings/fallback';
-import { type StreamEnvironment, liveStreams } from './bindings/stream';
 import { load, openEnvironment } from './environment';
 import { TsloopError } from './errors';
-import { install as attach, standing, uninstall as detach } from './install';
+import { install as attach, uninstall as detach, standing } from './install';
 import { buildInfo as nativeBuildInfo } from './native';
 import { Control } from './native/protocol';
 
@@ -23,10 +23,20 @@ export interface Status {
 
 /** Counters of this thread since start or {@link resetStats}. */
 export interface Stats {
-  readonly connections: { readonly accepted: number; readonly connected: number; readonly open: number; readonly shed: number };
+  readonly connections: {
+    readonly accepted: number;
+    readonly connected: number;
+    readonly open: number;
+    readonly shed: number;
+  };
   readonly bytes: { readonly received: number; readonly sent: number };
   /** What waits: bytes for the kernel, requests for the offload driver, batches for JavaScript, closed sockets with bytes to send. */
-  readonly queues: { readonly writeBytes: number; readonly requests: number; readonly batches: number; readonly lingering: number };
+  readonly queues: {
+    readonly writeBytes: number;
+    readonly requests: number;
+    readonly batches: number;
+    readonly lingering: number;
+  };
   readonly turns: { readonly inline: number; readonly offload: number };
   readonly seatChanges: number;
   readonly readStalls: number;
@@ -49,7 +59,8 @@ let seatChangesBefore = 0;
 /** Whether new handles are tsloop's, and who drives. */
 export function status(): Status {
   const environment = openEnvironment() as StreamEnvironment | null;
-  const driver = environment === null ? (standing.config?.driver ?? null) : environment.offloaded ? 'offload' : 'inline';
+  const driver =
+    environment === null ? (standing.config?.driver ?? null) : environment.offloaded ? 'offload' : 'inline';
   return {
     active: standing.active,
     reason: standing.active ? null : (standing.reason?.code ?? 'ERR_TSLOOP_OFF'),
@@ -69,7 +80,17 @@ export function stats(): Stats {
   const memory = new ArrayBuffer(16 * 8);
   environment?.settle();
   environment?.native.stats(memory);
-  const [accepted = 0, connected = 0, received = 0, sent = 0, inline = 0, offload = 0, shed = 0, readStalls = 0, panics = 0] = new Float64Array(memory);
+  const [
+    accepted = 0,
+    connected = 0,
+    received = 0,
+    sent = 0,
+    inline = 0,
+    offload = 0,
+    shed = 0,
+    readStalls = 0,
+    panics = 0,
+  ] = new Float64Array(memory);
   const [writeBytes = 0, lingering = 0, requests = 0, batches = 0] = new Float64Array(memory, 10 * 8);
   const open = liveStreams().filter((stream) => stream.open).length;
   return {

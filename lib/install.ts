@@ -1,17 +1,16 @@
 /** Puts tsloop in, and takes it out again; remembers which, and why not. */
 
-import { addonIsPresent } from './boot/addon';
-import type { Config } from './boot/config';
-import { report } from './boot/report';
 import { definePipe } from './bindings/pipe-wrap';
-import { PipeConnectWrap, TCPConnectWrap } from './bindings/requests';
 import { fetchSeam, type NativeClass, restore, type Seam, swap } from './bindings/seam';
 import type { Stream } from './bindings/stream';
 import { defineStreamHandle } from './bindings/stream-handle';
 import { attachReadState } from './bindings/stream-read';
 import { attachWriteState } from './bindings/stream-write';
-import { wrapWrap } from './bindings/tls-wrap';
 import { defineTcp } from './bindings/tcp-wrap';
+import { wrapWrap } from './bindings/tls-wrap';
+import { addonIsPresent } from './boot/addon';
+import type { Config } from './boot/config';
+import { report } from './boot/report';
 import { debug } from './debug';
 import { createDispatcher } from './dispatch';
 import { load, prepare } from './environment';
@@ -77,9 +76,7 @@ function attach(config: Config): Reason | null {
     swap(prototype, 'spawn', wrapSpawn(prototype.spawn, NativePipe));
     swap(seam.tls, 'wrap', wrapWrap(seam.tls.wrap));
     swap(seam.tcp, 'TCP', TCP);
-    swap(seam.tcp, 'TCPConnectWrap', TCPConnectWrap);
     swap(seam.pipe, 'Pipe', Pipe);
-    swap(seam.pipe, 'PipeConnectWrap', PipeConnectWrap);
     if (isLate()) detachLate = hookLateNet(TCP, Pipe);
     else hookChannel();
     return null;

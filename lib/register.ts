@@ -1,7 +1,7 @@
 /** The boot sequence, read top to bottom. Runs once per environment, whatever loaded it and however often. */
 
-import { mayRun } from './boot/guard';
 import { readConfig } from './boot/config';
+import { mayRun } from './boot/guard';
 import { report, reportProblems } from './boot/report';
 import { setDebug } from './debug';
 import { install } from './install';

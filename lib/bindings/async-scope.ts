@@ -64,7 +64,10 @@ export function callIn(scope: Scope, target: object, name: string, ...args: unkn
   scope.runInAsyncScope(invoke as never, target, name, args);
 }
 
-function invokeOnread(this: { onread: (data: ArrayBuffer | undefined) => unknown }, data: ArrayBuffer | undefined): unknown {
+function invokeOnread(
+  this: { onread: (data: ArrayBuffer | undefined) => unknown },
+  data: ArrayBuffer | undefined,
+): unknown {
   try {
     return this.onread(data);
   } catch (error) {

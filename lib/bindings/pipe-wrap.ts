@@ -19,7 +19,11 @@ const IPC = 2;
 /** Room for a name in the kernel's address. */
 const NAME_BYTES = 108;
 
-export function definePipe(Handle: ReturnType<typeof defineStreamHandle>, Native: NativeClass, adoptIpc: (channel: object) => void): NativeClass {
+export function definePipe(
+  Handle: ReturnType<typeof defineStreamHandle>,
+  Native: NativeClass,
+  adoptIpc: (channel: object) => void,
+): NativeClass {
   /** Long names: refused by newer lines, cut by older ones. Node's own handle knows, asked once. */
   let refusesLongNames: boolean | undefined;
   const fit = (name: string): string | null => {

@@ -1,4 +1,7 @@
-/** The request classes that Node's lib/ makes and fills, and the one that a write of Node 26 gets back. */
+/**
+ * Requests: Node's own objects, which lib/ makes and fills and which a handle of Node's must be able to take as well,
+ * and the one of ours that a write of Node 26 gets back.
+ */
 
 import { type Provider, runIn, type Scope } from './async-scope';
 
@@ -11,9 +14,6 @@ export interface Request {
   error?: string;
   [kScope]?: Scope;
 }
-
-export class TCPConnectWrap implements Request {}
-export class PipeConnectWrap implements Request {}
 
 /** Answer to a write without a request (Node 26): pending as long as `writeStatus` is null. */
 export class StreamWriteRequest implements Request {

@@ -7,13 +7,12 @@ import { executionAsyncId } from 'node:async_hooks';
 import { createScope, createTriggeredScope, type Provider } from './async-scope';
 import type { Request } from './requests';
 import type { NativeClass } from './seam';
-import { Consumer, Stream, type Shell } from './stream';
+import { Consumer, type Shell, Stream } from './stream';
 import { readStart, readStop } from './stream-read';
 import { type WriteResult, writeBuffer, writeNative, writeString, writev } from './stream-write';
 
 /** The stream inside a handle. */
 export const kStream: unique symbol = Symbol('tsloop.stream');
-
 
 /** Set while an accepted connection's handle is made: who accepted it. */
 let acceptedBy = 0;
@@ -216,7 +215,8 @@ export function defineStreamHandle(Base: NativeClass) {
       return this[kOnread];
     },
     set(this: Record<symbol, unknown>, value: unknown) {
-      if (!Object.hasOwn(this, kOnread)) Object.defineProperty(this, kOnread, { value, writable: true, enumerable: false, configurable: true });
+      if (!Object.hasOwn(this, kOnread))
+        Object.defineProperty(this, kOnread, { value, writable: true, enumerable: false, configurable: true });
       else this[kOnread] = value;
       // Through Reflect: the property is an accessor pair on newer lines and a native data property on older ones.
       if (typeof value === 'function') Reflect.set(base, 'onread', value, this);

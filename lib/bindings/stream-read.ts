@@ -60,7 +60,8 @@ export function onData(stream: Stream, buffer: ArrayBuffer, bytes: Uint8Array, o
 /** Bytes in a block of their own, which becomes the receiver's. */
 export function onBlock(stream: Stream, block: ArrayBuffer, length: number): void {
   if (stream.closed) return;
-  if (!stream.reading || stream.held !== null) hold(stream, length === block.byteLength ? block : block.slice(0, length));
+  if (!stream.reading || stream.held !== null)
+    hold(stream, length === block.byteLength ? block : block.slice(0, length));
   else deliver(stream, block, new Uint8Array(block), 0, length, true);
 }
 
@@ -76,7 +77,14 @@ function hold(stream: Stream, what: HeldRead): void {
   stream.held.push(what);
 }
 
-function deliver(stream: Stream, buffer: ArrayBuffer, bytes: Uint8Array, offset: number, length: number, owned: boolean): void {
+function deliver(
+  stream: Stream,
+  buffer: ArrayBuffer,
+  bytes: Uint8Array,
+  offset: number,
+  length: number,
+  owned: boolean,
+): void {
   stream.bytesRead += length;
   if (stream.consumer !== Consumer.lib) {
     consume(stream, buffer, offset, length);

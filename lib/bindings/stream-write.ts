@@ -135,7 +135,12 @@ function put(text: string, encoding: string, at: number): number {
 }
 
 /** `chunks` is an array of buffers, or pairs of a chunk and its encoding. */
-export function writev(stream: Stream, request: Request | null, chunks: readonly unknown[], allBuffers: boolean): WriteResult {
+export function writev(
+  stream: Stream,
+  request: Request | null,
+  chunks: readonly unknown[],
+  allBuffers: boolean,
+): WriteResult {
   const step = allBuffers ? 1 : 2;
   let most = 0;
   for (let index = 0; index < chunks.length; index += step) {
@@ -155,7 +160,8 @@ export function writev(stream: Stream, request: Request | null, chunks: readonly
   let length = 0;
   for (let index = 0; index < chunks.length; index += step) {
     const chunk = chunks[index] as string | Uint8Array;
-    length += typeof chunk === 'string' ? put(chunk, chunks[index + 1] as string, length) : environment.putBytes(chunk, length);
+    length +=
+      typeof chunk === 'string' ? put(chunk, chunks[index + 1] as string, length) : environment.putBytes(chunk, length);
   }
   environment.endWrite(header, length);
   return settle(stream, request, length, flags);
@@ -171,7 +177,12 @@ function toBuffers(chunks: readonly unknown[], step: number): Uint8Array[] {
 }
 
 /** Pieces of one request: large ones are lent, small neighbours travel together through the outbox. */
-function writeLarge(stream: Stream, request: Request | null, buffers: readonly Uint8Array[], total: number): WriteResult {
+function writeLarge(
+  stream: Stream,
+  request: Request | null,
+  buffers: readonly Uint8Array[],
+  total: number,
+): WriteResult {
   if (total === 0) return nothing();
   const environment = env();
   const offloaded = environment.offloaded;

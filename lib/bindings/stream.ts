@@ -6,8 +6,8 @@
  * and writes live in `stream-read` and `stream-write`.
  */
 
-import { openEnvironment } from '../environment';
 import type { Environment } from '../environment';
+import { openEnvironment } from '../environment';
 import { errno } from '../native';
 import { Command, NOTIFY, RESET } from '../native/protocol';
 import { callNative, createScope, type Provider, runIn, type Scope } from './async-scope';

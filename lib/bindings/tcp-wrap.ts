@@ -1,11 +1,11 @@
 /** `tcp_wrap`: TCP as Node's lib/ knows it (contract 5). */
 
 import { environment } from '../environment';
+import { isMakingStdio } from '../hooks/stdio';
 import { errno } from '../native';
 import { Command, Control } from '../native/protocol';
 import { countFallback } from './fallback';
 import type { Request } from './requests';
-import { isMakingStdio } from '../hooks/stdio';
 import type { NativeClass } from './seam';
 import { env, type Stream } from './stream';
 import { type defineStreamHandle, kStream } from './stream-handle';
@@ -23,7 +23,11 @@ interface Name {
 const KEEP_ALIVE_INTERVAL = 1;
 const KEEP_ALIVE_COUNT = 10;
 
-export function defineTcp(Handle: ReturnType<typeof defineStreamHandle>, Native: NativeClass, features: { typeOfService: boolean }): NativeClass {
+export function defineTcp(
+  Handle: ReturnType<typeof defineStreamHandle>,
+  Native: NativeClass,
+  features: { typeOfService: boolean },
+): NativeClass {
   class TCP extends Handle {
     constructor(type: number) {
       if (isMakingStdio()) {
@@ -92,7 +96,13 @@ export function defineTcp(Handle: ReturnType<typeof defineStreamHandle>, Native:
       const stream = this[kStream];
       if (stream.closed) return closedError(stream);
       if (stream.fd < 0) return 0;
-      return env().native.setKeepAlive(stream.fd, Boolean(on), delay | 0, (interval ?? KEEP_ALIVE_INTERVAL) | 0, (count ?? KEEP_ALIVE_COUNT) | 0);
+      return env().native.setKeepAlive(
+        stream.fd,
+        Boolean(on),
+        delay | 0,
+        (interval ?? KEEP_ALIVE_INTERVAL) | 0,
+        (count ?? KEEP_ALIVE_COUNT) | 0,
+      );
     }
 
     reset(callback?: (this: unknown) => void): number {

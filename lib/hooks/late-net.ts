@@ -41,10 +41,18 @@ export function hookLateNet(TCP: NativeClass, Pipe: NativeClass): () => void {
   };
 }
 
-function replace(holder: Record<PropertyKey, unknown>, name: PropertyKey, make: (original: Method) => Method): () => void {
+function replace(
+  holder: Record<PropertyKey, unknown>,
+  name: PropertyKey,
+  make: (original: Method) => Method,
+): () => void {
   const original = holder[name] as Method;
   const ours = make(original);
-  const descriptor = Object.getOwnPropertyDescriptor(holder, name) ?? { configurable: true, writable: true, enumerable: true };
+  const descriptor = Object.getOwnPropertyDescriptor(holder, name) ?? {
+    configurable: true,
+    writable: true,
+    enumerable: true,
+  };
   Object.defineProperty(holder, name, { ...descriptor, value: ours });
   return () => {
     if (holder[name] === ours) Object.defineProperty(holder, name, { ...descriptor, value: original });
@@ -53,7 +61,9 @@ function replace(holder: Record<PropertyKey, unknown>, name: PropertyKey, make: 
 
 /** A handle of ours on a socket that has none yet; a second one (happy eyeballs) takes the place of the native one. */
 function hookConnect(prototype: Record<PropertyKey, unknown>, TCP: NativeClass, Pipe: NativeClass): () => void {
-  const reinitialize = Object.getOwnPropertySymbols(prototype).find((symbol) => symbol.description === 'kReinitializeHandle');
+  const reinitialize = Object.getOwnPropertySymbols(prototype).find(
+    (symbol) => symbol.description === 'kReinitializeHandle',
+  );
   if (reinitialize === undefined) return () => {};
   const undoReinitialize = replace(
     prototype,
@@ -61,7 +71,8 @@ function hookConnect(prototype: Record<PropertyKey, unknown>, TCP: NativeClass, 
     (original) =>
       function (handle, ...rest) {
         const native = handle as Handle;
-        if (streamOf(handle) !== null || !(handle instanceof TCP) || native.fd >= 0) return original.call(this, handle, ...rest);
+        if (streamOf(handle) !== null || !(handle instanceof TCP) || native.fd >= 0)
+          return original.call(this, handle, ...rest);
         native.close();
         return original.call(this, new TCP(SOCKET), ...rest);
       },
@@ -72,9 +83,16 @@ function hookConnect(prototype: Record<PropertyKey, unknown>, TCP: NativeClass, 
     (original) =>
       function (...args) {
         if (!this['_handle'] && !this['destroyed']) {
-          const options = (Array.isArray(args[0]) ? args[0][0] : args[0]) as { path?: unknown } | string | null | undefined;
+          const options = (Array.isArray(args[0]) ? args[0][0] : args[0]) as
+            | { path?: unknown }
+            | string
+            | null
+            | undefined;
           // A path is a string that is no number, or `path` in the options; the rest is TCP.
-          const isPath = typeof options === 'string' ? Number.isNaN(Number(options)) : Boolean(options && typeof options === 'object' && options.path);
+          const isPath =
+            typeof options === 'string'
+              ? Number.isNaN(Number(options))
+              : Boolean(options && typeof options === 'object' && options.path);
           (this[reinitialize] as Method).call(this, new (isPath ? Pipe : TCP)(SOCKET));
         }
         return original.apply(this, args);
@@ -93,7 +111,14 @@ function hookListen(prototype: Record<PropertyKey, unknown>, TCP: NativeClass, P
     '_listen2',
     (original) =>
       function (...args) {
-        const [address, port, addressType, backlog, fd, flags] = args as [string | null, number, number, number, number | undefined, number | undefined];
+        const [address, port, addressType, backlog, fd, flags] = args as [
+          string | null,
+          number,
+          number,
+          number,
+          number | undefined,
+          number | undefined,
+        ];
         if (this['_handle'] || typeof fd === 'number') return original.apply(this, args);
         const made = bound(TCP, Pipe, address, port, addressType, flags ?? 0);
         if (made === null) return original.apply(this, args);
@@ -103,11 +128,22 @@ function hookListen(prototype: Record<PropertyKey, unknown>, TCP: NativeClass, P
   );
 }
 
-function bound(TCP: NativeClass, Pipe: NativeClass, address: string | null, port: number, addressType: number, flags: number) {
+function bound(
+  TCP: NativeClass,
+  Pipe: NativeClass,
+  address: string | null,
+  port: number,
+  addressType: number,
+  flags: number,
+) {
   const attempt = (host: string, type: number) => {
     const handle: Handle = new (port === -1 && type === -1 ? Pipe : TCP)(SERVER);
     const isPipe = port === -1 && type === -1;
-    const status = isPipe ? handle.bind(host) : type === 6 ? handle.bind6(host, port, flags) : handle.bind(host, port, flags);
+    const status = isPipe
+      ? handle.bind(host)
+      : type === 6
+        ? handle.bind6(host, port, flags)
+        : handle.bind(host, port, flags);
     if (status === 0) return { handle, address: host, addressType: type };
     handle.close();
     return null;

@@ -36,7 +36,12 @@ export function hookResources(): void {
   internals.getActiveResourcesInfo = function getActiveResourcesInfo() {
     const ours = listed().flatMap((stream) => {
       const name = stream.connectRequest === null ? resourceNames[stream.type] : undefined;
-      return stream.connectRequest === null ? [name ?? stream.type] : [stream.type === 'PIPEWRAP' ? 'PipeConnectWrap' : 'TCPConnectWrap', resourceNames[stream.type] ?? stream.type];
+      return stream.connectRequest === null
+        ? [name ?? stream.type]
+        : [
+            stream.type === 'PIPEWRAP' ? 'PipeConnectWrap' : 'TCPConnectWrap',
+            resourceNames[stream.type] ?? stream.type,
+          ];
     });
     return [...resources.call(process), ...ours];
   };

@@ -82,7 +82,12 @@ export function adoptChannel(channel: object): void {
   if (channels.has(channel)) return;
   channels.add(channel);
   for (const name of ['writeUtf8String', 'writeBuffer'] as const) {
-    const write = (channel as Channel)[name] as (this: object, request: object, data: unknown, handle?: object) => number;
+    const write = (channel as Channel)[name] as (
+      this: object,
+      request: object,
+      data: unknown,
+      handle?: object,
+    ) => number;
     Object.defineProperty(channel, name, {
       configurable: true,
       writable: true,
@@ -140,7 +145,10 @@ interface StdioEntry {
  * Wraps `spawn` of Node's Process: children's pipes stay Node's own handles (until child_process has a part of its
  * own), and a stream of ours that a child inherits goes to it by descriptor.
  */
-export function wrapSpawn(spawn: (...args: unknown[]) => number, NativePipe: NativeClass): (...args: unknown[]) => number {
+export function wrapSpawn(
+  spawn: (...args: unknown[]) => number,
+  NativePipe: NativeClass,
+): (...args: unknown[]) => number {
   const convert = (stdio: StdioEntry[]): StdioEntry[] =>
     stdio.map((entry) => {
       const stream = streamOf(entry.handle);

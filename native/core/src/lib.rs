@@ -1,6 +1,6 @@
 //! The reactor of tsloop: sockets, without any Node-API.
 //!
-//! Map: [`env`] ties one JavaScript environment together; [`reactor`] owns its sockets and runs turns;
+//! Map: [`mod@env`] ties one JavaScript environment together; [`reactor`] owns its sockets and runs turns;
 //! [`command`] is what JavaScript asks for, [`event`] what it is told; [`mailbox`] carries both across threads;
 //! [`runtime`] is the tokio side of the offload driver; [`net`] and [`stream`] hold what a socket does;
 //! [`limits`] has every cap.

@@ -35,10 +35,10 @@ impl Ids {
     /// A new id.
     pub fn allocate(&self) -> Id {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.free.len() > COOLING {
-            if let Some(slot) = state.free.pop_front() {
-                return Id { slot, generation: state.generations[slot as usize] };
-            }
+        if state.free.len() > COOLING
+            && let Some(slot) = state.free.pop_front()
+        {
+            return Id { slot, generation: state.generations[slot as usize] };
         }
         let slot = u32::try_from(state.generations.len()).expect("fewer slots than descriptors can exist");
         state.generations.push(0);

@@ -5,7 +5,6 @@
 use std::os::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::path::Path;
 
-use napi_sys as napi;
 use tsloop_core::net::tcp::{Attempt, Slot};
 use tsloop_core::net::{address, options, pipe, tcp};
 use tsloop_core::sys::{self, Errno};

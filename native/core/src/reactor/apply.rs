@@ -188,11 +188,12 @@ impl Reactor {
     }
 
     fn after_flush(&mut self, id: Id) {
-        if let Some(Entry::Stream(stream)) = self.entry(id) {
-            if stream.queue.is_none() && stream.has(stream::PRESSED) {
-                stream.clear(stream::PRESSED);
-                self.backlog.push_back(Event::new(Op::Pressure, id, 0));
-            }
+        if let Some(Entry::Stream(stream)) = self.entry(id)
+            && stream.queue.is_none()
+            && stream.has(stream::PRESSED)
+        {
+            stream.clear(stream::PRESSED);
+            self.backlog.push_back(Event::new(Op::Pressure, id, 0));
         }
     }
 

@@ -272,11 +272,12 @@ impl Reactor {
 
     /// Puts a stream into the queue if it has something to do and is not there yet.
     fn enqueue(&mut self, id: Id) {
-        if let Some(Entry::Stream(stream)) = self.entry(id) {
-            if stream.wants_turn() && !stream.has(stream::QUEUED) {
-                stream.set(stream::QUEUED);
-                self.ready.push_back(id.slot);
-            }
+        if let Some(Entry::Stream(stream)) = self.entry(id)
+            && stream.wants_turn()
+            && !stream.has(stream::QUEUED)
+        {
+            stream.set(stream::QUEUED);
+            self.ready.push_back(id.slot);
         }
     }
 

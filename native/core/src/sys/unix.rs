@@ -72,7 +72,7 @@ pub fn write(fd: BorrowedFd<'_>, from: &[u8]) -> Result<usize, Errno> {
 /// `writev(2)`.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 ///
 /// # Safety
 /// Every vector is valid for reads of its length.
