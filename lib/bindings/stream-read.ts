@@ -53,7 +53,7 @@ function deliverHeld(stream: Stream): void {
 /** Bytes in a batch: `buffer` is shared, so what lib/ keeps is copied to its exact size. */
 export function onData(stream: Stream, buffer: ArrayBuffer, bytes: Uint8Array, offset: number, length: number): void {
   if (stream.closed) return;
-  if (!stream.reading || stream.held !== null) hold(stream, buffer.slice(offset, offset + length));
+  if (!stream.reading || stream.held !== null) hold(stream, copyOf(bytes, offset, length));
   else deliver(stream, buffer, bytes, offset, length, false);
 }
 
@@ -70,6 +70,11 @@ export function onReadEnd(stream: Stream, status: number): void {
   if (stream.closed) return;
   if (!stream.reading || stream.held !== null) hold(stream, status);
   else end(stream, status);
+}
+
+/** An exact-size copy. By way of a typed array: V8 copies those without the detour that `ArrayBuffer`'s own slice takes. */
+function copyOf(bytes: Uint8Array, offset: number, length: number): ArrayBuffer {
+  return bytes.slice(offset, offset + length).buffer as ArrayBuffer;
 }
 
 function hold(stream: Stream, what: HeldRead): void {
@@ -93,7 +98,7 @@ function deliver(
   } else {
     state[READ_BYTES_OR_ERROR] = length;
     state[ARRAY_BUFFER_OFFSET] = 0;
-    readIn(stream.scope, stream.handle, owned ? buffer : buffer.slice(offset, offset + length));
+    readIn(stream.scope, stream.handle, owned ? buffer : copyOf(bytes, offset, length));
   }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -69,6 +69,8 @@ pub struct Environment {
     /// Incremented, under the reactor's lock and by the JavaScript thread alone, whenever the seat passes: an
     /// offload driver of an earlier term stops. Odd while the offload driver has the seat.
     term: AtomicU32,
+    /// Copied from the reactor after a turn; only ever goes from false to true, so any order does.
+    wants_blocks: AtomicBool,
     descriptor: RawFd,
     waker: mio::Waker,
     wake_javascript: Box<dyn Fn() + Send + Sync>,
@@ -102,6 +104,7 @@ impl Environment {
             inbox: Tray::default(),
             progress,
             term: AtomicU32::new(0),
+            wants_blocks: AtomicBool::new(false),
             descriptor,
             waker,
             wake_javascript,
@@ -195,6 +198,7 @@ impl Environment {
         let mut batch = self.mailbox.empty.take()?;
         let mut reactor = self.lock();
         let turn = reactor.turn(Some(&mut batch));
+        self.note_blocks(&reactor);
         reactor.stats().inline_turns += 1;
         Some((batch, turn))
     }
@@ -249,6 +253,7 @@ impl Environment {
         self.apply_inbox(&mut reactor, scratch);
         let mut batch = self.open_batch();
         let turn = reactor.turn(batch.as_mut());
+        self.note_blocks(&reactor);
         reactor.stats().offload_turns += 1;
         let had_batch = batch.is_some();
         if let Some(batch) = batch {
@@ -262,6 +267,12 @@ impl Environment {
             return Next::Again;
         }
         if self.inbox.fall_asleep() { Next::Sleep } else { Next::Again }
+    }
+
+    fn note_blocks(&self, reactor: &Reactor) {
+        if reactor.wants_blocks() && !self.wants_blocks() {
+            self.wants_blocks.store(true, Ordering::Relaxed);
+        }
     }
 
     /// The batch to fill: the newest one that JavaScript has not taken, or an empty one.
@@ -320,10 +331,10 @@ impl Environment {
         self.lock().is_due()
     }
 
-    /// True once lent blocks would pay.
+    /// True once lent blocks would pay. Read before every delivery, so it must not wait for a turn.
     #[must_use]
     pub fn wants_blocks(&self) -> bool {
-        self.lock().wants_blocks()
+        self.wants_blocks.load(Ordering::Relaxed)
     }
 
     /// JavaScript thread: a new id.
