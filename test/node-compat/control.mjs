@@ -24,8 +24,14 @@ export class Controls {
   /** @param {{ version: string, commit: string, blobs: Map<string, string>, fresh: boolean }} of */
   constructor(of) {
     this.#blobs = of.blobs;
-    const machine = [FORMAT, of.version, of.commit, os.release(), os.arch(), os.cpus().length, process.getuid?.()].join(' ');
-    this.#file = path.join(suiteCache, 'controls', `${of.version}-${createHash('sha256').update(machine).digest('hex').slice(0, 12)}.json`);
+    const machine = [FORMAT, of.version, of.commit, os.release(), os.arch(), os.cpus().length, process.getuid?.()].join(
+      ' ',
+    );
+    this.#file = path.join(
+      suiteCache,
+      'controls',
+      `${of.version}-${createHash('sha256').update(machine).digest('hex').slice(0, 12)}.json`,
+    );
     if (!of.fresh) this.#entries = this.#read();
   }
 
@@ -51,7 +57,12 @@ export class Controls {
 
   /** @param {string} test @param {import('./process.mjs').Result} result */
   set(test, result) {
-    this.#entries.set(test, { blob: this.#blob(test), outcome: result.outcome, skippedItself: result.skippedItself, ms: result.ms });
+    this.#entries.set(test, {
+      blob: this.#blob(test),
+      outcome: result.outcome,
+      skippedItself: result.skippedItself,
+      ms: result.ms,
+    });
   }
 
   /** Another runner may have saved meanwhile: what it learnt stays. */

@@ -13,7 +13,10 @@ import { here } from './suite.mjs';
  * @typedef {{ subsystem: string, about: string, tests: string[], not?: string[], exceptions: Exception[], file: string }} Expectations
  */
 
-const KEYS = { file: ['$schema', 'subsystem', 'about', 'tests', 'not', 'exceptions'], exception: ['test', 'kind', 'reason', 'lines', 'drivers'] };
+const KEYS = {
+  file: ['$schema', 'subsystem', 'about', 'tests', 'not', 'exceptions'],
+  exception: ['test', 'kind', 'reason', 'lines', 'drivers'],
+};
 const KINDS = ['cannot-match', 'defect', 'flaky'];
 export const DRIVERS = ['inline', 'offload', 'random', 'auto'];
 
@@ -27,7 +30,12 @@ export function parseJsonc(text) {
 /** `*` stands for anything within one name.
  * @param {string} glob */
 export function globToPattern(glob) {
-  return new RegExp(`^${glob.split('*').map((part) => part.replace(/[.+?^${}()|[\]\\]/g, '\\$&')).join('[^/]*')}$`);
+  return new RegExp(
+    `^${glob
+      .split('*')
+      .map((part) => part.replace(/[.+?^${}()|[\]\\]/g, '\\$&'))
+      .join('[^/]*')}$`,
+  );
 }
 
 /** @param {any} value @param {string} file @returns {asserts value is Expectations} */
@@ -39,27 +47,36 @@ function check(value, file) {
   if (!Array.isArray(value.tests) || value.tests.length === 0) throw wrong('"tests" is missing');
   if (!Array.isArray(value.exceptions)) throw wrong('"exceptions" is missing');
   for (const exception of value.exceptions) {
-    for (const key of Object.keys(exception)) if (!KEYS.exception.includes(key)) throw wrong(`unknown key "${key}" at ${exception.test}`);
-    if (!/^[a-z-]+\/test-[^*]+\.m?js$/.test(exception.test ?? '')) throw wrong(`"${exception.test}" is not the name of one test, such as parallel/test-net-server-close.js`);
+    for (const key of Object.keys(exception))
+      if (!KEYS.exception.includes(key)) throw wrong(`unknown key "${key}" at ${exception.test}`);
+    if (!/^[a-z-]+\/test-[^*]+\.m?js$/.test(exception.test ?? ''))
+      throw wrong(`"${exception.test}" is not the name of one test, such as parallel/test-net-server-close.js`);
     if (!KINDS.includes(exception.kind)) throw wrong(`${exception.test}: "kind" must be one of ${KINDS.join(', ')}`);
-    if (typeof exception.reason !== 'string' || exception.reason.length < 20) throw wrong(`${exception.test}: a reason is a sentence`);
-    for (const driver of exception.drivers ?? []) if (!DRIVERS.includes(driver)) throw wrong(`${exception.test}: unknown driver "${driver}"`);
-    for (const line of exception.lines ?? []) if (!Number.isInteger(line)) throw wrong(`${exception.test}: "lines" are numbers such as 20`);
+    if (typeof exception.reason !== 'string' || exception.reason.length < 20)
+      throw wrong(`${exception.test}: a reason is a sentence`);
+    for (const driver of exception.drivers ?? [])
+      if (!DRIVERS.includes(driver)) throw wrong(`${exception.test}: unknown driver "${driver}"`);
+    for (const line of exception.lines ?? [])
+      if (!Number.isInteger(line)) throw wrong(`${exception.test}: "lines" are numbers such as 20`);
   }
 }
 
 /** @param {string} [dir] @returns {Expectations[]} */
 export function readExpectations(dir = path.join(here, 'expectations')) {
-  return fs.readdirSync(dir).filter((file) => file.endsWith('.jsonc')).sort().map((file) => {
-    let value;
-    try {
-      value = parseJsonc(fs.readFileSync(path.join(dir, file), 'utf8'));
-    } catch (error) {
-      throw new Error(`expectations/${file}: ${/** @type {Error} */ (error).message}`);
-    }
-    check(value, file);
-    return { ...value, file };
-  });
+  return fs
+    .readdirSync(dir)
+    .filter((file) => file.endsWith('.jsonc'))
+    .sort()
+    .map((file) => {
+      let value;
+      try {
+        value = parseJsonc(fs.readFileSync(path.join(dir, file), 'utf8'));
+      } catch (error) {
+        throw new Error(`expectations/${file}: ${/** @type {Error} */ (error).message}`);
+      }
+      check(value, file);
+      return { ...value, file };
+    });
 }
 
 /**
@@ -69,13 +86,15 @@ export function readExpectations(dir = path.join(here, 'expectations')) {
  * @returns {Map<string, Expectations>}
  */
 export function assign(all, files) {
-  const rules = all.flatMap((expectations) => expectations.tests.map((glob) => ({
-    expectations,
-    glob,
-    exact: !glob.includes('*'),
-    pattern: globToPattern(glob),
-    not: (expectations.not ?? []).map(globToPattern),
-  })));
+  const rules = all.flatMap((expectations) =>
+    expectations.tests.map((glob) => ({
+      expectations,
+      glob,
+      exact: !glob.includes('*'),
+      pattern: globToPattern(glob),
+      not: (expectations.not ?? []).map(globToPattern),
+    })),
+  );
   /** @type {Map<string, Expectations>} */
   const owner = new Map();
   for (const file of [...files].sort()) {
@@ -97,11 +116,13 @@ export function stale(all, tests, everyLine) {
   const lost = [];
   for (const expectations of all) {
     for (const exception of expectations.exceptions) {
-      if (everyLine && !tests.has(exception.test)) lost.push(`expectations/${expectations.file}: ${exception.test} is not in the suite`);
+      if (everyLine && !tests.has(exception.test))
+        lost.push(`expectations/${expectations.file}: ${exception.test} is not in the suite`);
     }
     for (const glob of expectations.tests) {
       const pattern = globToPattern(glob);
-      if (everyLine && ![...tests].some((test) => pattern.test(test))) lost.push(`expectations/${expectations.file}: ${glob} matches nothing`);
+      if (everyLine && ![...tests].some((test) => pattern.test(test)))
+        lost.push(`expectations/${expectations.file}: ${glob} matches nothing`);
     }
   }
   return lost;
@@ -109,7 +130,10 @@ export function stale(all, tests, everyLine) {
 
 /** @param {Expectations} expectations @param {string} test @param {string} line @param {string} driver */
 export function exceptionFor(expectations, test, line, driver) {
-  return expectations.exceptions.find((entry) => entry.test === test
-    && (!entry.lines || entry.lines.includes(Number(line)))
-    && (!entry.drivers || entry.drivers.includes(driver)));
+  return expectations.exceptions.find(
+    (entry) =>
+      entry.test === test &&
+      (!entry.lines || entry.lines.includes(Number(line))) &&
+      (!entry.drivers || entry.drivers.includes(driver)),
+  );
 }

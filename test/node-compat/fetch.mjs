@@ -14,11 +14,13 @@ import { blobsOfCommit, findSource, fingerprint, here, prepareSuite, readPin, su
 /** @param {import('./suite.mjs').Pin} pin @returns {import('./suite.mjs').Source} */
 export function fetchUpstream(pin) {
   const gitDir = path.join(suiteCache, 'upstream.git');
-  const git = (/** @type {string[]} */ ...args) => execFileSync('git', args, { stdio: ['ignore', 'inherit', 'inherit'], timeout: 600_000 });
+  const git = (/** @type {string[]} */ ...args) =>
+    execFileSync('git', args, { stdio: ['ignore', 'inherit', 'inherit'], timeout: 600_000 });
   fs.mkdirSync(suiteCache, { recursive: true });
   try {
     if (!fs.existsSync(gitDir)) git('init', '--quiet', '--bare', gitDir);
-    for (const { commit } of Object.values(pin.lines)) git('--git-dir', gitDir, 'fetch', '--quiet', '--depth', '1', pin.upstream, commit);
+    for (const { commit } of Object.values(pin.lines))
+      git('--git-dir', gitDir, 'fetch', '--quiet', '--depth', '1', pin.upstream, commit);
   } catch (error) {
     // Half of it would be found and used by the next run.
     fs.rmSync(gitDir, { recursive: true, force: true });
@@ -34,7 +36,8 @@ async function main() {
   if (!source) throw new Error('no suite found');
   if (values['write-pin']) {
     if (source.kind !== 'git') throw new Error('--write-pin needs a git directory');
-    for (const pinned of Object.values(pin.lines)) Object.assign(pinned, fingerprint(blobsOfCommit(source.dir, pinned.commit)));
+    for (const pinned of Object.values(pin.lines))
+      Object.assign(pinned, fingerprint(blobsOfCommit(source.dir, pinned.commit)));
     fs.writeFileSync(path.join(here, 'pin.json'), `${JSON.stringify(pin, null, 2)}\n`);
   }
   if (source.kind === 'copy') return console.log(`${source.dir} is a copy already: pass it to run.mjs by --suite`);

@@ -27,7 +27,11 @@ export function speaksForItself(result) {
 /** The verdict after the first run, or null when a second look is needed.
  * @param {Result} result @param {Control | undefined} control @param {Exception | undefined} exception @returns {Verdict | null} */
 export function firstVerdict(result, control, exception) {
-  if (control && control.outcome !== 'pass') return { class: 'skipped', why: `plain Node itself ${control.outcome === 'timeout' ? 'does not finish' : 'fails'} here` };
+  if (control && control.outcome !== 'pass')
+    return {
+      class: 'skipped',
+      why: `plain Node itself ${control.outcome === 'timeout' ? 'does not finish' : 'fails'} here`,
+    };
   if (matches(result, control)) {
     if (control?.skippedItself) return { class: 'skipped', why: 'the test skips itself here, on plain Node too' };
     if (exception && exception.kind !== 'flaky') return null;
@@ -44,11 +48,21 @@ export function lastVerdict({ again, control, exception }) {
   const failures = again.filter((result) => !matches(result, control)).length;
   if (exception) {
     if (failures > 0) return { class: 'excepted', why: `${exception.kind}: ${exception.reason}` };
-    return { class: 'unexpected-pass', why: `expectations name it as ${exception.kind}, yet it passes: ${exception.reason}` };
+    return {
+      class: 'unexpected-pass',
+      why: `expectations name it as ${exception.kind}, yet it passes: ${exception.reason}`,
+    };
   }
   if (control && control.outcome !== 'pass') return { class: 'flaky', why: 'plain Node passed before and fails now' };
   if (again.length === 0) return { class: 'regression', why: 'failed once, not looked at again' };
-  if (failures > 0) return { class: 'regression', why: failures === again.length ? 'fails every time, plain Node passes' : `failed again in ${failures} of ${again.length} runs alone, plain Node passes` };
+  if (failures > 0)
+    return {
+      class: 'regression',
+      why:
+        failures === again.length
+          ? 'fails every time, plain Node passes'
+          : `failed again in ${failures} of ${again.length} runs alone, plain Node passes`,
+    };
   return { class: 'flaky', why: `failed once, then passed ${again.length} times alone` };
 }
 
@@ -68,10 +82,14 @@ function withoutAccidents(line) {
 /** The first lines that tsloop's run has and plain Node's has not.
  * @param {Result} result @param {Pick<Result, 'stdout' | 'stderr'> | undefined} control @param {number} [most] @returns {string[]} */
 export function difference(result, control, most = 8) {
-  const shown = result.outcome === 'timeout' ? [`did not finish in ${Math.round(result.ms / 1000)} s`]
-    : result.signal ? [`ended by ${result.signal}`]
-      : result.code !== 0 ? [`exit code ${result.code}`]
-        : ['skipped itself'];
+  const shown =
+    result.outcome === 'timeout'
+      ? [`did not finish in ${Math.round(result.ms / 1000)} s`]
+      : result.signal
+        ? [`ended by ${result.signal}`]
+        : result.code !== 0
+          ? [`exit code ${result.code}`]
+          : ['skipped itself'];
   const theirs = new Set(`${control?.stderr ?? ''}\n${control?.stdout ?? ''}`.split('\n').map(withoutAccidents));
   for (const stream of /** @type {const} */ (['stderr', 'stdout'])) {
     for (const line of result[stream].split('\n').map(withoutAccidents)) {

@@ -62,7 +62,8 @@ export class UsageError extends Error {}
 function wholeNumber(name, text, least, fallback) {
   if (text === undefined) return fallback;
   const value = Number(text);
-  if (!Number.isInteger(value) || value < least) throw new UsageError(`--${name} takes a whole number from ${least}, not "${text}"`);
+  if (!Number.isInteger(value) || value < least)
+    throw new UsageError(`--${name} takes a whole number from ${least}, not "${text}"`);
   return value;
 }
 
@@ -76,9 +77,17 @@ function oneOf(name, value, choices) {
 /** @param {string} binary @returns {Node} */
 function nodeAt(binary) {
   try {
-    return { binary, version: execFileSync(binary, ['-p', 'process.versions.node'], { encoding: 'utf8', env: { PATH: process.env['PATH'] ?? '' } }).trim() };
+    return {
+      binary,
+      version: execFileSync(binary, ['-p', 'process.versions.node'], {
+        encoding: 'utf8',
+        env: { PATH: process.env['PATH'] ?? '' },
+      }).trim(),
+    };
   } catch (error) {
-    throw new UsageError(`${binary} is not a Node that runs here: ${/** @type {Error} */ (error).message.split('\n')[0]}`);
+    throw new UsageError(
+      `${binary} is not a Node that runs here: ${/** @type {Error} */ (error).message.split('\n')[0]}`,
+    );
   }
 }
 
@@ -88,15 +97,32 @@ export function readOptions(args, known) {
   const text = { type: /** @type {const} */ ('string') };
   const many = { ...text, multiple: /** @type {const} */ (true) };
   // "--failed" alone means the last result; parseArgs knows no optional values.
-  const given = args.map((arg, at) => (arg === '--failed' && !args[at + 1]?.endsWith('.json') ? `--failed=${lastResult}` : arg));
+  const given = args.map((arg, at) =>
+    arg === '--failed' && !args[at + 1]?.endsWith('.json') ? `--failed=${lastResult}` : arg,
+  );
   let parsed;
   try {
     parsed = parseArgs({
       args: given,
       allowPositionals: true,
       options: {
-        node: many, driver: many, suite: text, only: text, failed: text, shard: text, jobs: text, limit: text, reruns: text, seed: text,
-        via: text, control: text, json: text, report: flag, ci: flag, list: flag, help: { ...flag, short: 'h' },
+        node: many,
+        driver: many,
+        suite: text,
+        only: text,
+        failed: text,
+        shard: text,
+        jobs: text,
+        limit: text,
+        reruns: text,
+        seed: text,
+        via: text,
+        control: text,
+        json: text,
+        report: flag,
+        ci: flag,
+        list: flag,
+        help: { ...flag, short: 'h' },
       },
     });
   } catch (error) {
@@ -104,29 +130,42 @@ export function readOptions(args, known) {
   }
   const { values, positionals } = parsed;
   if (values.help) return null;
-  for (const name of positionals) if (!known.includes(name)) throw new UsageError(`"${name}" is no subsystem; there are ${known.join(', ')}`);
+  for (const name of positionals)
+    if (!known.includes(name)) throw new UsageError(`"${name}" is no subsystem; there are ${known.join(', ')}`);
 
   const drivers = (values.driver ?? ['inline,offload,random']).flatMap((list) => list.split(',')).filter(Boolean);
   for (const driver of drivers) oneOf('driver', driver, DRIVERS);
-  const binaries = values.ci ? [process.execPath] : values.node ?? process.env['TSLOOP_TEST_NODES']?.split(',').filter(Boolean) ?? [process.execPath];
+  const binaries = values.ci
+    ? [process.execPath]
+    : (values.node ?? process.env['TSLOOP_TEST_NODES']?.split(',').filter(Boolean) ?? [process.execPath]);
   const shard = /^(\d+)\/(\d+)$/.exec(values.shard ?? '');
-  if (values.shard && !(shard && Number(shard[1]) >= 1 && Number(shard[1]) <= Number(shard[2]))) throw new UsageError('--shard is written 1/4');
+  if (values.shard && !(shard && Number(shard[1]) >= 1 && Number(shard[1]) <= Number(shard[2])))
+    throw new UsageError('--shard is written 1/4');
   const hook = process.env['TSLOOP_COMPAT_HOOK'];
+  /** @type {{ jobsPerCore: number, limitSeconds: number, runs: Selection[] } | null} */
+  const ci = values.ci ? JSON.parse(fs.readFileSync(path.join(here, 'ci.json'), 'utf8')) : null;
+  const cores = os.cpus().length;
+  const limit = values.limit === undefined ? (ci?.limitSeconds ?? null) : wholeNumber('limit', values.limit, 1, 120);
   return {
     subsystems: positionals,
     nodes: binaries.map(nodeAt),
     drivers: [...new Set(drivers)],
-    ci: values.ci ? JSON.parse(fs.readFileSync(path.join(here, 'ci.json'), 'utf8')).runs : null,
+    ci: ci?.runs ?? null,
     suite: values.suite,
     only: values.only,
     failed: values.failed ?? null,
     shard: shard ? { index: Number(shard[1]) - 1, count: Number(shard[2]) } : null,
-    jobs: wholeNumber('jobs', values.jobs, 1, Math.min(2, os.cpus().length)),
-    limitMs: values.limit === undefined ? null : wholeNumber('limit', values.limit, 1, 120) * 1000,
+    jobs: wholeNumber('jobs', values.jobs, 1, ci ? ci.jobsPerCore * cores : Math.min(2, cores)),
+    limitMs: limit && limit * 1000,
     reruns: wholeNumber('reruns', values.reruns, 0, 3),
     seed: wholeNumber('seed', values.seed, 0, Date.now() % 1_000_000),
     via: oneOf('via', values.via ?? 'argv', ['argv', 'env']),
-    control: oneOf('control', values.control ?? (values.ci ? 'needed' : 'cached'), ['cached', 'fresh', 'needed', 'only']),
+    control: oneOf('control', values.control ?? (values.ci ? 'needed' : 'cached'), [
+      'cached',
+      'fresh',
+      'needed',
+      'only',
+    ]),
     json: values.json ?? null,
     report: values.report ?? false,
     list: values.list ?? false,

@@ -111,16 +111,22 @@ export function runTest(order) {
 
   /** @type {Record<string, string>} */
   const env = {};
-  for (const name of KEPT_ENV) if (process.env[name] !== undefined) env[name] = /** @type {string} */ (process.env[name]);
-  Object.assign(env, {
-    HOME: home,
-    TMPDIR: path.join(home, 'tmp'),
-    NODE_TEST_DIR: home,
-    TEST_THREAD_ID: String(order.slot + 1),
-    TEST_SERIAL_ID: String(id),
-    // Below the kernel's ephemeral range; another runner on this machine most likely has another base.
-    NODE_COMMON_PORT: String(12_000 + (process.pid % 90) * 2 * PORTS_PER_JOB + order.slot * PORTS_PER_JOB),
-  }, switchesOf(order.under), asked);
+  for (const name of KEPT_ENV)
+    if (process.env[name] !== undefined) env[name] = /** @type {string} */ (process.env[name]);
+  Object.assign(
+    env,
+    {
+      HOME: home,
+      TMPDIR: path.join(home, 'tmp'),
+      NODE_TEST_DIR: home,
+      TEST_THREAD_ID: String(order.slot + 1),
+      TEST_SERIAL_ID: String(id),
+      // Below the kernel's ephemeral range; another runner on this machine most likely has another base.
+      NODE_COMMON_PORT: String(12_000 + (process.pid % 90) * 2 * PORTS_PER_JOB + order.slot * PORTS_PER_JOB),
+    },
+    switchesOf(order.under),
+    asked,
+  );
   if (!order.test.startsWith('sequential/')) env['TEST_PARALLEL'] = '1';
 
   const out = path.join(home, 'stdout');
@@ -128,7 +134,11 @@ export function runTest(order) {
   // Files, as under Node's runner: with a pipe process.stdout would be a socket, and an orphan holding it would keep us waiting.
   const stdio = [fs.openSync('/dev/null', 'r'), fs.openSync(out, 'w'), fs.openSync(err, 'w')];
   const started = process.hrtime.bigint();
-  const child = spawn('/bin/sh', ['-c', `ulimit -c 0; ulimit -f ${FILE_LIMIT_BLOCKS}; exec "$@"`, 'sh', ...commandOf(order, flags)], { cwd: home, env, stdio, detached: true });
+  const child = spawn(
+    '/bin/sh',
+    ['-c', `ulimit -c 0; ulimit -f ${FILE_LIMIT_BLOCKS}; exec "$@"`, 'sh', ...commandOf(order, flags)],
+    { cwd: home, env, stdio, detached: true },
+  );
   for (const fd of stdio) fs.closeSync(fd);
 
   return new Promise((resolve, reject) => {
@@ -150,7 +160,15 @@ export function runTest(order) {
       const stderr = ends(err);
       fs.rmSync(home, { recursive: true, force: true, maxRetries: 3 });
       const outcome = late ? 'timeout' : code === 0 ? 'pass' : 'fail';
-      resolve({ outcome, code, signal: late ? null : signal, ms, skippedItself: /^1\.\.0 # [Ss]kipped/m.test(stdout), stdout, stderr });
+      resolve({
+        outcome,
+        code,
+        signal: late ? null : signal,
+        ms,
+        skippedItself: /^1\.\.0 # [Ss]kipped/m.test(stdout),
+        stdout,
+        stderr,
+      });
     });
   });
 }

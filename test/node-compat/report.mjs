@@ -20,34 +20,59 @@ import { FATAL } from './judge.mjs';
 
 /** @returns {Machine} */
 export function machine() {
-  return { cores: os.cpus().length, cpu: os.cpus()[0]?.model.trim() ?? 'unknown', kernel: os.release(), arch: os.arch(), root: process.getuid?.() === 0 };
+  return {
+    cores: os.cpus().length,
+    cpu: os.cpus()[0]?.model.trim() ?? 'unknown',
+    kernel: os.release(),
+    arch: os.arch(),
+    root: process.getuid?.() === 0,
+  };
 }
 
 /** @param {Unit[]} units @returns {Cell} */
 export function count(units) {
   const of = (/** @type {string[]} */ ...classes) => units.filter((unit) => classes.includes(unit.class)).length;
   const skipped = of('skipped');
-  return { eligible: units.length - skipped, passed: of('passed'), bad: of(...FATAL), excepted: of('excepted'), flaky: of('flaky'), skipped };
+  return {
+    eligible: units.length - skipped,
+    passed: of('passed'),
+    bad: of(...FATAL),
+    excepted: of('excepted'),
+    flaky: of('flaky'),
+    skipped,
+  };
 }
 
 /** @param {Report} report */
 function axes(report) {
   const rows = [...new Set(report.units.map((unit) => unit.subsystem))].sort();
   const columns = [...new Set(report.units.map((unit) => `${unit.line} ${unit.driver}`))];
-  const at = (/** @type {string} */ row, /** @type {string} */ column) => report.units.filter((unit) => unit.subsystem === row && `${unit.line} ${unit.driver}` === column);
+  const at = (/** @type {string} */ row, /** @type {string} */ column) =>
+    report.units.filter((unit) => unit.subsystem === row && `${unit.line} ${unit.driver}` === column);
   return { rows, columns, at };
 }
 
 /** @param {Cell} cell */
 function cellText(cell) {
-  const marks = [cell.bad ? `${cell.bad} bad` : '', cell.excepted ? `${cell.excepted} exc` : '', cell.flaky ? `${cell.flaky} flaky` : ''].filter(Boolean);
+  const marks = [
+    cell.bad ? `${cell.bad} bad` : '',
+    cell.excepted ? `${cell.excepted} exc` : '',
+    cell.flaky ? `${cell.flaky} flaky` : '',
+  ].filter(Boolean);
   return cell.eligible === 0 ? '-' : `${cell.passed}/${cell.eligible}${marks.length ? ` (${marks.join(', ')})` : ''}`;
 }
 
 /** @param {string[][]} table @param {(text: string, row: number, column: number) => string} paint */
 function aligned(table, paint) {
   const widths = (table[0] ?? []).map((_, column) => Math.max(...table.map((row) => row[column]?.length ?? 0)));
-  return table.map((row, at) => row.map((text, column) => paint(text.padEnd(/** @type {number} */ (widths[column])), at, column)).join('  ').trimEnd()).join('\n');
+  return table
+    .map((row, at) =>
+      row
+        .map((text, column) => paint(text.padEnd(/** @type {number} */ (widths[column])), at, column))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
 }
 
 /** @param {ControlRow[]} controls @param {string[]} out */
@@ -56,17 +81,31 @@ function controlTable(controls, out) {
   const table = [['subsystem', 'node', 'tests', 'pass', 'fail', 'time-out', 'skip themselves', 'seconds in all']];
   for (const group of groups) {
     const rows = controls.filter((row) => `${row.line} ${row.subsystem}` === group);
-    const of = (/** @type {string} */ outcome) => rows.filter((row) => row.outcome === outcome && !row.skippedItself).length;
+    const of = (/** @type {string} */ outcome) =>
+      rows.filter((row) => row.outcome === outcome && !row.skippedItself).length;
     const [line = '', subsystem = ''] = group.split(' ');
-    table.push([subsystem, line, String(rows.length), String(of('pass')), String(of('fail')), String(of('timeout')),
-      String(rows.filter((row) => row.skippedItself).length), (rows.reduce((sum, row) => sum + row.ms, 0) / 1000).toFixed(0)]);
+    table.push([
+      subsystem,
+      line,
+      String(rows.length),
+      String(of('pass')),
+      String(of('fail')),
+      String(of('timeout')),
+      String(rows.filter((row) => row.skippedItself).length),
+      (rows.reduce((sum, row) => sum + row.ms, 0) / 1000).toFixed(0),
+    ]);
   }
-  out.push('plain Node alone:', aligned(table, (text) => text), '');
+  out.push(
+    'plain Node alone:',
+    aligned(table, (text) => text),
+    '',
+  );
 }
 
 /** @param {Report} report @param {boolean} colour */
 export function summary(report, colour) {
-  const paint = (/** @type {string} */ text, /** @type {number} */ code) => (colour ? `\x1b[${code}m${text}\x1b[0m` : text);
+  const paint = (/** @type {string} */ text, /** @type {number} */ code) =>
+    colour ? `\x1b[${code}m${text}\x1b[0m` : text;
   const out = [''];
   for (const fatal of [...FATAL, 'flaky', 'excepted']) {
     const units = report.units.filter((unit) => unit.class === fatal);
@@ -87,17 +126,31 @@ export function summary(report, colour) {
   const { rows, columns, at } = axes(report);
   if (rows.length > 0) {
     const cells = rows.map((row) => columns.map((column) => count(at(row, column))));
-    const totals = columns.map((column) => count(report.units.filter((unit) => `${unit.line} ${unit.driver}` === column)));
-    const table = [['', ...columns.map((column) => `Node ${column}`)], ...rows.map((row, r) => [row, ...columns.map((_, c) => cellText(/** @type {Cell} */ (cells[r]?.[c])))]), ['all', ...totals.map(cellText)]];
-    out.push(aligned(table, (text, r, c) => {
-      if (r === 0 || c === 0) return paint(text, 1);
-      const cell = r <= rows.length ? cells[r - 1]?.[c - 1] : totals[c - 1];
-      return !cell || cell.eligible === 0 ? paint(text, 2) : paint(text, cell.bad ? 31 : cell.excepted || cell.flaky ? 33 : 32);
-    }), '');
+    const totals = columns.map((column) =>
+      count(report.units.filter((unit) => `${unit.line} ${unit.driver}` === column)),
+    );
+    const table = [
+      ['', ...columns.map((column) => `Node ${column}`)],
+      ...rows.map((row, r) => [row, ...columns.map((_, c) => cellText(/** @type {Cell} */ (cells[r]?.[c])))]),
+      ['all', ...totals.map(cellText)],
+    ];
+    out.push(
+      aligned(table, (text, r, c) => {
+        if (r === 0 || c === 0) return paint(text, 1);
+        const cell = r <= rows.length ? cells[r - 1]?.[c - 1] : totals[c - 1];
+        return !cell || cell.eligible === 0
+          ? paint(text, 2)
+          : paint(text, cell.bad ? 31 : cell.excepted || cell.flaky ? 33 : 32);
+      }),
+      '',
+    );
   }
   const all = count(report.units);
-  out.push(`${report.lines.map((line) => `Node ${line.node} on the suite of ${line.suite}`).join('; ')}; seed ${report.seed}; hook by ${report.via}; ${report.seconds} s`);
-  if (all.flaky + all.excepted > 0) out.push(`${all.flaky} flaky and ${all.excepted} excepted are counted as neither passed nor failed`);
+  out.push(
+    `${report.lines.map((line) => `Node ${line.node} on the suite of ${line.suite}`).join('; ')}; seed ${report.seed}; hook by ${report.via}; ${report.seconds} s`,
+  );
+  if (all.flaky + all.excepted > 0)
+    out.push(`${all.flaky} flaky and ${all.excepted} excepted are counted as neither passed nor failed`);
   out.push(`${all.passed} passed, ${all.bad + report.stale.length} failed, ${all.skipped} skipped`);
   return out.join('\n');
 }
@@ -122,20 +175,41 @@ export function parityPicture(report) {
   columns.forEach((column, c) => {
     const [line = '', driver = ''] = column.split(' ');
     const x = left + c * wide + wide / 2;
-    parts.push(`<text x="${x}" y="${top - 24}" text-anchor="middle" font-weight="600" fill="#1f2328">Node ${escaped(line)}</text>`, `<text x="${x}" y="${top - 9}" text-anchor="middle" fill="#59636e">${escaped(driver)}</text>`);
+    parts.push(
+      `<text x="${x}" y="${top - 24}" text-anchor="middle" font-weight="600" fill="#1f2328">Node ${escaped(line)}</text>`,
+      `<text x="${x}" y="${top - 9}" text-anchor="middle" fill="#59636e">${escaped(driver)}</text>`,
+    );
   });
   [...rows, 'all'].forEach((row, r) => {
     const y = top + r * high;
-    parts.push(`<text x="${left - 10}" y="${y + 17}" text-anchor="end" fill="#1f2328"${row === 'all' ? ' font-weight="600"' : ''}>${escaped(row)}</text>`);
+    parts.push(
+      `<text x="${left - 10}" y="${y + 17}" text-anchor="end" fill="#1f2328"${row === 'all' ? ' font-weight="600"' : ''}>${escaped(row)}</text>`,
+    );
     columns.forEach((column, c) => {
-      const cell = count(row === 'all' ? report.units.filter((unit) => `${unit.line} ${unit.driver}` === column) : at(row, column));
-      const fill = cell.eligible === 0 ? '#eaeef2' : cell.bad > 0 ? '#ffc1ba' : cell.excepted + cell.flaky > 0 ? '#fae17d' : '#aceebb';
-      parts.push(`<rect x="${left + c * wide + 2}" y="${y + 2}" width="${wide - 4}" height="${high - 4}" rx="3" fill="${fill}"><title>${escaped(cellText(cell))}</title></rect>`);
-      parts.push(`<text x="${left + c * wide + wide / 2}" y="${y + 17}" text-anchor="middle" fill="#1f2328">${cell.eligible === 0 ? '-' : `${cell.passed}/${cell.eligible}`}</text>`);
+      const cell = count(
+        row === 'all' ? report.units.filter((unit) => `${unit.line} ${unit.driver}` === column) : at(row, column),
+      );
+      const fill =
+        cell.eligible === 0
+          ? '#eaeef2'
+          : cell.bad > 0
+            ? '#ffc1ba'
+            : cell.excepted + cell.flaky > 0
+              ? '#fae17d'
+              : '#aceebb';
+      parts.push(
+        `<rect x="${left + c * wide + 2}" y="${y + 2}" width="${wide - 4}" height="${high - 4}" rx="3" fill="${fill}"><title>${escaped(cellText(cell))}</title></rect>`,
+      );
+      parts.push(
+        `<text x="${left + c * wide + wide / 2}" y="${y + 17}" text-anchor="middle" fill="#1f2328">${cell.eligible === 0 ? '-' : `${cell.passed}/${cell.eligible}`}</text>`,
+      );
     });
   });
   const { machine: of } = report;
-  parts.push(`<text x="14" y="${height - 14}" fill="#59636e">${escaped(`green: all; yellow: exceptions with a reason, or flaky; red: regressions. ${of.cores} cores, ${of.arch}, Linux ${of.kernel}`)}</text>`, '</svg>');
+  parts.push(
+    `<text x="14" y="${height - 14}" fill="#59636e">${escaped(`green: all; yellow: exceptions with a reason, or flaky; red: regressions. ${of.cores} cores, ${of.arch}, Linux ${of.kernel}`)}</text>`,
+    '</svg>',
+  );
   return `${parts.join('\n')}\n`;
 }
 
@@ -147,8 +221,14 @@ export function merge(reports) {
   // A later result replaces an earlier one of the same test: results are given in the order they were made.
   const units = new Map(reports.flatMap((report) => report.units).map((unit) => [key(unit), unit]));
   const lines = new Map(reports.flatMap((report) => report.lines).map((line) => [line.line, line]));
-  return { ...first, lines: [...lines.values()], units: [...units.values()], controls: reports.flatMap((report) => report.controls), stale: [...new Set(reports.flatMap((report) => report.stale))],
-    seconds: others.reduce((sum, report) => sum + report.seconds, first.seconds) };
+  return {
+    ...first,
+    lines: [...lines.values()],
+    units: [...units.values()],
+    controls: reports.flatMap((report) => report.controls),
+    stale: [...new Set(reports.flatMap((report) => report.stale))],
+    seconds: others.reduce((sum, report) => sum + report.seconds, first.seconds),
+  };
 }
 
 if (process.argv[1] && path.resolve(process.argv[1]) === fileURLToPath(import.meta.url)) {

@@ -9,7 +9,7 @@ import { Controls } from './control.mjs';
 import { assign, globToPattern, readExpectations, stale } from './expectations.mjs';
 import { fetchUpstream } from './fetch.mjs';
 import { FATAL } from './judge.mjs';
-import { HELP, UsageError, lastResult, readOptions } from './options.mjs';
+import { HELP, lastResult, readOptions, UsageError } from './options.mjs';
 import { freeze, switchesOf } from './process.mjs';
 import { machine, parityPicture, summary } from './report.mjs';
 import { runControls, runDriver } from './session.mjs';
@@ -38,7 +38,8 @@ function say(text) {
 /** A run in which tsloop stepped aside would be all green and prove nothing.
  * @param {string} node @param {Options} options @param {string} driver */
 function proveActive(node, options, driver) {
-  if (options.foreignHook) return say(`the hook is ${options.hook}, not tsloop's: this run says something about the runner, not about tsloop`);
+  if (options.foreignHook)
+    return say(`the hook is ${options.hook}, not tsloop's: this run says something about the runner, not about tsloop`);
   const under = { hook: options.hook, driver, seed: 1, via: options.via };
   const script = `const net = require('net');
     const { status, stats } = require(${JSON.stringify(path.dirname(options.hook))});
@@ -53,24 +54,46 @@ function proveActive(node, options, driver) {
   let status;
   try {
     const env = { PATH: process.env['PATH'] ?? '', TSLOOP_STRICT: '1', ...switchesOf(under) };
-    status = JSON.parse(execFileSync(node, [...hook, '-e', script], { encoding: 'utf8', env, timeout: 30_000, stdio: ['ignore', 'pipe', 'pipe'] }));
+    status = JSON.parse(
+      execFileSync(node, [...hook, '-e', script], {
+        encoding: 'utf8',
+        env,
+        timeout: 30_000,
+        stdio: ['ignore', 'pipe', 'pipe'],
+      }),
+    );
   } catch (error) {
     const failure = /** @type {Error & { stderr?: string }} */ (error);
-    throw new UsageError(`tsloop does not start on ${node} (${driver}); build it first (npm run build).\n${(failure.stderr || failure.message).trim()}`);
+    throw new UsageError(
+      `tsloop does not start on ${node} (${driver}); build it first (npm run build).\n${(failure.stderr || failure.message).trim()}`,
+    );
   }
-  if (!status.active || status.seen !== 2) throw new UsageError(`tsloop is not active on ${node} (${driver}): ${status.reason ?? 'it saw none of the two ends of a connection'}`);
+  if (!status.active || status.seen !== 2)
+    throw new UsageError(
+      `tsloop is not active on ${node} (${driver}): ${status.reason ?? 'it saw none of the two ends of a connection'}`,
+    );
 }
 
 /** @param {Options} options @param {string} line @param {Map<string, import('./expectations.mjs').Expectations>} owner @param {string[]} subsystems */
 function select(options, line, owner, subsystems) {
-  let tests = [...owner].filter(([, expectations]) => subsystems.length === 0 || subsystems.includes(expectations.subsystem)).map(([test]) => test);
+  let tests = [...owner]
+    .filter(([, expectations]) => subsystems.length === 0 || subsystems.includes(expectations.subsystem))
+    .map(([test]) => test);
   if (options.only) {
     const pattern = globToPattern(options.only);
-    tests = tests.filter((test) => [test, path.posix.basename(test), path.posix.basename(test).replace(/\.m?js$/, '')].some((name) => pattern.test(name)));
+    tests = tests.filter((test) =>
+      [test, path.posix.basename(test), path.posix.basename(test).replace(/\.m?js$/, '')].some((name) =>
+        pattern.test(name),
+      ),
+    );
   }
   if (options.failed) {
     const before = JSON.parse(fs.readFileSync(options.failed, 'utf8'));
-    const failed = new Set(before.units.filter((/** @type {any} */ unit) => unit.line === line && !['passed', 'skipped'].includes(unit.class)).map((/** @type {any} */ unit) => unit.test));
+    const failed = new Set(
+      before.units
+        .filter((/** @type {any} */ unit) => unit.line === line && !['passed', 'skipped'].includes(unit.class))
+        .map((/** @type {any} */ unit) => unit.test),
+    );
     tests = tests.filter((test) => failed.has(test));
   }
   const { shard } = options;
@@ -98,42 +121,73 @@ async function main(options) {
   const hookShown = options.hook;
   if (!options.foreignHook) options.hook = path.join(freeze(projectRoot), 'register.js');
   /** @type {import('./report.mjs').Report} */
-  const report = { machine: machine(), via: options.via, seed: options.seed, seconds: 0, lines: [], units: [], controls: [], stale: [] };
+  const report = {
+    machine: machine(),
+    via: options.via,
+    seed: options.seed,
+    seconds: 0,
+    lines: [],
+    units: [],
+    controls: [],
+    stale: [],
+  };
   const seen = new Set();
 
   for (const node of options.nodes) {
     const line = lineOf(pin, node.version);
     let suite = await prepareSuite(pin, line, source);
     if (!suite && options.ci) {
-      console.log('node-compat: skipped, no copy of Node\'s suite at hand (TSLOOP_NODE_SUITE=DIR, or node test/node-compat/fetch.mjs with a network)');
+      console.log(
+        "node-compat: skipped, no copy of Node's suite at hand (TSLOOP_NODE_SUITE=DIR, or node test/node-compat/fetch.mjs with a network)",
+      );
       return 0;
     }
     suite ??= await fetched(pin, line);
     for (const file of suite.blobs.keys()) seen.add(file.slice('test/'.length));
     const owner = assign(all, suite.blobs.keys());
     const selections = options.ci ?? [{ subsystems: options.subsystems, drivers: options.drivers }];
-    const chosen = selections.map((selection) => ({ tests: select(options, line, owner, selection.subsystems), drivers: selection.drivers }));
+    const chosen = selections.map((selection) => ({
+      tests: select(options, line, owner, selection.subsystems),
+      drivers: selection.drivers,
+    }));
     // A slip in a pattern must not look like success.
-    if (!options.failed && !options.shard && chosen.every((selection) => selection.tests.length === 0)) throw new UsageError('no test is selected');
+    if (!options.failed && !options.shard && chosen.every((selection) => selection.tests.length === 0))
+      throw new UsageError('no test is selected');
     if (options.list) {
-      for (const test of new Set(chosen.flatMap((selection) => selection.tests))) console.log(`${owner.get(test)?.subsystem}\t${test}`);
+      for (const test of new Set(chosen.flatMap((selection) => selection.tests)))
+        console.log(`${owner.get(test)?.subsystem}\t${test}`);
       continue;
     }
-    const controls = new Controls({ version: node.version, commit: suite.commit, blobs: suite.blobs, fresh: options.control === 'fresh' });
+    const controls = new Controls({
+      version: node.version,
+      commit: suite.commit,
+      blobs: suite.blobs,
+      fresh: options.control === 'fresh',
+    });
     const session = { line, node: node.binary, suite: suite.dir, hookShown, owner, controls, options, say, tick };
     report.lines.push({ line, node: node.version, suite: pin.lines[line]?.node ?? '', commit: suite.commit });
     say(`Node ${node.version}, suite of ${pin.lines[line]?.node}`);
-    if (options.control !== 'only') for (const driver of new Set(chosen.flatMap((selection) => selection.drivers))) proveActive(node.binary, options, driver);
+    if (options.control !== 'only')
+      for (const driver of new Set(chosen.flatMap((selection) => selection.drivers)))
+        proveActive(node.binary, options, driver);
     for (const { tests, drivers } of chosen) {
       if (options.control !== 'needed') await runControls(session, tests);
       if (options.control === 'only') {
         for (const test of tests) {
           const control = controls.get(test);
-          if (control) report.controls.push({ line, test, subsystem: owner.get(test)?.subsystem ?? '', outcome: control.outcome, skippedItself: control.skippedItself, ms: control.ms });
+          if (control)
+            report.controls.push({
+              line,
+              test,
+              subsystem: owner.get(test)?.subsystem ?? '',
+              outcome: control.outcome,
+              skippedItself: control.skippedItself,
+              ms: control.ms,
+            });
         }
         continue;
       }
-      for (const driver of drivers) report.units.push(...await runDriver(session, tests, driver));
+      for (const driver of drivers) report.units.push(...(await runDriver(session, tests, driver)));
     }
   }
   if (options.list) return 0;
@@ -154,13 +208,18 @@ async function main(options) {
   return report.stale.length > 0 || report.units.some((unit) => FATAL.includes(unit.class)) ? 1 : 0;
 }
 
-for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) process.once(signal, () => process.exit(130));
+for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP']))
+  process.once(signal, () => process.exit(130));
 try {
-  const options = readOptions(process.argv.slice(2), readExpectations().map((expectations) => expectations.subsystem));
+  const options = readOptions(
+    process.argv.slice(2),
+    readExpectations().map((expectations) => expectations.subsystem),
+  );
   if (options) process.exitCode = await main(options);
   else console.log(HELP);
 } catch (error) {
-  if (!(error instanceof UsageError) && !process.env['NODE_DEBUG']?.includes('compat')) console.error(`node-compat: ${/** @type {Error} */ (error).message}`);
+  if (!(error instanceof UsageError) && !process.env['NODE_DEBUG']?.includes('compat'))
+    console.error(`node-compat: ${/** @type {Error} */ (error).message}`);
   else console.error(error instanceof UsageError ? `node-compat: ${error.message}` : error);
   process.exitCode = 2;
 }

@@ -2,11 +2,11 @@
 // One run over one Node line: the control, then each driver, then a second look at everything that differs.
 // Tests of test/sequential take fixed ports or measure time, so they run alone after the others, as under Node's own runner.
 
-import { exceptionFor } from './expectations.mjs';
-import { difference, firstVerdict, lastVerdict, matches, speaksForItself } from './judge.mjs';
-import { HARD_LIMIT_MS, commandOf, headOf, runTest, switchesOf } from './process.mjs';
 import fs from 'node:fs';
 import path from 'node:path';
+import { exceptionFor } from './expectations.mjs';
+import { difference, firstVerdict, lastVerdict, matches, speaksForItself } from './judge.mjs';
+import { commandOf, HARD_LIMIT_MS, headOf, runTest, switchesOf } from './process.mjs';
 
 /**
  * @typedef {import('./process.mjs').Result} Result
@@ -35,7 +35,11 @@ async function pool(items, jobs, work) {
 /** @template T @param {T[]} items @param {(item: T) => string} name @param {number} jobs @param {(item: T, slot: number) => Promise<void>} work */
 async function poolThenAlone(items, name, jobs, work) {
   const alone = (/** @type {T} */ item) => name(item).startsWith('sequential/');
-  await pool(items.filter((item) => !alone(item)), jobs, work);
+  await pool(
+    items.filter((item) => !alone(item)),
+    jobs,
+    work,
+  );
   await pool(items.filter(alone), 1, work);
 }
 
@@ -43,7 +47,7 @@ async function poolThenAlone(items, name, jobs, work) {
  * @param {string} text @param {number} seed */
 function seedFor(text, seed) {
   let hash = seed >>> 0;
-  for (const char of text) hash = (Math.imul(hash ^ /** @type {number} */ (char.codePointAt(0)), 16777619) >>> 0);
+  for (const char of text) hash = Math.imul(hash ^ /** @type {number} */ (char.codePointAt(0)), 16777619) >>> 0;
   return hash;
 }
 
@@ -64,13 +68,18 @@ export async function runControls(session, tests) {
   let done = 0;
   /** @type {string[]} */
   const failed = [];
-  await poolThenAlone(missing, (test) => test, options.jobs, async (test, slot) => {
-    const result = await run(session, test, null, slot);
-    controls.set(test, result);
-    if (result.outcome === 'fail') failed.push(test);
-    session.tick('plain Node', ++done, missing.length);
-    if (done % 100 === 0) controls.save();
-  });
+  await poolThenAlone(
+    missing,
+    (test) => test,
+    options.jobs,
+    async (test, slot) => {
+      const result = await run(session, test, null, slot);
+      controls.set(test, result);
+      if (result.outcome === 'fail') failed.push(test);
+      session.tick('plain Node', ++done, missing.length);
+      if (done % 100 === 0) controls.save();
+    },
+  );
   for (const test of failed) controls.set(test, await run(session, test, null, 0));
   if (missing.length > 0) controls.save();
 }
@@ -80,9 +89,12 @@ function commandLine(session, test, under) {
   const source = fs.readFileSync(path.join(session.suite, 'test', test), 'utf8');
   // The copy that was judged is gone after the run; the hook it was made from stays.
   const stays = { ...under, hook: session.hookShown };
-  const words = Object.entries({ ...switchesOf(stays), ...headOf(source).env }).map(([name, value]) => `${name}=${value}`);
+  const words = Object.entries({ ...switchesOf(stays), ...headOf(source).env }).map(
+    ([name, value]) => `${name}=${value}`,
+  );
   const order = { node: session.node, suite: session.suite, test, under: stays, limitMs: 0, slot: 0 };
-  const near = (/** @type {string} */ word) => (word.startsWith(`${process.cwd()}/`) ? `./${path.relative(process.cwd(), word)}` : word);
+  const near = (/** @type {string} */ word) =>
+    word.startsWith(`${process.cwd()}/`) ? `./${path.relative(process.cwd(), word)}` : word;
   return [...words, ...commandOf(order, headOf(source).flags).map(near)].join(' ');
 }
 
@@ -96,7 +108,12 @@ export async function runDriver(session, tests, driver) {
   const units = [];
   /** @type {{ test: string, first: Result, under: Under }[]} */
   const suspects = [];
-  const underFor = (/** @type {string} */ test) => ({ hook: options.hook, driver, seed: seedFor(test, options.seed), via: options.via });
+  const underFor = (/** @type {string} */ test) => ({
+    hook: options.hook,
+    driver,
+    seed: seedFor(test, options.seed),
+    via: options.via,
+  });
   const exceptionOf = (/** @type {string} */ test) => {
     const owner = session.owner.get(test);
     return owner && exceptionFor(owner, test, line, driver);
@@ -104,55 +121,88 @@ export async function runDriver(session, tests, driver) {
   /** @param {string} test @param {Result} result @param {import('./judge.mjs').Verdict} verdict @param {Partial<Unit>} [more] */
   const settle = (test, result, verdict, more = {}) => {
     units.push({
-      line, test, driver, subsystem: session.owner.get(test)?.subsystem ?? '', class: verdict.class, why: verdict.why,
-      ms: result.ms, controlMs: controls.get(test)?.ms ?? null, ...(driver === 'random' ? { seed: underFor(test).seed } : {}), ...more,
+      line,
+      test,
+      driver,
+      subsystem: session.owner.get(test)?.subsystem ?? '',
+      class: verdict.class,
+      why: verdict.why,
+      ms: result.ms,
+      controlMs: controls.get(test)?.ms ?? null,
+      ...(driver === 'random' ? { seed: underFor(test).seed } : {}),
+      ...more,
     });
   };
 
   let done = 0;
-  await poolThenAlone(tests, (test) => test, options.jobs, async (test, slot) => {
-    const known = controls.get(test);
-    // Nothing can be learnt from a test that plain Node fails or skips; excepted ones still run.
-    if (known && (known.outcome !== 'pass' || known.skippedItself)) {
-      const nothing = { outcome: known.outcome, code: null, signal: null, ms: 0, skippedItself: known.skippedItself, stdout: '', stderr: '' };
-      settle(test, nothing, /** @type {import('./judge.mjs').Verdict} */ (firstVerdict(nothing, known, undefined)));
-    } else {
-      const under = underFor(test);
-      const result = await run(session, test, under, slot);
-      const verdict = known || speaksForItself(result) || exceptionOf(test) ? firstVerdict(result, known, exceptionOf(test)) : null;
-      if (verdict) settle(test, result, verdict);
-      else {
-        suspects.push({ test, first: result, under });
-        session.say(`  to look at again ${test} (Node ${line}, ${driver}): ${difference(result, undefined, 2).join(' | ')}`);
+  await poolThenAlone(
+    tests,
+    (test) => test,
+    options.jobs,
+    async (test, slot) => {
+      const known = controls.get(test);
+      // Nothing can be learnt from a test that plain Node fails or skips; excepted ones still run.
+      if (known && (known.outcome !== 'pass' || known.skippedItself)) {
+        const nothing = {
+          outcome: known.outcome,
+          code: null,
+          signal: null,
+          ms: 0,
+          skippedItself: known.skippedItself,
+          stdout: '',
+          stderr: '',
+        };
+        settle(test, nothing, /** @type {import('./judge.mjs').Verdict} */ (firstVerdict(nothing, known, undefined)));
+      } else {
+        const under = underFor(test);
+        const result = await run(session, test, under, slot);
+        const verdict =
+          known || speaksForItself(result) || exceptionOf(test) ? firstVerdict(result, known, exceptionOf(test)) : null;
+        if (verdict) settle(test, result, verdict);
+        else {
+          suspects.push({ test, first: result, under });
+          session.say(
+            `  to look at again ${test} (Node ${line}, ${driver}): ${difference(result, undefined, 2).join(' | ')}`,
+          );
+        }
       }
-    }
-    session.tick(driver, ++done, tests.length);
-  });
+      session.tick(driver, ++done, tests.length);
+    },
+  );
 
   let looked = 0;
-  await poolThenAlone(suspects, (suspect) => suspect.test, suspects.length > FEW_SUSPECTS ? options.jobs : 1, async ({ test, first, under }, slot) => {
-    session.tick(`${driver}, second look`, ++looked, suspects.length);
-    const exception = exceptionOf(test);
-    // Plain Node first: without a cached answer it may settle the matter at once.
-    const plain = options.reruns > 0 || !controls.get(test) ? await run(session, test, null, slot) : undefined;
-    if (plain && !controls.get(test)) {
-      controls.set(test, plain);
-      const verdict = plain.outcome === 'pass' && !plain.skippedItself ? null : firstVerdict(first, controls.get(test), exception);
-      if (verdict) return settle(test, first, verdict);
-    }
-    /** @type {Result[]} */
-    const again = [];
-    while (again.length < options.reruns) {
-      const result = await run(session, test, under, slot, 2);
-      again.push(result);
-      if (!matches(result, plain)) break;
-    }
-    const verdict = lastVerdict({ again, control: plain ?? controls.get(test), exception });
-    const failure = again.find((result) => !matches(result, plain)) ?? first;
-    const detail = matches(failure, plain) ? [] : difference(failure, plain);
-    settle(test, failure, verdict, { detail, command: commandLine(session, test, under) });
-    if (verdict.class !== 'excepted') session.say(`  ${verdict.class.padEnd(16)} ${test} (Node ${line}, ${driver}): ${detail.slice(0, 2).join(' | ') || verdict.why}`);
-  });
+  await poolThenAlone(
+    suspects,
+    (suspect) => suspect.test,
+    suspects.length > FEW_SUSPECTS ? options.jobs : 1,
+    async ({ test, first, under }, slot) => {
+      session.tick(`${driver}, second look`, ++looked, suspects.length);
+      const exception = exceptionOf(test);
+      // Plain Node first: without a cached answer it may settle the matter at once.
+      const plain = options.reruns > 0 || !controls.get(test) ? await run(session, test, null, slot) : undefined;
+      if (plain && !controls.get(test)) {
+        controls.set(test, plain);
+        const verdict =
+          plain.outcome === 'pass' && !plain.skippedItself ? null : firstVerdict(first, controls.get(test), exception);
+        if (verdict) return settle(test, first, verdict);
+      }
+      /** @type {Result[]} */
+      const again = [];
+      while (again.length < options.reruns) {
+        const result = await run(session, test, under, slot, 2);
+        again.push(result);
+        if (!matches(result, plain)) break;
+      }
+      const verdict = lastVerdict({ again, control: plain ?? controls.get(test), exception });
+      const failure = again.find((result) => !matches(result, plain)) ?? first;
+      const detail = matches(failure, plain) ? [] : difference(failure, plain);
+      settle(test, failure, verdict, { detail, command: commandLine(session, test, under) });
+      if (verdict.class !== 'excepted')
+        session.say(
+          `  ${verdict.class.padEnd(16)} ${test} (Node ${line}, ${driver}): ${detail.slice(0, 2).join(' | ') || verdict.why}`,
+        );
+    },
+  );
   if (suspects.length > 0) controls.save();
   return units;
 }

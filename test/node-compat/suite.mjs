@@ -32,8 +32,11 @@ export function readPin() {
  * @param {Pin} pin @param {string} version */
 export function lineOf(pin, version) {
   const major = Number(version.replace(/^v/, '').split('.')[0]);
-  const older = Object.keys(pin.lines).map(Number).filter((line) => line <= major);
-  if (older.length === 0) throw new Error(`Node ${version} is older than every pinned line (${Object.keys(pin.lines).join(', ')})`);
+  const older = Object.keys(pin.lines)
+    .map(Number)
+    .filter((line) => line <= major);
+  if (older.length === 0)
+    throw new Error(`Node ${version} is older than every pinned line (${Object.keys(pin.lines).join(', ')})`);
   return String(Math.max(...older));
 }
 
@@ -52,13 +55,18 @@ function checksum(blobs) {
 /** @param {string} gitDir @param {string[]} args */
 function git(gitDir, args) {
   // safe.directory: the copy may belong to another user; it is only read.
-  return execFileSync('git', ['-c', 'safe.directory=*', '--git-dir', gitDir, ...args], { maxBuffer: 64 << 20, stdio: ['ignore', 'pipe', 'ignore'] });
+  return execFileSync('git', ['-c', 'safe.directory=*', '--git-dir', gitDir, ...args], {
+    maxBuffer: 64 << 20,
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
 }
 
 /** @param {string} gitDir @param {string} commit @returns {Map<string, string>} */
 export function blobsOfCommit(gitDir, commit) {
   const blobs = new Map();
-  for (const row of git(gitDir, ['ls-tree', '-r', '-z', commit, ...FOLDERS]).toString('utf8').split('\0')) {
+  for (const row of git(gitDir, ['ls-tree', '-r', '-z', commit, ...FOLDERS])
+    .toString('utf8')
+    .split('\0')) {
     const match = /^\d+ blob ([0-9a-f]{40})\t(.*)$/s.exec(row);
     if (match?.[1] && match[2] && wanted(match[2])) blobs.set(match[2], match[1]);
   }
@@ -93,9 +101,11 @@ export function fingerprint(blobs) {
 
 /** @param {string} dir @returns {Source | null} */
 function sourceAt(dir) {
-  if (fs.existsSync(path.join(dir, 'test', 'common', 'index.js')) && !fs.existsSync(path.join(dir, '.git'))) return { kind: 'copy', dir };
+  if (fs.existsSync(path.join(dir, 'test', 'common', 'index.js')) && !fs.existsSync(path.join(dir, '.git')))
+    return { kind: 'copy', dir };
   for (const gitDir of [path.join(dir, '.git'), dir]) {
-    if (fs.existsSync(path.join(gitDir, 'HEAD')) && fs.existsSync(path.join(gitDir, 'objects'))) return { kind: 'git', dir: gitDir };
+    if (fs.existsSync(path.join(gitDir, 'HEAD')) && fs.existsSync(path.join(gitDir, 'objects')))
+      return { kind: 'git', dir: gitDir };
   }
   return null;
 }
@@ -109,7 +119,10 @@ export function findSource(pin, named) {
     if (!source) throw new Error(`${asked}: neither a git directory nor a copy with test/common in it`);
     return source;
   }
-  const places = [path.join(suiteCache, 'upstream.git'), ...pin.besides.map((place) => path.resolve(projectRoot, place))];
+  const places = [
+    path.join(suiteCache, 'upstream.git'),
+    ...pin.besides.map((place) => path.resolve(projectRoot, place)),
+  ];
   for (const place of places) {
     const source = sourceAt(place);
     if (source) return source;
@@ -119,14 +132,26 @@ export function findSource(pin, named) {
 
 /** @param {string} gitDir @param {string} commit @param {string} into */
 function extract(gitDir, commit, into) {
-  const args = ['-c', 'safe.directory=*', '--git-dir', gitDir, 'archive', commit, '--', ...FOLDERS, ...LEFT_OUT.map((folder) => `:(exclude)${folder}`)];
+  const args = [
+    '-c',
+    'safe.directory=*',
+    '--git-dir',
+    gitDir,
+    'archive',
+    commit,
+    '--',
+    ...FOLDERS,
+    ...LEFT_OUT.map((folder) => `:(exclude)${folder}`),
+  ];
   return new Promise((resolve, reject) => {
     const archive = spawn('git', args, { stdio: ['ignore', 'pipe', 'ignore'] });
     const unpack = spawn('tar', ['-x', '-C', into], { stdio: [archive.stdout, 'ignore', 'inherit'] });
     archive.stdout.destroy();
     archive.on('error', reject);
     unpack.on('error', reject);
-    unpack.on('close', (code) => (code === 0 ? resolve(undefined) : reject(new Error(`tar left with ${code} while unpacking ${commit}`))));
+    unpack.on('close', (code) =>
+      code === 0 ? resolve(undefined) : reject(new Error(`tar left with ${code} while unpacking ${commit}`)),
+    );
   });
 }
 
@@ -141,7 +166,9 @@ export async function prepareSuite(pin, line, source) {
     const blobs = blobsOfCopy(source.dir);
     const found = fingerprint(blobs);
     if (found.sha256 !== pinned.sha256) {
-      throw new Error(`${source.dir} is not the pinned suite of Node ${line}: ${found.files} files with sum ${found.sha256}, expected ${pinned.files} with ${pinned.sha256}`);
+      throw new Error(
+        `${source.dir} is not the pinned suite of Node ${line}: ${found.files} files with sum ${found.sha256}, expected ${pinned.files} with ${pinned.sha256}`,
+      );
     }
     return { dir: source.dir, blobs, commit: pinned.commit };
   }
@@ -162,7 +189,9 @@ export async function prepareSuite(pin, line, source) {
   const blobs = blobsOfCopy(dir);
   const found = fingerprint(blobs);
   if (found.sha256 !== pinned.sha256) {
-    throw new Error(`the unpacked suite of Node ${line} was changed (${found.files} files, sum ${found.sha256}; expected ${pinned.files}, ${pinned.sha256}): remove ${path.relative(process.cwd(), dir)} and run again`);
+    throw new Error(
+      `the unpacked suite of Node ${line} was changed (${found.files} files, sum ${found.sha256}; expected ${pinned.files}, ${pinned.sha256}): remove ${path.relative(process.cwd(), dir)} and run again`,
+    );
   }
   return { dir, blobs, commit: pinned.commit };
 }
