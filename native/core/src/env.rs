@@ -5,18 +5,20 @@ use std::fmt;
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::event::Batch;
 use crate::limits::EXIT_FLUSH_MS;
-use crate::mailbox::{Mailbox, Tray};
+use crate::mailbox::Mailbox;
+use crate::reactor::passing::Seat;
 use crate::reactor::seat::Driver;
 use crate::reactor::{Reactor, Turn};
 use crate::runtime;
 use crate::stats::Stats;
 use crate::sys;
+use crate::sys::sync::MutexGuard;
 use crate::table::{Id, Ids};
 
 pub use crate::reactor::apply::{Caller, Request};
@@ -60,15 +62,12 @@ pub enum Next {
 
 /// See the module. Shared by the JavaScript thread and the runtime.
 pub struct Environment {
-    reactor: Mutex<Reactor>,
+    /// The reactor, what is asked of it, and who drives it.
+    seat: Seat<Reactor, Request>,
     /// Ids, on a lock of their own.
     pub ids: Arc<Ids>,
     mailbox: Mailbox,
-    inbox: Tray<Request>,
     progress: Progress,
-    /// Incremented, under the reactor's lock and by the JavaScript thread alone, whenever the seat passes: an
-    /// offload driver of an earlier term stops. Odd while the offload driver has the seat.
-    term: AtomicU32,
     /// Copied from the reactor after a turn; only ever goes from false to true, so any order does.
     wants_blocks: AtomicBool,
     descriptor: RawFd,
@@ -97,30 +96,17 @@ impl Environment {
         for batch in batches {
             let _ = mailbox.empty.post(batch);
         }
-        Ok(Arc::new(Self {
-            reactor: Mutex::new(reactor),
-            ids,
-            mailbox,
-            inbox: Tray::default(),
-            progress,
-            term: AtomicU32::new(0),
-            wants_blocks: AtomicBool::new(false),
-            descriptor,
-            waker,
-            wake_javascript,
-        }))
+        Ok(Arc::new(Self { seat: Seat::new(reactor), ids, mailbox, progress, wants_blocks: AtomicBool::new(false), descriptor, waker, wake_javascript }))
     }
 
-    /// The lock, whatever became of its last holder: a turn that panicked is caught where it ran, and the table it
-    /// left is whole (every operation on it replaces an entry in one step).
     fn lock(&self) -> MutexGuard<'_, Reactor> {
-        self.reactor.lock().unwrap_or_else(PoisonError::into_inner)
+        self.seat.lock()
     }
 
     /// Who holds the seat. Exact on the JavaScript thread, which alone passes it.
     #[must_use]
     pub fn driver(&self) -> Driver {
-        if self.term.load(Ordering::Acquire) % 2 == 1 { Driver::Offload } else { Driver::Inline }
+        self.seat.driver()
     }
 
     /// The descriptor that says when a turn is due.
@@ -166,7 +152,7 @@ impl Environment {
     }
 
     fn post(&self, request: Request) {
-        if self.inbox.post(request) {
+        if self.seat.post(request) {
             self.wake_runtime();
         }
     }
@@ -176,13 +162,10 @@ impl Environment {
         let _ = self.waker.wake();
     }
 
-    fn apply_inbox(&self, reactor: &mut Reactor, scratch: &mut VecDeque<Request>) {
-        self.inbox.take_all(scratch);
-        if scratch.is_empty() {
-            return;
-        }
+    /// Applies what was taken from the inbox, under the lock.
+    fn apply(&self, reactor: &mut Reactor, asked: &mut VecDeque<Request>) {
         let (mut requests, mut bytes) = (0_i32, 0_i32);
-        for request in scratch.drain(..) {
+        for request in asked.drain(..) {
             requests = requests.wrapping_add(1);
             if let Request::Commands(commands) = &request {
                 bytes = bytes.wrapping_add(i32::try_from(commands.len()).unwrap_or(i32::MAX));
@@ -227,17 +210,10 @@ impl Environment {
         if self.driver() == to {
             return;
         }
-        let mut reactor = self.lock();
         match to {
-            Driver::Offload => {
-                let term = self.term.fetch_add(1, Ordering::AcqRel) + 1;
-                drop(reactor);
-                runtime::drive(Arc::clone(self), term);
-            }
+            Driver::Offload => runtime::drive(Arc::clone(self), self.seat.pass_to_offload()),
             Driver::Inline => {
-                self.apply_inbox(&mut reactor, &mut VecDeque::new());
-                self.term.fetch_add(1, Ordering::AcqRel);
-                drop(reactor);
+                self.seat.pass_to_inline(|reactor, asked| self.apply(reactor, asked));
                 // So that the offload driver sees that its term is over.
                 self.wake_runtime();
             }
@@ -246,11 +222,7 @@ impl Environment {
 
     /// Runtime: one turn of the offload driver's term.
     pub fn offload_turn(&self, term: u32, scratch: &mut VecDeque<Request>) -> Next {
-        let mut reactor = self.lock();
-        if self.term.load(Ordering::Acquire) != term {
-            return Next::Stop;
-        }
-        self.apply_inbox(&mut reactor, scratch);
+        let Some(mut reactor) = self.seat.enter(term, scratch, |reactor, asked| self.apply(reactor, asked)) else { return Next::Stop };
         let mut batch = self.open_batch();
         let turn = reactor.turn(batch.as_mut());
         self.note_blocks(&reactor);
@@ -266,7 +238,7 @@ impl Environment {
         if turn.starved && !self.mailbox.empty.fall_asleep() {
             return Next::Again;
         }
-        if self.inbox.fall_asleep() { Next::Sleep } else { Next::Again }
+        if self.seat.may_sleep(&reactor) { Next::Sleep } else { Next::Again }
     }
 
     fn note_blocks(&self, reactor: &Reactor) {
@@ -298,8 +270,11 @@ impl Environment {
     /// JavaScript thread: carries out what was asked so far, whoever has the seat, before something that the caller
     /// must be sure of (a listener's port is free again, a descriptor is about to be sent away).
     pub fn settle(&self) {
-        let mut reactor = self.lock();
-        self.apply_inbox(&mut reactor, &mut VecDeque::new());
+        drop(self.settled());
+    }
+
+    fn settled(&self) -> MutexGuard<'_, Reactor> {
+        self.seat.settle(&mut VecDeque::new(), |reactor, asked| self.apply(reactor, asked))
     }
 
     /// Counters, and what is there now: open streams, bytes queued for writing, streams that linger.
@@ -322,7 +297,7 @@ impl Environment {
     /// Requests and filled batches that wait.
     #[must_use]
     pub fn depths(&self) -> (usize, usize) {
-        (self.inbox.len(), self.mailbox.full.len())
+        (self.seat.waiting(), self.mailbox.full.len())
     }
 
     /// True when a turn is due without readiness.
@@ -345,16 +320,13 @@ impl Environment {
 
     /// JavaScript thread: sends what was acknowledged, at most [`EXIT_FLUSH_MS`]; how many bytes were left behind.
     pub fn flush(&self) -> usize {
-        let mut reactor = self.lock();
-        self.apply_inbox(&mut reactor, &mut VecDeque::new());
+        let mut reactor = self.settled();
         reactor.flush_for_exit(Instant::now() + Duration::from_millis(EXIT_FLUSH_MS))
     }
 
     /// JavaScript thread: the environment ends. After this nothing touches JavaScript's memory or wakes it.
     pub fn end(&self) {
-        let mut reactor = self.lock();
-        self.term.fetch_add(2 - self.term.load(Ordering::Acquire) % 2, Ordering::AcqRel);
-        self.apply_inbox(&mut reactor, &mut VecDeque::new());
+        let mut reactor = self.seat.retire(|reactor, asked| self.apply(reactor, asked));
         reactor.flush_for_exit(Instant::now() + Duration::from_millis(EXIT_FLUSH_MS));
         reactor.clear();
         while self.mailbox.full.take().is_some() {}

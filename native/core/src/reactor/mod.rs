@@ -6,6 +6,7 @@
 
 pub mod apply;
 pub mod blocks;
+pub mod passing;
 pub mod seat;
 
 use std::collections::VecDeque;

@@ -2,7 +2,7 @@
 //! (`--cfg tsloop_loom`; a name of our own, because `--cfg loom` would change tokio as well).
 
 #[cfg(not(tsloop_loom))]
-pub use std::sync::{Mutex, atomic};
+pub use std::sync::{Mutex, MutexGuard, atomic};
 
 #[cfg(tsloop_loom)]
-pub use loom::sync::{Mutex, atomic};
+pub use loom::sync::{Mutex, MutexGuard, atomic};
