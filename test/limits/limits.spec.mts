@@ -119,6 +119,8 @@ describe('limits', () => {
            client.on('close', () => done(text));
          });
          console.log('before', await once({ port, host: '127.0.0.1' }));
+         while (await new Promise((done) => server.getConnections((_, n) => done(n)))) await new Promise(setImmediate);
+         await new Promise((done) => setTimeout(done, 50));
          const held = [];
          try { for (;;) held.push(fs.openSync('/dev/null')); } catch (error) { console.log(error.code); }
          console.log('none left', await once({ port, host: '127.0.0.1' }));

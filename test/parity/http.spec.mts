@@ -309,8 +309,8 @@ describe('parity: http', () => {
         response.on('end', () => done());
       });
     });
-    await t.sleep(15);
-    server.close(() => t.trace('server closed'));
+    await t.once(server, 'request');
+    server.close(() => t.lane('server')('closed'));
     await answered;
     await t.sleep(20);
     agent.destroy();

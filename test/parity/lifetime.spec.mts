@@ -157,8 +157,8 @@ describe('parity: lifetime', () => {
       socket.on('data', (data) => {
         bytes += data.length;
       });
-      socket.on('error', (error) => t.trace('error', error));
-      socket.on('end', () => t.trace('end', bytes));
+      socket.on('error', (error) => t.lane('server')('error', error));
+      socket.on('end', () => t.lane('server')('end', bytes));
     });
     const port = await t.listen(server);
     for (const [count, size] of [

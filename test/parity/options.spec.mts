@@ -41,7 +41,6 @@ describe('parity: socket options', () => {
     const client = t.net.connect({ port, host: '127.0.0.1', typeOfService: 0x10 } as never);
     const marked = client as unknown as Marked;
     if (typeof marked.setTypeOfService === 'function') {
-      t.trace('early', marked.getTypeOfService());
       await t.once(client, 'connect');
       t.trace('set at birth', marked.getTypeOfService());
       for (const value of [0, 0x28, 255]) {

@@ -81,7 +81,6 @@ describe('parity: order within a turn', () => {
       });
       t.trace(order);
       second.destroy();
-      await t.closed(second);
     }
     server.close();
   });
