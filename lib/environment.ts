@@ -158,11 +158,16 @@ export class Environment<T extends Entry> {
     if (!this.delivering || this.#writes >= WRITES_PER_HANDOVER) this.submit();
   }
 
-  /** Hands over one piece that stays where it is; status as `submit`. */
+  /** Hands over what gathered and, behind it, one piece that stays where it is; status as `submit`. */
   lend(entry: Entry, data: Uint8Array, flags: number): number {
-    this.submit();
-    if (this.offloaded) this.#posted = (this.#posted + 1) | 0;
-    return this.native.writeLent(entry.slot, entry.generation, data, flags);
+    const used = this.#used;
+    this.#used = 0;
+    this.#writes = 0;
+    if (this.offloaded) {
+      this.#posted = (this.#posted + (used > 0 ? 2 : 1)) | 0;
+      this.#postedBytes = (this.#postedBytes + used) | 0;
+    }
+    return this.native.writeLent(entry.slot, entry.generation, data, flags, used);
   }
 
   /** Lends a block for large reads. */

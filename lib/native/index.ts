@@ -28,8 +28,8 @@ export const errno = {
 export interface Native {
   /** Hands over the first `bytes` of the outbox. Returns the status of its last write: 0 done, 1 waits, or an errno. */
   submit(bytes: number): number;
-  /** As `submit`, for one piece of a write that stays in JavaScript's memory. */
-  writeLent(slot: number, generation: number, data: Uint8Array, flags: number): number;
+  /** As `submit` of the first `bytes`, and behind them one piece of a write that stays in JavaScript's memory. */
+  writeLent(slot: number, generation: number, data: Uint8Array, flags: number, bytes: number): number;
   lendBlock(index: number, memory: ArrayBuffer): number;
   /** A new id: its slot; the generation is in `Control.out`. */
   allocate(): number;

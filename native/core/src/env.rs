@@ -136,15 +136,20 @@ impl Environment {
         }
     }
 
-    /// JavaScript thread: as [`Environment::submit`], for what does not fit a stream of bytes.
-    pub fn request(&self, request: Request) -> (i32, bool) {
+    /// JavaScript thread: as [`Environment::submit`], with a request behind the commands that does not fit a stream
+    /// of bytes. Both are handed over together: one wake-up, and nothing in between for a turn to find half done.
+    pub fn submit_with(&self, bytes: &[u8], request: Request) -> (i32, bool) {
         match self.driver() {
             Driver::Inline => {
                 let mut reactor = self.lock();
+                reactor.apply(bytes, Caller::Waits);
                 let status = reactor.request(request, Caller::Waits);
                 (status, reactor.is_due())
             }
             Driver::Offload => {
+                if !bytes.is_empty() {
+                    self.seat.leave(Request::Commands(bytes.to_vec()));
+                }
                 self.post(request);
                 (0, false)
             }

@@ -38,6 +38,11 @@ impl<T> Tray<T> {
         self.asleep.swap(false, Ordering::SeqCst)
     }
 
+    /// Puts an item there without waking anybody: a [`Tray::post`] follows.
+    pub fn leave(&self, item: T) {
+        self.with(|items| items.push_back(item));
+    }
+
     /// Takes the oldest.
     pub fn take(&self) -> Option<T> {
         self.with(VecDeque::pop_front)

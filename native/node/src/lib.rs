@@ -53,13 +53,15 @@ fn id(call: &Call) -> Id {
     Id { slot: call.uint(0), generation: call.uint(1) }
 }
 
-function!(submit, |state, call| {
+/// The first bytes of the outbox, as many as an argument says.
+fn outbox<'a>(state: &'a State, call: &Call, argument: usize) -> &'a [u8] {
     let (outbox, capacity) = state.outbox;
-    let length = usize::try_from(call.int(0)).unwrap_or(0).min(capacity);
+    let length = usize::try_from(call.int(argument)).unwrap_or(0).min(capacity);
     // SAFETY: the outbox is referenced until teardown and has `capacity` bytes; JavaScript does not run meanwhile.
-    let bytes = unsafe { std::slice::from_raw_parts(outbox, length) };
-    handed_over(state, call, state.core.submit(bytes))
-});
+    unsafe { std::slice::from_raw_parts(outbox, length) }
+}
+
+function!(submit, |state, call| handed_over(state, call, state.core.submit(outbox(state, call, 0))));
 
 function!(write_lent, |state, call| {
     let Some((memory, length)) = call.bytes(2) else { return call.return_int(-libc::EINVAL) };
@@ -67,7 +69,7 @@ function!(write_lent, |state, call| {
     // SAFETY: lib/bindings/stream-base.ts keeps the buffer referenced until the request's end, or that of its socket,
     // has been reported; Node's contract with its users forbids changing it before.
     let lent = unsafe { Lent::new(memory, length) };
-    handed_over(state, call, state.core.request(Request::WriteLent(id(call), lent, call.int(3))))
+    handed_over(state, call, state.core.submit_with(outbox(state, call, 4), Request::WriteLent(id(call), lent, call.int(3))))
 });
 
 function!(lend_block, |state, call| {
@@ -75,7 +77,7 @@ function!(lend_block, |state, call| {
     let Some(memory) = NonNull::new(memory).filter(|_| length >= CHUNK_BYTES) else { return call.return_int(-libc::EINVAL) };
     // SAFETY: lib/dispatch.ts keeps the block in its table and does not touch it until it is told that it was filled.
     let block = unsafe { Block::new(call.uint(0), memory) };
-    handed_over(state, call, state.core.request(Request::LendBlock(block)))
+    handed_over(state, call, state.core.submit_with(&[], Request::LendBlock(block)))
 });
 
 function!(allocate, |state, call| {

@@ -45,6 +45,11 @@ impl<S, Q> Seat<S, Q> {
         if self.term.load(Ordering::Acquire) % 2 == 1 { Driver::Offload } else { Driver::Inline }
     }
 
+    /// Puts a request there without waking anybody: a [`Self::post`] follows.
+    pub fn leave(&self, request: Q) {
+        self.inbox.leave(request);
+    }
+
     /// JavaScript thread, while the offload driver has the seat: asks; true when the driver sleeps and has to be
     /// woken.
     #[must_use]

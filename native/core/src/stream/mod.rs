@@ -64,6 +64,6 @@ impl Stream {
 
     /// True when a turn has something to do for this stream.
     pub(crate) fn wants_turn(&self) -> bool {
-        (self.flags & (READING | READABLE | ENDED) == READING | READABLE) || (self.has(WRITABLE) && self.queue.is_some())
+        (self.flags & (READING | READABLE | ENDED) == READING | READABLE) || (self.has(WRITABLE) && self.queue.as_ref().is_some_and(|queue| queue.is_due()))
     }
 }

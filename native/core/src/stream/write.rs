@@ -81,6 +81,8 @@ impl Chunk {
 #[derive(Debug, Default)]
 pub struct Queue {
     chunks: VecDeque<Chunk>,
+    /// Chunks of requests whose last piece is here; the rest must wait for theirs.
+    complete: usize,
 }
 
 /// How a request stands after the call that brought its last piece, or a flush.
@@ -116,10 +118,10 @@ pub(crate) fn write(stream: &mut Stream, piece: Piece<'_>, flags: i32, sent: &mu
         };
         *sent += taken as u64;
         stream.clear(WRITABLE);
-        stream.queue.get_or_insert_default().chunks.push_back(Chunk::new(piece, taken, flags));
+        stream.queue.get_or_insert_default().push(Chunk::new(piece, taken, flags));
         return Written::Waits;
     }
-    stream.queue.get_or_insert_default().chunks.push_back(Chunk::new(piece, 0, flags));
+    stream.queue.get_or_insert_default().push(Chunk::new(piece, 0, flags));
     if flags & MORE != 0 || !stream.has(WRITABLE) {
         return Written::Waits;
     }
@@ -129,13 +131,11 @@ pub(crate) fn write(stream: &mut Stream, piece: Piece<'_>, flags: i32, sent: &mu
 /// Sends what waits. `done` counts requests that asked for notice and are in the kernel now.
 pub(crate) fn flush(stream: &mut Stream, sent: &mut u64, done: &mut u32) -> Written {
     let Some(queue) = stream.queue.as_mut() else { return Written::Done };
-    // A request whose last piece has not come yet waits as a whole.
-    let mut complete = queue.chunks.iter().rposition(|chunk| chunk.last).map_or(0, |index| index + 1);
-    while complete > 0 {
+    while queue.complete > 0 {
         let vectors: Vec<libc::iovec> = queue
             .chunks
             .iter()
-            .take(complete.min(WRITE_IOVECS))
+            .take(queue.complete.min(WRITE_IOVECS))
             .map(|chunk| chunk.rest())
             .map(|rest| libc::iovec { iov_base: rest.as_ptr().cast_mut().cast(), iov_len: rest.len() })
             .collect();
@@ -151,12 +151,12 @@ pub(crate) fn flush(stream: &mut Stream, sent: &mut u64, done: &mut u32) -> Writ
         let short = taken < offered;
         while let Some(chunk) = queue.chunks.front_mut() {
             let rest = chunk.rest().len();
-            if taken < rest || complete == 0 {
+            if taken < rest || queue.complete == 0 {
                 chunk.offset += taken;
                 break;
             }
             taken -= rest;
-            complete -= 1;
+            queue.complete -= 1;
             *done += u32::from(chunk.last && chunk.notify);
             queue.chunks.pop_front();
         }
@@ -172,6 +172,19 @@ pub(crate) fn flush(stream: &mut Stream, sent: &mut u64, done: &mut u32) -> Writ
 }
 
 impl Queue {
+    fn push(&mut self, chunk: Chunk) {
+        let last = chunk.last;
+        self.chunks.push_back(chunk);
+        if last {
+            self.complete = self.chunks.len();
+        }
+    }
+
+    /// True when a flush has something to send.
+    pub(crate) fn is_due(&self) -> bool {
+        self.complete > 0
+    }
+
     /// Requests in the queue that asked for notice.
     pub(crate) fn awaited(&self) -> u32 {
         u32::try_from(self.chunks.iter().filter(|chunk| chunk.last && chunk.notify).count()).unwrap_or(u32::MAX)
@@ -185,6 +198,7 @@ impl Queue {
         while self.chunks.back().is_some_and(|chunk| !chunk.last) {
             self.chunks.pop_back();
         }
+        self.complete = self.chunks.len();
     }
 
     /// Bytes that wait.

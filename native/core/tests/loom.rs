@@ -1,0 +1,239 @@
+//! All interleavings of the two threads over the mailbox and the passing of the seat: `npm run verify -- loom`.
+//!
+//! What is modelled is the code that production calls ([`Tray`], [`Seat`]) with loom's primitives under it; only what
+//! waits and wakes is a stand-in: an eventfd in a readiness set is loom's `Notify`, which remembers one wake-up, and
+//! so is `uv_async`. A wake-up that is lost is a thread that waits for ever, which loom reports as a deadlock.
+#![cfg(tsloop_loom)]
+
+use std::collections::VecDeque;
+
+use loom::model::Builder;
+use loom::sync::atomic::{AtomicU32, Ordering};
+use loom::sync::{Arc, Notify};
+use loom::thread;
+use tsloop_core::mailbox::Tray;
+use tsloop_core::reactor::passing::Seat;
+
+/// Switches of thread in the middle of an operation that are explored in the larger models. Real orderings need few:
+/// every fault that was planted to try these models out was found with two.
+const PREEMPTIONS: usize = 3;
+
+fn bounded(model: impl Fn() + Send + Sync + 'static) {
+    let mut builder = Builder::new();
+    builder.preemption_bound = Some(PREEMPTIONS);
+    builder.check(model);
+}
+
+/// Takes `count` items, sleeping whenever there is none.
+fn receive(tray: &Tray<u32>, wake_up: &Notify, count: usize) -> Vec<u32> {
+    let mut received = Vec::new();
+    while received.len() < count {
+        if let Some(item) = tray.take() {
+            received.push(item);
+        } else if tray.fall_asleep() {
+            wake_up.wait();
+        }
+    }
+    received
+}
+
+#[test]
+fn a_tray_loses_no_wake_up_and_keeps_the_order() {
+    loom::model(|| {
+        let tray = Arc::new(Tray::default());
+        let wake_up = Arc::new(Notify::new());
+        let poster = {
+            let (tray, wake_up) = (Arc::clone(&tray), Arc::clone(&wake_up));
+            thread::spawn(move || {
+                for item in [1, 2] {
+                    if tray.post(item) {
+                        wake_up.notify();
+                    }
+                }
+            })
+        };
+        assert_eq!(receive(&tray, &wake_up, 2), [1, 2]);
+        poster.join().expect("the poster ends");
+        assert!(tray.is_empty());
+    });
+}
+
+/// Batches as `Environment` moves them: the reactor takes its newest filled one back to go on filling it, falls
+/// asleep when there is none to fill, and JavaScript gives back what it took.
+#[test]
+fn batches_go_round_without_a_lost_wake_up() {
+    const EVENTS: u32 = 3;
+    bounded(|| {
+        let full = Arc::new(Tray::<Vec<u32>>::default());
+        let empty = Arc::new(Tray::<Vec<u32>>::default());
+        let (javascript, runtime) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let _ = empty.post(Vec::new());
+        let filler = {
+            let (full, empty, javascript, runtime) = (Arc::clone(&full), Arc::clone(&empty), Arc::clone(&javascript), Arc::clone(&runtime));
+            thread::spawn(move || {
+                let mut event = 1;
+                while event <= EVENTS {
+                    if let Some(mut batch) = full.take_back().or_else(|| empty.take()) {
+                        batch.push(event);
+                        event += 1;
+                        if full.post(batch) {
+                            javascript.notify();
+                        }
+                    } else if empty.fall_asleep() {
+                        runtime.wait();
+                    }
+                }
+            })
+        };
+        let mut seen = Vec::new();
+        while seen.len() < EVENTS as usize {
+            if let Some(mut batch) = full.take() {
+                assert!(!batch.is_empty(), "nobody is woken for nothing");
+                seen.append(&mut batch);
+                if empty.post(batch) {
+                    runtime.notify();
+                }
+            } else if full.fall_asleep() {
+                javascript.wait();
+            }
+        }
+        filler.join().expect("the filler ends");
+        assert_eq!(seen, [1, 2, 3]);
+        assert!(full.is_empty(), "the only batch is empty again");
+        assert_eq!(empty.len(), 1);
+    });
+}
+
+/// A reactor that only notes what it was asked, with whoever watches over the two threads.
+#[derive(Clone)]
+struct World {
+    seat: Arc<Seat<Vec<u32>, u32>>,
+    /// One per term: whatever wakes the runtime reaches every driver that still watches.
+    drivers: [Arc<Notify>; 2],
+    /// The last term that JavaScript has ended.
+    ended: Arc<AtomicU32>,
+    /// How many requests the offload driver has seen applied, and who waits to hear of it.
+    applied: Arc<Notify>,
+}
+
+fn note(log: &mut Vec<u32>, asked: &mut VecDeque<u32>) {
+    log.extend(asked.drain(..));
+}
+
+impl World {
+    fn new() -> Self {
+        let notify = || Arc::new(Notify::new());
+        Self { seat: Arc::new(Seat::new(Vec::new())), drivers: [notify(), notify()], ended: Arc::new(AtomicU32::new(0)), applied: notify() }
+    }
+
+    fn wake(&self) {
+        for driver in &self.drivers {
+            driver.notify();
+        }
+    }
+
+    fn post(&self, request: u32) {
+        if self.seat.post(request) {
+            self.wake();
+        }
+    }
+
+    /// As `runtime::run`: turns until there is nothing to do, then sleep; stop when the term is over. `tell` is
+    /// applied requests after which somebody waits to be told.
+    fn drive(&self, term: u32, tell: Option<usize>) -> thread::JoinHandle<()> {
+        let world = self.clone();
+        let wake_up = Arc::clone(&world.drivers[term as usize / 2]);
+        thread::spawn(move || {
+            let mut scratch = VecDeque::new();
+            while let Some(log) = world.seat.enter(term, &mut scratch, note) {
+                assert!(world.ended.load(Ordering::Relaxed) < term, "a driver of an ended term entered");
+                if tell.is_some_and(|count| log.len() >= count) {
+                    world.applied.notify();
+                }
+                let sleeps = world.seat.may_sleep(&log);
+                drop(log);
+                if sleeps {
+                    wake_up.wait();
+                }
+            }
+        })
+    }
+
+    fn take_back(&self, term: u32) {
+        self.seat.pass_to_inline(note);
+        self.ended.store(term, Ordering::Relaxed);
+        self.wake();
+    }
+
+    fn end(&self, term: u32) -> Vec<u32> {
+        let log = self.seat.retire(note).clone();
+        self.ended.store(term, Ordering::Relaxed);
+        self.wake();
+        log
+    }
+}
+
+#[test]
+fn a_posted_request_is_applied_without_anyone_passing_the_seat() {
+    bounded(|| {
+        let world = World::new();
+        let term = world.seat.pass_to_offload();
+        let driver = world.drive(term, Some(2));
+        world.post(1);
+        world.post(2);
+        world.applied.wait();
+        assert_eq!(world.end(term), [1, 2]);
+        driver.join().expect("the driver stops");
+    });
+}
+
+#[test]
+fn requests_around_a_pass_are_applied_once_and_in_order() {
+    bounded(|| {
+        let world = World::new();
+        world.seat.lock().push(1);
+        let term = world.seat.pass_to_offload();
+        let driver = world.drive(term, None);
+        world.post(2);
+        world.post(3);
+        world.take_back(term);
+        world.seat.lock().push(4);
+        assert_eq!(*world.seat.lock(), [1, 2, 3, 4]);
+        driver.join().expect("the driver stops");
+        assert_eq!(world.end(term), [1, 2, 3, 4]);
+    });
+}
+
+#[test]
+fn a_driver_of_an_ended_term_leaves_the_next_one_alone() {
+    bounded(|| {
+        let world = World::new();
+        let first = world.seat.pass_to_offload();
+        let old = world.drive(first, None);
+        world.post(1);
+        world.take_back(first);
+        let second = world.seat.pass_to_offload();
+        let new = world.drive(second, Some(2));
+        world.post(2);
+        world.applied.wait();
+        assert_eq!(world.end(second), [1, 2]);
+        old.join().expect("the first driver stops");
+        new.join().expect("the second driver stops");
+    });
+}
+
+/// `flush` and `settle` apply what waits while the offload driver keeps the seat.
+#[test]
+fn settling_races_the_driver_without_losing_the_order() {
+    bounded(|| {
+        let world = World::new();
+        let term = world.seat.pass_to_offload();
+        let driver = world.drive(term, None);
+        world.post(1);
+        world.post(2);
+        assert_eq!(*world.seat.settle(&mut VecDeque::new(), note), [1, 2]);
+        world.post(3);
+        assert_eq!(world.end(term), [1, 2, 3]);
+        driver.join().expect("the driver stops");
+    });
+}
