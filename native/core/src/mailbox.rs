@@ -71,13 +71,15 @@ impl<T> Tray<T> {
     /// The receiver is about to sleep: true if it may, false if something was posted meanwhile.
     #[must_use]
     pub fn fall_asleep(&self) -> bool {
-        self.asleep.store(true, Ordering::SeqCst);
+        // A swap, not a store: it costs the same, and as every change of the flag reads the one before it, all of them
+        // stand in one order, which loom can follow.
+        self.asleep.swap(true, Ordering::SeqCst);
         if self.is_empty() {
             return true;
         }
         // Posted between the last take and the flag. If the poster has taken the flag down it also wakes us: a
         // wake-up too many, which is harmless.
-        self.asleep.store(false, Ordering::SeqCst);
+        self.asleep.swap(false, Ordering::SeqCst);
         false
     }
 
