@@ -11,7 +11,7 @@ import { onWriteDone } from './bindings/stream-write';
 import type { Callbacks } from './native';
 import { BLOCKS, CHUNK_BYTES, Command, EVENT_WORDS, Event } from './native/protocol';
 
-/** A block that brought less than this is copied and lent again: what the receiver keeps is what it got. */
+/** A block that brought less than this is copied and lent again: what the receiver keeps is about what it got. */
 const WORTH_A_BLOCK = CHUNK_BYTES / 2;
 
 const SOCKET = 0;

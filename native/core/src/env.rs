@@ -13,6 +13,7 @@ use crate::event::Batch;
 use crate::limits::EXIT_FLUSH_MS;
 use crate::mailbox::Mailbox;
 use crate::reactor::passing::Seat;
+use crate::reactor::blocks::Block;
 use crate::reactor::seat::Driver;
 use crate::reactor::{Reactor, Turn};
 use crate::runtime;
@@ -136,6 +137,16 @@ impl Environment {
         }
     }
 
+    /// JavaScript thread: lends a block. No wake-up: it is for reads to come.
+    pub fn lend_block(&self, block: Block) {
+        match self.driver() {
+            Driver::Inline => {
+                self.lock().request(Request::LendBlock(block), Caller::Waits);
+            }
+            Driver::Offload => self.seat.leave(Request::LendBlock(block)),
+        }
+    }
+
     /// JavaScript thread: as [`Environment::submit`], with a request behind the commands that does not fit a stream
     /// of bytes. Both are handed over together: one wake-up, and nothing in between for a turn to find half done.
     pub fn submit_with(&self, bytes: &[u8], request: Request) -> (i32, bool) {
@@ -236,8 +247,9 @@ impl Environment {
         if let Some(batch) = batch {
             self.publish(batch);
         }
-        // With a batch in hand, whatever is left can be gone on with at once. Without one, only JavaScript can help.
-        if turn.more && had_batch {
+        // Whatever is left can be gone on with at once, unless it needs room in a batch and there is none: then only
+        // JavaScript can help. What the kernel has not told yet brings no new edge, so it must not wait for one.
+        if turn.more && (had_batch || !turn.starved) {
             return Next::Again;
         }
         if turn.starved && !self.mailbox.empty.fall_asleep() {

@@ -73,6 +73,7 @@ pub struct Batch {
     byte_capacity: usize,
     events: usize,
     used: usize,
+    received: usize,
 }
 
 // SAFETY: a `Batch` is the only holder of its two regions on the Rust side; it moves between threads whole, and
@@ -87,19 +88,31 @@ impl Batch {
     /// batch is dropped.
     #[must_use]
     pub unsafe fn from_raw(index: u32, words: NonNull<i32>, word_capacity: usize, bytes: NonNull<u8>, byte_capacity: usize) -> Self {
-        Self { index, words, word_capacity, bytes, byte_capacity, events: 0, used: 0 }
+        Self { index, words, word_capacity, bytes, byte_capacity, events: 0, used: 0, received: 0 }
     }
 
     /// Forgets the contents.
     pub fn clear(&mut self) {
         self.events = 0;
         self.used = 0;
+        self.received = 0;
     }
 
     /// Records in the batch.
     #[must_use]
     pub fn len(&self) -> usize {
         self.events
+    }
+
+    /// Bytes that its events bring, those in lent blocks included.
+    #[must_use]
+    pub fn received(&self) -> usize {
+        self.received
+    }
+
+    /// Counts bytes that came; [`Batch::push`] of their event follows.
+    pub fn count(&mut self, bytes: usize) {
+        self.received += bytes;
     }
 
     /// True without records.

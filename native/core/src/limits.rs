@@ -19,9 +19,9 @@ pub const CHUNK_BYTES: usize = 64 * 1024;
 /// in flight; together with the batches 1 MiB is the most that one connection, or all, can have under way.
 pub const BLOCKS: usize = 8;
 
-/// A read that brings at least this many bytes makes the next one go to a lent block. 16 KiB is where a copy
-/// begins to cost more than handing a block over.
-pub const LARGE_CHUNK: usize = 16 * 1024;
+/// A read that brings at least this many bytes makes the next one go to a lent block. Half a block: what receivers
+/// keep alive is then at most twice what they got, and smaller chunks are copied cheaper than blocks are lent.
+pub const LARGE_CHUNK: usize = CHUNK_BYTES / 2;
 
 /// Bytes that one connection may read in one turn before others get theirs.
 pub const TURN_BYTES: usize = 256 * 1024;

@@ -45,6 +45,12 @@ impl Ids {
         Id { slot, generation: 0 }
     }
 
+    /// True for an id that was handed out and not taken back.
+    pub fn is_live(&self, id: Id) -> bool {
+        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.generations.get(id.slot as usize) == Some(&id.generation)
+    }
+
     /// Takes an id back; its generation is over. A second release of the same id is ignored.
     pub fn release(&self, id: Id) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -10,7 +10,7 @@ use std::ptr;
 
 use napi_sys as napi;
 use tsloop_core::event::Batch;
-use tsloop_core::reactor::seat::Driver;
+use tsloop_core::reactor::seat::{self, Driver};
 use tsloop_core::runtime;
 
 use crate::convert;
@@ -68,14 +68,14 @@ fn deliver(state: &State) {
     }
     let driver = state.core.driver();
     let mut more = false;
-    let mut sockets = 0;
+    let mut load = 0;
     if let Some(batch) = state.core.take() {
-        sockets = u32::try_from(batch.len()).unwrap_or(u32::MAX);
+        load = seat::load(u32::try_from(batch.len()).unwrap_or(u32::MAX), batch.received());
         hand_over(state, batch);
         more = state.core.has_more();
     } else if driver == Driver::Inline {
         if let Some((batch, turn)) = state.core.inline_turn() {
-            sockets = turn.sockets;
+            load = seat::load(turn.sockets, batch.received());
             hand_over(state, batch);
         }
     } else {
@@ -84,8 +84,8 @@ fn deliver(state: &State) {
     if state.ended.get() {
         return;
     }
-    if sockets > 0 {
-        let next = state.policy.borrow_mut().next(driver, sockets);
+    if load > 0 {
+        let next = state.policy.borrow_mut().next(driver, load);
         if next != driver {
             take_seat(state, next);
             more = true;

@@ -77,7 +77,8 @@ function!(lend_block, |state, call| {
     let Some(memory) = NonNull::new(memory).filter(|_| length >= CHUNK_BYTES) else { return call.return_int(-libc::EINVAL) };
     // SAFETY: lib/dispatch.ts keeps the block in its table and does not touch it until it is told that it was filled.
     let block = unsafe { Block::new(call.uint(0), memory) };
-    handed_over(state, call, state.core.submit_with(&[], Request::LendBlock(block)))
+    state.core.lend_block(block);
+    call.return_int(0)
 });
 
 function!(allocate, |state, call| {

@@ -1,9 +1,9 @@
 //! What JavaScript asks for, applied: at once by the inline driver, in order by the offload driver. One code for both.
 
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use super::{Entry, Reactor};
-use crate::command::{Command, NOTIFY, Reader};
+use crate::command::{Command, MORE, NOTIFY, Reader};
 use crate::event::{Event, Op};
 use crate::net::listen::Listener;
 use crate::reactor::blocks::Block;
@@ -58,14 +58,18 @@ impl Reactor {
                         stream.clear(stream::READING);
                     }
                 }
-                Command::OpenStream(fd) => self.open(id, fd, |fd| Entry::Stream(Stream::new(fd))),
+                Command::OpenStream(fd) => {
+                    self.open(id, fd, |fd| Entry::Stream(Stream::new(fd)));
+                }
                 Command::OpenListener(fd) => {
-                    self.open(id, fd, |fd| Entry::Listener(Listener { fd, readable: false, queued: false }));
-                    self.watch(id, fd, Op::AcceptError);
+                    if self.open(id, fd, |fd| Entry::Listener(Listener { fd, readable: false, queued: false })) {
+                        self.watch(id, fd, Op::AcceptError);
+                    }
                 }
                 Command::OpenConnecting(fd) => {
-                    self.open(id, fd, Entry::Connecting);
-                    self.watch(id, fd, Op::Connected);
+                    if self.open(id, fd, Entry::Connecting) {
+                        self.watch(id, fd, Op::Connected);
+                    }
                 }
                 Command::Shutdown => self.shutdown(id),
                 Command::Close(flags) => self.close(id, flags),
@@ -74,12 +78,21 @@ impl Reactor {
         status
     }
 
-    fn open(&mut self, id: Id, fd: i32, entry: impl FnOnce(std::os::fd::OwnedFd) -> Entry) {
+    /// True when the socket is in the table. An id that was not handed out, or is taken, opens nothing: the table
+    /// grows with ids, and what is in it must be closed before it is replaced.
+    fn open(&mut self, id: Id, fd: i32, entry: impl FnOnce(OwnedFd) -> Entry) -> bool {
+        if !self.ids.is_live(id) || self.entry(id).is_some_and(|entry| !matches!(entry, Entry::Vacant)) {
+            return false;
+        }
         match sys::adopt(fd) {
-            Ok(fd) => self.place(id, entry(fd)),
+            Ok(fd) => {
+                self.place(id, entry(fd));
+                true
+            }
             Err(errno) => {
                 self.ids.release(id);
                 self.backlog.push_back(Event::new(Op::ReadEnd, id, errno));
+                false
             }
         }
     }
@@ -131,11 +144,11 @@ impl Reactor {
         let outcome = stream::write::write(stream, piece, flags, &mut self.stats.sent, &mut done);
         match outcome {
             Written::Done => {
-                if caller == Caller::Gone && flags & NOTIFY != 0 {
-                    // `done` has it already when the request went through the queue.
-                    for _ in 0..done.max(1) {
-                        self.backlog.push_back(Event::new(Op::WriteDone, id, 0));
-                    }
+                // `done` counts those before it too, and this request itself only when it went through the queue.
+                let own = u32::from(flags & NOTIFY != 0);
+                let told = if caller == Caller::Gone { done.max(own) } else { done.saturating_sub(own) };
+                for _ in 0..told {
+                    self.backlog.push_back(Event::new(Op::WriteDone, id, 0));
                 }
                 self.after_flush(id);
                 0
@@ -162,11 +175,10 @@ impl Reactor {
         stream.failure = errno;
         let ending = stream.has(stream::ENDING);
         stream.clear(stream::ENDING);
-        // A request that went through the queue is among the awaited; its caller is told by the status instead.
-        if caller == Caller::Waits && flags & NOTIFY != 0 {
-            awaited = awaited.saturating_sub(1);
-        } else if caller == Caller::Gone && flags & NOTIFY != 0 {
-            awaited = awaited.max(1);
+        // A request is told of once, by its last piece. One that went through the queue is among the awaited; who waits
+        // for it is told by the status instead.
+        if flags & (NOTIFY | MORE) == NOTIFY {
+            awaited = if caller == Caller::Waits { awaited.saturating_sub(1) } else { awaited.max(1) };
         }
         for _ in 0..awaited {
             self.backlog.push_back(Event::new(Op::WriteDone, id, errno));

@@ -64,7 +64,9 @@ pub struct Reactor {
     poll: mio::Poll,
     polled: mio::Events,
     table: Vec<Slot>,
-    ready: VecDeque<u32>,
+    /// By id, not by slot: a socket that took the slot of one that closed while it waited here has not been told of
+    /// any readiness yet (one that is connecting would be taken for connected).
+    ready: VecDeque<Id>,
     /// Events that found no room; they go first into the next batch. Bounded by what JavaScript has under way: each
     /// answers a request of its own or announces a state that changes only with JavaScript's help.
     backlog: VecDeque<Event>,
@@ -212,8 +214,8 @@ impl Reactor {
         }
         let saturated = self.take_readiness();
         for _ in 0..self.ready.len() {
-            let Some(slot) = self.ready.pop_front() else { break };
-            self.work(slot, &mut batch, &mut turn);
+            let Some(id) = self.ready.pop_front() else { break };
+            self.work(id, &mut batch, &mut turn);
         }
         turn.starved |= !self.backlog.is_empty();
         turn.more = !self.ready.is_empty() || turn.starved || saturated;
@@ -267,7 +269,7 @@ impl Reactor {
             }
         };
         if due {
-            self.ready.push_back(id.slot);
+            self.ready.push_back(id);
         }
     }
 
@@ -278,18 +280,16 @@ impl Reactor {
             && !stream.has(stream::QUEUED)
         {
             stream.set(stream::QUEUED);
-            self.ready.push_back(id.slot);
+            self.ready.push_back(id);
         }
     }
 
-    fn work(&mut self, slot: u32, batch: &mut Option<&mut Batch>, turn: &mut Turn) {
-        let place = &mut self.table[slot as usize];
-        let id = Id { slot, generation: place.generation };
-        match &mut place.entry {
-            Entry::Vacant => {}
-            Entry::Connecting(_) => self.finish_connecting(id, batch, turn),
-            Entry::Listener(_) => self.accept(id, batch, turn),
-            Entry::Stream(stream) => {
+    fn work(&mut self, id: Id, batch: &mut Option<&mut Batch>, turn: &mut Turn) {
+        match self.entry(id) {
+            None | Some(Entry::Vacant) => {}
+            Some(Entry::Connecting(_)) => self.finish_connecting(id, batch, turn),
+            Some(Entry::Listener(_)) => self.accept(id, batch, turn),
+            Some(Entry::Stream(stream)) => {
                 stream.clear(stream::QUEUED);
                 if stream.has(stream::WRITABLE) && stream.queue.is_some() {
                     self.flush(id, batch, turn);
@@ -382,7 +382,7 @@ impl Reactor {
     fn accept(&mut self, id: Id, batch: &mut Option<&mut Batch>, turn: &mut Turn) {
         let Some(into) = batch.as_deref_mut().filter(|batch| self.backlog.is_empty() && batch.has_room()) else {
             turn.starved = true;
-            self.ready.push_back(id.slot);
+            self.ready.push_back(id);
             return;
         };
         let Entry::Listener(listener) = &mut self.table[id.slot as usize].entry else { return };
@@ -402,7 +402,7 @@ impl Reactor {
         }
         match outcome {
             Accepting::Drained => {}
-            Accepting::More => self.ready.push_back(id.slot),
+            Accepting::More => self.ready.push_back(id),
             Accepting::Shed(count) => self.stats.shed += count,
             Accepting::Failed(errno) => self.emit(batch, Event::new(Op::AcceptError, id, errno)),
         }

@@ -52,6 +52,7 @@ pub(crate) fn read(stream: &mut Stream, id: Id, batch: &mut Batch, blocks: &mut 
             }
             Ok(count) => {
                 total += count;
+                batch.count(count);
                 match lent {
                     Some(block) => batch.push(Event { op: Op::Block, id, a: block.index.cast_signed(), b: int(count), c: 0 }),
                     None => {
