@@ -45,7 +45,7 @@ impl Ids {
         Id { slot, generation: 0 }
     }
 
-    /// True for an id that was handed out and not taken back.
+    /// False for a slot that never was, and for a generation that is over.
     pub fn is_live(&self, id: Id) -> bool {
         let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.generations.get(id.slot as usize) == Some(&id.generation)
