@@ -12,6 +12,8 @@
 /** The classes that make a run fail. */
 export const FATAL = /** @type {Class[]} */ (['regression', 'unexpected-pass']);
 
+const CRASHES = ['SIGABRT', 'SIGSEGV', 'SIGBUS', 'SIGILL', 'SIGTRAP', 'SIGFPE'];
+
 /** Whether the outcome is the one plain Node has: a test that skips itself only under tsloop has not passed.
  * @param {Result} result @param {Pick<Control, 'skippedItself'> | undefined} control */
 export function matches(result, control) {
@@ -42,9 +44,9 @@ export function firstVerdict(result, control, exception) {
 }
 
 /** The verdict after the second look.
- * @param {{ again: Result[], control: Pick<Control, 'outcome' | 'skippedItself'> | undefined, exception: Exception | undefined }} seen
+ * @param {{ first: Result, again: Result[], control: Pick<Control, 'outcome' | 'skippedItself'> | undefined, exception: Exception | undefined }} seen
  * @returns {Verdict} */
-export function lastVerdict({ again, control, exception }) {
+export function lastVerdict({ first, again, control, exception }) {
   const failures = again.filter((result) => !matches(result, control)).length;
   if (exception) {
     if (failures > 0) return { class: 'excepted', why: `${exception.kind}: ${exception.reason}` };
@@ -52,6 +54,10 @@ export function lastVerdict({ again, control, exception }) {
       class: 'unexpected-pass',
       why: `expectations name it as ${exception.kind}, yet it passes: ${exception.reason}`,
     };
+  }
+  // Luck with time explains an assertion or a time-out; nothing but a defect explains a crash.
+  if (CRASHES.includes(first.signal ?? '') && !(control && control.outcome !== 'pass')) {
+    return { class: 'regression', why: `ended by ${first.signal} once; a crash is never flaky` };
   }
   if (control && control.outcome !== 'pass') return { class: 'flaky', why: 'plain Node passed before and fails now' };
   if (again.length === 0) return { class: 'regression', why: 'failed once, not looked at again' };

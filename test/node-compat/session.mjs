@@ -193,7 +193,7 @@ export async function runDriver(session, tests, driver) {
         again.push(result);
         if (!matches(result, plain)) break;
       }
-      const verdict = lastVerdict({ again, control: plain ?? controls.get(test), exception });
+      const verdict = lastVerdict({ first, again, control: plain ?? controls.get(test), exception });
       const failure = again.find((result) => !matches(result, plain)) ?? first;
       const detail = matches(failure, plain) ? [] : difference(failure, plain);
       settle(test, failure, verdict, { detail, command: commandLine(session, test, under) });
