@@ -1,0 +1,364 @@
+//! A JavaScript thread without JavaScript: memory for the batches, a loop that waits as libuv would, and commands.
+#![allow(dead_code, reason = "every test file uses its own part")]
+
+use std::collections::VecDeque;
+use std::io::Read;
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::ptr::NonNull;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tsloop_core::command::NOTIFY;
+use tsloop_core::env::{Environment, Progress};
+use tsloop_core::event::{Batch, Op, WORDS};
+use tsloop_core::limits::{BATCH_BYTES, BATCH_EVENTS, BATCHES};
+use tsloop_core::net::tcp;
+use tsloop_core::reactor::seat::{self, Choice, Driver, Policy};
+use tsloop_core::runtime;
+use tsloop_core::table::Id;
+
+pub(crate) const OPEN_STREAM: i32 = 1;
+pub(crate) const OPEN_LISTENER: i32 = 2;
+pub(crate) const OPEN_CONNECTING: i32 = 3;
+pub(crate) const READ_START: i32 = 4;
+pub(crate) const WRITE: i32 = 6;
+pub(crate) const SHUTDOWN: i32 = 7;
+pub(crate) const CLOSE: i32 = 8;
+
+/// Nothing on a loopback takes this long: whoever still waits then waits for ever.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Both drivers, and the seat passing at random under two seeds.
+pub(crate) const CHOICES: [Choice; 4] = [Choice::Fixed(Driver::Inline), Choice::Fixed(Driver::Offload), Choice::Random(0x5eed), Choice::Random(0xfeed_beef)];
+
+/// One test at a time: they count the descriptors of the process.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(crate) fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").expect("linux").count()
+}
+
+/// The ledger: as many descriptors as before, at the latest when the runtime has dropped an ended term.
+pub(crate) fn assert_descriptors(before: usize) {
+    let deadline = Instant::now() + PATIENCE;
+    while descriptors() != before {
+        assert!(Instant::now() < deadline, "{} descriptors, {before} at the start", descriptors());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// One record, with its bytes.
+#[derive(Debug)]
+pub(crate) struct Happened {
+    pub(crate) op: i32,
+    pub(crate) id: Id,
+    pub(crate) a: i32,
+    pub(crate) b: i32,
+    pub(crate) c: i32,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Happened {
+    pub(crate) fn is(&self, op: Op) -> bool {
+        self.op == op as i32
+    }
+
+    /// The new connection of an accept.
+    pub(crate) fn accepted(&self) -> Id {
+        Id { slot: self.a.cast_unsigned(), generation: self.b.cast_unsigned() }
+    }
+}
+
+/// Memory that a batch writes to; freed after the environment's end.
+pub(crate) struct Memory(Vec<Region>, NonNull<[i32; 2]>);
+
+/// Words and bytes of one batch.
+type Region = (NonNull<[i32]>, NonNull<[u8]>);
+
+impl Memory {
+    pub(crate) fn new(batches: usize) -> Self {
+        let leak = |_| {
+            let (words, bytes) = (vec![0_i32; BATCH_EVENTS * WORDS].into_boxed_slice(), vec![0_u8; BATCH_BYTES].into_boxed_slice());
+            (NonNull::from(Box::leak(words)), NonNull::from(Box::leak(bytes)))
+        };
+        Self((0..batches).map(leak).collect(), NonNull::from(Box::leak(Box::new([0; 2]))))
+    }
+
+    pub(crate) fn batches(&self) -> Vec<Batch> {
+        let batch = |(index, (words, bytes)): (usize, &Region)| {
+            // SAFETY: memory of ours, one batch each, freed only when this is dropped.
+            unsafe { Batch::from_raw(u32::try_from(index).expect("small"), words.cast(), BATCH_EVENTS * WORDS, bytes.cast(), BATCH_BYTES) }
+        };
+        self.0.iter().enumerate().map(batch).collect()
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        for (words, bytes) in &self.0 {
+            // SAFETY: leaked in `new`, and the environment has ended.
+            unsafe { drop((Box::from_raw(words.as_ptr()), Box::from_raw(bytes.as_ptr()))) };
+        }
+        // SAFETY: see above.
+        drop(unsafe { Box::from_raw(self.1.as_ptr()) });
+    }
+}
+
+/// The loop of a JavaScript thread.
+pub(crate) struct Loop {
+    pub(crate) core: Arc<Environment>,
+    policy: Policy,
+    wake: RawFd,
+    more: bool,
+    outbox: Vec<u8>,
+    batches: VecDeque<Happened>,
+    _memory: Memory,
+}
+
+impl Loop {
+    pub(crate) fn new(choice: Choice) -> Self {
+        Self::with(choice, || ())
+    }
+
+    /// `on_wake` runs on the runtime's thread whenever it wakes this one.
+    pub(crate) fn with(choice: Choice, on_wake: impl Fn() + Send + Sync + 'static) -> Self {
+        // SAFETY: plain calls; the descriptor is ours and closed in `drop`.
+        let wake = unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) };
+        assert!(wake >= 0, "an eventfd");
+        let memory = Memory::new(BATCHES);
+        // SAFETY: two words, freed after `end`.
+        let progress = unsafe { Progress::new(memory.1.cast()) };
+        let send = move || {
+            let one = 1_u64;
+            // SAFETY: eight bytes of a local; a full counter is as good as a wake-up.
+            unsafe { libc::write(wake, (&raw const one).cast(), 8) };
+            on_wake();
+        };
+        let core = Environment::new(progress, memory.batches(), Box::new(send)).expect("an environment");
+        let mut this = Self { core, policy: Policy::new(choice), wake, more: false, outbox: Vec::new(), batches: VecDeque::new(), _memory: memory };
+        let first = this.policy.first();
+        this.pass(first);
+        this
+    }
+
+    fn pass(&mut self, to: Driver) {
+        assert!(to == Driver::Inline || runtime::is_available());
+        self.core.pass(to);
+        self.more = true;
+    }
+
+    pub(crate) fn command(&mut self, op: i32, id: Id, a: i32, b: i32) {
+        for word in [op, id.slot.cast_signed(), id.generation.cast_signed(), a, b] {
+            self.outbox.extend(word.to_ne_bytes());
+        }
+    }
+
+    /// Hands the commands over; the status of the last write.
+    pub(crate) fn submit(&mut self) -> i32 {
+        let (status, due) = self.core.submit(&std::mem::take(&mut self.outbox));
+        self.more |= due;
+        status
+    }
+
+    pub(crate) fn ask(&mut self, op: i32, id: Id, a: i32, b: i32) -> i32 {
+        self.command(op, id, a, b);
+        self.submit()
+    }
+
+    pub(crate) fn write(&mut self, id: Id, bytes: &[u8], flags: i32) -> i32 {
+        self.command(WRITE, id, i32::try_from(bytes.len()).expect("small"), flags);
+        self.outbox.extend(bytes);
+        self.outbox.resize(self.outbox.len().next_multiple_of(4), 0);
+        self.submit()
+    }
+
+    /// A descriptor under a new id.
+    pub(crate) fn open(&mut self, op: i32, fd: OwnedFd) -> Id {
+        let id = self.core.allocate();
+        self.ask(op, id, fd.into_raw_fd(), 0);
+        id
+    }
+
+    /// A listener on an ephemeral port.
+    pub(crate) fn listen(&mut self) -> (Id, SocketAddr) {
+        let mut slot = tcp::Slot(None);
+        assert_eq!(tcp::bind(&mut slot, "127.0.0.1:0".parse().expect("a literal"), 0), Ok(0));
+        tcp::listen(&mut slot, 511).expect("to listen");
+        let fd = slot.0.expect("bound");
+        let address = socket2::SockRef::from(&fd).local_addr().expect("bound").as_socket().expect("tcp");
+        (self.open(OPEN_LISTENER, fd), address)
+    }
+
+    /// What one wait brings.
+    pub(crate) fn next(&mut self) -> Option<Happened> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(happened) = self.batches.pop_front() {
+                return Some(happened);
+            }
+            if Instant::now() > deadline {
+                return None;
+            }
+            self.wait(100);
+            self.deliver();
+        }
+    }
+
+    /// Goes on until `done` says so; fails the test when nothing happens any more.
+    pub(crate) fn until(&mut self, what: &str, mut done: impl FnMut(&mut Self, Happened) -> bool) {
+        loop {
+            let happened = self.next().unwrap_or_else(|| panic!("waited in vain: {what}"));
+            if done(self, happened) {
+                return;
+            }
+        }
+    }
+
+    /// Runs the loop for its side effects until a condition holds.
+    pub(crate) fn settle(&mut self, what: &str, mut holds: impl FnMut(&mut Self) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !holds(self) {
+            assert!(Instant::now() < deadline, "waited in vain: {what}");
+            self.wait(5);
+            self.deliver();
+            self.batches.clear();
+        }
+    }
+
+    fn wait(&mut self, timeout: i32) {
+        let inline = self.core.driver() == Driver::Inline;
+        let entry = |fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+        let mut entries = [entry(self.wake), entry(if inline { self.core.descriptor() } else { -1 })];
+        // SAFETY: two entries, locals; then eight bytes into a local.
+        unsafe {
+            libc::poll(entries.as_mut_ptr(), 2, if self.more { 0 } else { timeout });
+            let mut count = 0_u64;
+            libc::read(self.wake, (&raw mut count).cast(), 8);
+        }
+    }
+
+    /// As `deliver` of the addon.
+    fn deliver(&mut self) {
+        let driver = self.core.driver();
+        self.more = false;
+        let mut load = 0;
+        if let Some(batch) = self.core.take() {
+            load = u32::try_from(batch.len()).expect("small");
+            self.hand_over(batch);
+            self.more = self.core.has_more();
+        } else if driver == Driver::Inline {
+            if let Some((batch, turn)) = self.core.inline_turn() {
+                load = seat::load(turn.sockets, 0);
+                self.hand_over(batch);
+            }
+        } else {
+            self.more = self.core.has_more();
+        }
+        if load > 0 {
+            let next = self.policy.next(driver, load);
+            if next != driver {
+                self.pass(next);
+            }
+        }
+        if self.core.driver() == Driver::Inline {
+            self.more |= self.core.is_due();
+        }
+    }
+
+    fn hand_over(&mut self, batch: Batch) {
+        for index in 0..batch.len() {
+            let [op, slot, generation, a, b, c] = batch.record(index);
+            let mut bytes = Vec::new();
+            if op == Op::Data as i32 {
+                let at = usize::try_from(a).expect("an offset");
+                bytes.extend(&batch.bytes()[at..at + usize::try_from(b).expect("a length")]);
+            }
+            let id = Id { slot: slot.cast_unsigned(), generation: generation.cast_unsigned() };
+            self.batches.push_back(Happened { op, id, a, b, c, bytes });
+        }
+        self.core.give_back(batch);
+    }
+
+    /// Closes a socket and waits until that is done.
+    pub(crate) fn close(&mut self, id: Id, flags: i32) {
+        self.ask(CLOSE, id, 0, flags | NOTIFY);
+        self.until("closed", |_, happened| happened.is(Op::Closed) && happened.id == id);
+    }
+
+    /// A connection: our end under its id, its descriptor, and the peer's end.
+    pub(crate) fn connection(&mut self, receive_buffer: Option<usize>) -> (Id, RawFd, TcpStream) {
+        let (listener, address) = self.listen();
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+        if let Some(size) = receive_buffer {
+            socket.set_recv_buffer_size(size).expect("a size");
+        }
+        socket.connect(&address.into()).expect("to connect");
+        let peer = TcpStream::from(socket);
+        peer.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        let mut accepted = None;
+        self.until("accepted", |_, happened| {
+            accepted = Some((happened.accepted(), happened.c));
+            happened.is(Op::Accept)
+        });
+        self.close(listener, 0);
+        let (id, fd) = accepted.expect("accepted");
+        (id, fd, peer)
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        self.core.end();
+        // SAFETY: made in `with`; the core wakes nobody after its end.
+        drop(unsafe { OwnedFd::from_raw_fd(self.wake) });
+    }
+}
+
+/// A small send buffer, so that a test knows what fits.
+pub(crate) fn shrink(fd: RawFd) {
+    let size: libc::c_int = 4096;
+    // SAFETY: a descriptor that the reactor holds, an option and a local of the size told.
+    let result = unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_SNDBUF, (&raw const size).cast(), 4) };
+    assert_eq!(result, 0);
+}
+
+/// Closing this socket resets the connection.
+pub(crate) fn reset(stream: TcpStream) {
+    socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("linger");
+    drop(stream);
+}
+
+pub(crate) fn read_all(stream: &mut impl Read) -> Vec<u8> {
+    let mut all = Vec::new();
+    stream.read_to_end(&mut all).expect("an orderly end");
+    all
+}
+
+/// Bytes that say to whom they belong and where they stand.
+pub(crate) fn tagged(tag: u64, length: usize) -> Vec<u8> {
+    let mut state = tag.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    let mut bytes: Vec<u8> = tag.to_le_bytes().to_vec();
+    while bytes.len() < length.max(8) {
+        bytes.extend(next());
+    }
+    bytes.truncate(length.max(8));
+    bytes
+}
+
+/// A non-blocking end of a pair, and the other.
+pub(crate) fn pair() -> (OwnedFd, std::os::unix::net::UnixStream) {
+    let (ours, peer) = std::os::unix::net::UnixStream::pair().expect("a pair");
+    ours.set_nonblocking(true).expect("to set a flag");
+    assert!(ours.as_raw_fd() >= 0);
+    (OwnedFd::from(ours), peer)
+}

@@ -1,0 +1,160 @@
+//! The reactor without an environment around it: orders of events that no schedule of real threads brings about
+//! reliably.
+
+mod common;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{IntoRawFd, OwnedFd};
+use std::sync::Arc;
+
+use common::{CLOSE, Memory, OPEN_CONNECTING, OPEN_LISTENER, OPEN_STREAM, READ_START, WRITE};
+use tsloop_core::command::NOTIFY;
+use tsloop_core::env::Caller;
+use tsloop_core::event::{Batch, Op};
+use tsloop_core::net::tcp;
+use tsloop_core::reactor::Reactor;
+use tsloop_core::table::{Id, Ids};
+
+/// A reactor with one batch.
+struct Bench {
+    ids: Arc<Ids>,
+    reactor: Reactor,
+    batch: Batch,
+    _memory: Memory,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let ids = Arc::new(Ids::default());
+        let (reactor, _) = Reactor::new(Arc::clone(&ids)).expect("descriptors");
+        let memory = Memory::new(1);
+        let batch = memory.batches().pop().expect("one");
+        Self { ids, reactor, batch, _memory: memory }
+    }
+
+    fn ask(&mut self, op: i32, id: Id, a: i32, b: i32, bytes: &[u8]) -> i32 {
+        let mut stream: Vec<u8> = [op, id.slot.cast_signed(), id.generation.cast_signed(), a, b].iter().flat_map(|word| word.to_ne_bytes()).collect();
+        stream.extend(bytes);
+        stream.resize(stream.len().next_multiple_of(4), 0);
+        self.reactor.apply(&stream, Caller::Waits)
+    }
+
+    fn open(&mut self, op: i32, fd: impl Into<OwnedFd>) -> Id {
+        let id = self.ids.allocate();
+        self.ask(op, id, fd.into().into_raw_fd(), 0, &[]);
+        id
+    }
+
+    /// A turn with a batch; what it told, as (op, id, a).
+    fn turn(&mut self) -> Vec<(i32, Id, i32)> {
+        self.batch.clear();
+        self.reactor.turn(Some(&mut self.batch));
+        let record = |index| {
+            let [op, slot, generation, a, ..] = self.batch.record(index);
+            (op, Id { slot: slot.cast_unsigned(), generation: generation.cast_unsigned() }, a)
+        };
+        (0..self.batch.len()).map(record).collect()
+    }
+}
+
+/// An address whose queue is full: attempts to connect to it stay under way.
+fn full() -> (TcpListener, Vec<std::net::TcpStream>, SocketAddr) {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+    socket.bind(&"127.0.0.1:0".parse::<SocketAddr>().expect("a literal").into()).expect("a port");
+    socket.listen(0).expect("to listen");
+    let listener = TcpListener::from(socket);
+    let address = listener.local_addr().expect("bound");
+    let mut waiting = Vec::new();
+    while let Ok(stream) = std::net::TcpStream::connect_timeout(&address, std::time::Duration::from_millis(200)) {
+        waiting.push(stream);
+    }
+    (listener, waiting, address)
+}
+
+#[test]
+fn a_slot_used_again_is_not_told_of_its_predecessors_readiness() {
+    let _alone = common::alone();
+    let mut bench = Bench::new();
+    // More than the slots that cool down after a release, all of them waiting for room in a batch.
+    let opened: Vec<_> = (0..40).map(|_| common::pair()).map(|(ours, peer)| (bench.open(OPEN_STREAM, ours), peer)).collect();
+    for (id, peer) in &opened {
+        (&*peer).write_all(b"waiting").expect("to send");
+        bench.ask(READ_START, *id, 0, 0, &[]);
+    }
+    assert!(bench.reactor.turn(None).starved);
+    assert!(bench.reactor.is_due());
+    for (id, _) in &opened {
+        bench.ask(CLOSE, *id, 0, 0, &[]);
+    }
+    let (_listener, _waiting, address) = full();
+    let attempts: Vec<_> = (0..4)
+        .map(|_| {
+            let mut slot = tcp::Slot(None);
+            assert_eq!(tcp::connect(&mut slot, address), Ok(tcp::Attempt::Pending));
+            bench.open(OPEN_CONNECTING, slot.0.expect("made"))
+        })
+        .collect();
+    assert!(attempts.iter().all(|id| id.generation > 0), "slots are used again");
+    assert_eq!(bench.turn(), [], "nothing has been connected");
+}
+
+#[test]
+fn an_id_that_was_never_handed_out_opens_nothing() {
+    let _alone = common::alone();
+    let before = common::descriptors();
+    let mut bench = Bench::new();
+    let (ours, mut peer) = common::pair();
+    let fd = ours.into_raw_fd();
+    for id in [Id { slot: u32::MAX, generation: 0 }, Id { slot: 1 << 20, generation: 3 }] {
+        for op in [OPEN_STREAM, OPEN_LISTENER, OPEN_CONNECTING] {
+            bench.ask(op, id, fd, 0, &[]);
+        }
+        assert!(bench.ask(WRITE, id, 2, NOTIFY, b"no") < 0);
+    }
+    let id = bench.ids.allocate();
+    bench.ask(OPEN_STREAM, id, fd, 0, &[]);
+    // Taken: the stream that is there stays.
+    bench.ask(OPEN_STREAM, id, 0, 0, &[]);
+    assert_eq!(bench.ask(WRITE, id, 3, 0, b"yes"), 0);
+    let mut received = [0; 3];
+    peer.read_exact(&mut received).expect("to receive");
+    assert_eq!(&received, b"yes");
+    bench.ask(CLOSE, id, 0, NOTIFY, &[]);
+    assert_eq!(bench.turn(), [(Op::Closed as i32, id, 0)]);
+    drop((bench, peer));
+    common::assert_descriptors(before);
+}
+
+#[test]
+fn a_descriptor_that_is_none_is_told_of_once() {
+    let _alone = common::alone();
+    let mut bench = Bench::new();
+    for op in [OPEN_STREAM, OPEN_LISTENER, OPEN_CONNECTING] {
+        let id = bench.ids.allocate();
+        bench.ask(op, id, 1_000_000, 0, &[]);
+        assert_eq!(bench.turn(), [(Op::ReadEnd as i32, id, -libc::EBADF)]);
+    }
+}
+
+#[test]
+fn a_stale_id_reaches_nobody() {
+    let _alone = common::alone();
+    let mut bench = Bench::new();
+    let (ours, mut peer) = common::pair();
+    let stale = bench.open(OPEN_STREAM, ours);
+    bench.ask(CLOSE, stale, 0, 0, &[]);
+    let mut last = stale;
+    while last.slot != stale.slot || last == stale {
+        let (ours, _) = common::pair();
+        last = bench.open(OPEN_STREAM, ours);
+        if last.slot != stale.slot {
+            bench.ask(CLOSE, last, 0, 0, &[]);
+        }
+    }
+    assert_eq!(bench.ask(WRITE, stale, 4, 0, b"lost"), -libc::EBADF);
+    bench.ask(CLOSE, stale, 0, NOTIFY, &[]);
+    assert_eq!(bench.turn(), []);
+    assert_eq!(bench.reactor.open_streams(), 1, "the slot's new owner is untouched");
+    assert_eq!(common::read_all(&mut peer), b"");
+}
