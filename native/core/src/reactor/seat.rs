@@ -105,6 +105,8 @@ impl Driver {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn run(policy: &mut Policy, mut now: Driver, sockets: impl IntoIterator<Item = u32>) -> (Driver, u32) {
@@ -143,5 +145,23 @@ mod tests {
         assert_eq!(run(&mut fixed, Driver::Offload, vec![1; 500]).1, 0);
         let mut random = Policy::new(Choice::Random(7));
         assert!(run(&mut random, Driver::Inline, vec![1; 500]).1 > 50);
+    }
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 512 }) })]
+
+        /// Hysteresis: whatever the load, two passes are at least as far apart as turns have to agree.
+        #[test]
+        fn passes_are_rare_whatever_the_load(spells in prop::collection::vec((0_u32..200, 1_usize..100), 0..30)) {
+            let mut policy = Policy::new(Choice::Auto);
+            let (mut now, mut since) = (policy.first(), 0);
+            for load in spells.into_iter().flat_map(|(load, turns)| std::iter::repeat_n(load, turns)) {
+                since += 1;
+                let next = policy.next(now, load);
+                if next != now {
+                    prop_assert!(since >= AGREE, "passed after {since} turns");
+                    (now, since) = (next, 0);
+                }
+            }
+        }
     }
 }

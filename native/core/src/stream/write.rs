@@ -211,3 +211,115 @@ impl Queue {
         self.chunks.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::unix::net::UnixStream;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::stream::LINGERING;
+
+    /// One request: its pieces, which of them are lent, whether it asks for notice, how much the peer reads after it.
+    type Request = (Vec<(usize, bool)>, bool, usize);
+
+    /// A stream whose kernel buffer is small, and its peer; neither blocks.
+    fn narrow() -> (Stream, UnixStream) {
+        let (ours, peer) = UnixStream::pair().expect("a pair");
+        for end in [&ours, &peer] {
+            end.set_nonblocking(true).expect("a flag");
+        }
+        sys::set_option(ours.as_fd(), libc::SOL_SOCKET, libc::SO_SNDBUF, 1).expect("the least there is");
+        (Stream::new(ours.into()), peer)
+    }
+
+    fn read_up_to(peer: &mut UnixStream, most: usize, into: &mut Vec<u8>) -> usize {
+        let mut room = vec![0; most];
+        let count = peer.read(&mut room).unwrap_or(0);
+        into.extend(&room[..count]);
+        count
+    }
+
+    /// Flushes and reads until nothing moves any more, as turns would: the kernel says when it takes bytes again.
+    fn drain(stream: &mut Stream, peer: &mut UnixStream, sent: &mut u64, received: &mut Vec<u8>) -> u32 {
+        let mut done = 0;
+        loop {
+            stream.set(WRITABLE);
+            let outcome = flush(stream, sent, &mut done);
+            if read_up_to(peer, 1 << 16, received) == 0 && outcome != Written::Waits {
+                return done;
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
+
+        #[test]
+        #[cfg_attr(miri, ignore = "writes to a socket")]
+        fn bytes_leave_in_order_and_what_was_acknowledged_leaves_after_close(
+            requests in prop::collection::vec((prop::collection::vec((0_usize..6000, any::<bool>()), 1..5), any::<bool>(), 0_usize..9000), 1..24),
+            closes in any::<bool>(),
+            cut_short in any::<bool>(),
+        ) {
+            let requests: Vec<Request> = requests;
+            let (mut stream, mut peer) = narrow();
+            let (mut sent, mut received, mut told, mut asked) = (0, Vec::new(), 0, 0);
+            let mut counter = 0_u8;
+            let memory: Vec<Vec<Vec<u8>>> = requests
+                .iter()
+                .map(|(pieces, ..)| pieces.iter().map(|(length, _)| (0..*length).map(|_| { counter = counter.wrapping_add(1); counter }).collect()).collect())
+                .collect();
+            let mut expected: Vec<u8> = Vec::new();
+            // Bytes of the requests before the first that waits for its notice: those that must leave.
+            let mut acknowledged = 0;
+            let mut waiting = std::collections::VecDeque::new();
+            for (index, (pieces, notify, reads)) in requests.iter().enumerate() {
+                let notify = if *notify { NOTIFY } else { 0 };
+                let incomplete = cut_short && index + 1 == requests.len();
+                let mut outcome = Written::Waits;
+                let mut done = 0;
+                for (at, ((_, lent), bytes)) in pieces.iter().zip(&memory[index]).enumerate() {
+                    let more = if at + 1 < pieces.len() || incomplete { MORE } else { 0 };
+                    // SAFETY: `memory` outlives the stream and nobody changes it.
+                    let piece = if *lent { Piece::Lent(unsafe { Lent::new(NonNull::from(&bytes[..]).cast(), bytes.len()) }) } else { Piece::Bytes(bytes) };
+                    outcome = write(&mut stream, piece, notify | more, &mut sent, &mut done);
+                }
+                if incomplete {
+                    prop_assert_eq!(outcome, Written::Waits);
+                    break;
+                }
+                expected.extend(memory[index].iter().flatten());
+                if notify != 0 {
+                    asked += 1;
+                    waiting.push_back(expected.len() - memory[index].iter().map(Vec::len).sum::<usize>());
+                }
+                if outcome == Written::Done && notify != 0 && done == 0 {
+                    done = 1;
+                }
+                if *reads > 0 && read_up_to(&mut peer, *reads, &mut received) > 0 {
+                    stream.set(WRITABLE);
+                    let _ = flush(&mut stream, &mut sent, &mut done);
+                }
+                told += done;
+                waiting.drain(..done as usize);
+                acknowledged = waiting.front().copied().unwrap_or(expected.len());
+            }
+            if closes {
+                let before = usize::try_from(sent).expect("small");
+                if !crate::stream::end::close(&mut stream, 0) {
+                    prop_assert!(stream.has(LINGERING));
+                }
+                drain(&mut stream, &mut peer, &mut sent, &mut received);
+                prop_assert_eq!(received.len(), acknowledged.max(before));
+                prop_assert_eq!(&received[..], &expected[..received.len()]);
+            } else {
+                told += drain(&mut stream, &mut peer, &mut sent, &mut received);
+                prop_assert_eq!(received, expected);
+                prop_assert_eq!(told, asked, "each request that asked is told of once");
+            }
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What must hold for every stream of commands, whoever wrote it.
+
+use proptest::prelude::*;
+use tsloop_core::command::{Command, HEADER, Malformed, Reader};
+use tsloop_core::table::Id;
+
+/// A command with the memory that it borrows from.
+#[derive(Clone, Debug)]
+enum Owned {
+    Plain(i32, i32),
+    Write(Vec<u8>, i32),
+}
+
+impl Owned {
+    fn encode(&self, id: Id, into: &mut Vec<u8>) {
+        let (op, a, b) = match self {
+            Self::Plain(op @ 1..=3, argument) => (*op, *argument, 0),
+            Self::Plain(op, argument) => (*op, 0, *argument),
+            Self::Write(bytes, flags) => (6, i32::try_from(bytes.len()).expect("small"), *flags),
+        };
+        for word in [op, id.slot.cast_signed(), id.generation.cast_signed(), a, b] {
+            into.extend(word.to_ne_bytes());
+        }
+        if let Self::Write(bytes, _) = self {
+            into.extend(bytes);
+            into.resize(into.len().next_multiple_of(4), 0xaa);
+        }
+    }
+
+    fn command(&self) -> Command<'_> {
+        match self {
+            Self::Plain(1, fd) => Command::OpenStream(*fd),
+            Self::Plain(2, fd) => Command::OpenListener(*fd),
+            Self::Plain(3, fd) => Command::OpenConnecting(*fd),
+            Self::Plain(4, _) => Command::ReadStart,
+            Self::Plain(5, _) => Command::ReadStop,
+            Self::Plain(7, _) => Command::Shutdown,
+            Self::Plain(_, flags) => Command::Close(*flags),
+            Self::Write(bytes, flags) => Command::Write(bytes, *flags),
+        }
+    }
+}
+
+fn commands() -> impl Strategy<Value = Vec<(Id, Owned)>> {
+    let id = (any::<u32>(), any::<u32>()).prop_map(|(slot, generation)| Id { slot, generation });
+    let plain = (prop::sample::select(vec![1, 2, 3, 4, 5, 7, 8]), any::<i32>()).prop_map(|(op, argument)| Owned::Plain(op, argument));
+    let write = (prop::collection::vec(any::<u8>(), 0..70), any::<i32>()).prop_map(|(bytes, flags)| Owned::Write(bytes, flags));
+    prop::collection::vec((id, prop_oneof![plain, write]), 0..20)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(if cfg!(miri) { 16 } else { 2048 }) })]
+
+    #[test]
+    fn what_is_written_is_read(sent in commands()) {
+        let mut bytes = Vec::new();
+        for (id, owned) in &sent {
+            owned.encode(*id, &mut bytes);
+        }
+        let read: Vec<_> = Reader::new(&bytes).collect();
+        let expected: Vec<_> = sent.iter().map(|(id, owned)| Ok((*id, owned.command()))).collect();
+        prop_assert_eq!(read, expected);
+    }
+
+    #[test]
+    fn any_bytes_are_read_to_an_end(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        let read: Vec<_> = Reader::new(&bytes).collect();
+        prop_assert!(read.len() <= bytes.len() / HEADER + 1);
+        prop_assert!(read.iter().rev().skip(1).all(Result::is_ok), "nothing is read after what is malformed");
+    }
+
+    /// Mostly right, as a fault in our own JavaScript would be.
+    #[test]
+    fn a_damaged_stream_is_read_up_to_the_damage(sent in commands(), at in any::<prop::sample::Index>(), damage in any::<u8>(), cut in any::<prop::sample::Index>()) {
+        let mut bytes = Vec::new();
+        for (id, owned) in &sent {
+            owned.encode(*id, &mut bytes);
+        }
+        if !bytes.is_empty() {
+            *at.get_mut(&mut bytes) ^= damage;
+            bytes.truncate(cut.index(bytes.len() + 1));
+        }
+        let payload: usize = Reader::new(&bytes).map(|read| if let Ok((_, Command::Write(bytes, _))) = read { bytes.len() } else { 0 }).sum();
+        prop_assert!(payload <= bytes.len());
+        if let Some(end) = Reader::new(&bytes).position(|read| read == Err(Malformed)) {
+            prop_assert_eq!(end, Reader::new(&bytes).count() - 1);
+        }
+    }
+}
