@@ -6,7 +6,7 @@ if (parseInt(process.versions.node, 10) < 20) {
   why = { code: 'ERR_TSLOOP_UNSUPPORTED_NODE', text: 'needs Node.js 20 or later, this is ' + process.versions.node };
 } else {
   try {
-    require('./dist/register.js');
+    require('./dist/boot.js')('register.js');
   } catch (error) {
     why = { code: 'ERR_TSLOOP_INTERNAL', text: 'cannot be loaded (' + String(error.message).split('\n')[0] + ')' };
   }

@@ -53,9 +53,9 @@ export function wasAsked(why: Reason): boolean {
 export class TsloopError extends Error {
   readonly code: Code;
 
-  constructor(code: Code, detail = '', options?: ErrorOptions) {
-    super(`tsloop: ${sentences[code](detail)}`, options);
+  constructor(why: Reason, options?: ErrorOptions) {
+    super(`tsloop: ${why.message}`, options);
     this.name = 'TsloopError';
-    this.code = code;
+    this.code = why.code;
   }
 }

@@ -1,14 +1,15 @@
-/** The public API: what tsloop is doing in this thread. Requiring it starts nothing. */
+/**
+ * The public API: what tsloop is doing in this thread. Requiring it starts nothing and loads next to nothing: what a
+ * function needs comes when it is called.
+ */
 
-import { fallbacks, resetFallbacks } from './bindings/fallback';
-import { liveStreams, type StreamEnvironment } from './bindings/stream';
 import { readConfig } from './boot/config';
 import { mayRun } from './boot/guard';
-import { load, openEnvironment } from './environment';
 import { TsloopError } from './errors';
-import { install as attach, uninstall as detach, standing } from './install';
-import { buildInfo as nativeBuildInfo } from './native';
-import { Control } from './native/protocol';
+import { install as attach, uninstall as detach, hasClasses, settleStanding, standing } from './install';
+import type { Stats } from './stats';
+
+export type { Stats };
 
 /** How this thread stands. */
 export interface Status {
@@ -21,30 +22,6 @@ export interface Status {
   readonly version: string;
 }
 
-/** Counters of this thread since start or {@link resetStats}. */
-export interface Stats {
-  readonly connections: {
-    readonly accepted: number;
-    readonly connected: number;
-    readonly open: number;
-    readonly shed: number;
-  };
-  readonly bytes: { readonly received: number; readonly sent: number };
-  /** What waits: bytes for the kernel, requests for the offload driver, batches for JavaScript, closed sockets with bytes to send. */
-  readonly queues: {
-    readonly writeBytes: number;
-    readonly requests: number;
-    readonly batches: number;
-    readonly lingering: number;
-  };
-  readonly turns: { readonly inline: number; readonly offload: number };
-  readonly seatChanges: number;
-  readonly readStalls: number;
-  readonly panics: number;
-  /** Handles of Node's that were used instead, by reason. */
-  readonly fallbacks: Readonly<Record<string, number>>;
-}
-
 /** What the native part was built from. */
 export interface BuildInfo {
   readonly version: string;
@@ -54,11 +31,13 @@ export interface BuildInfo {
 
 const { version } = require('../package.json') as { version: string };
 
-let seatChangesBefore = 0;
+const environments = (): typeof import('./environment') => require('./environment');
+const counters = (): typeof import('./stats') => require('./stats');
 
 /** Whether new handles are tsloop's, and who drives. */
 export function status(): Status {
-  const environment = openEnvironment() as StreamEnvironment | null;
+  settleStanding();
+  const environment = hasClasses() ? environments().openEnvironment() : null;
   const driver =
     environment === null ? (standing.config?.driver ?? null) : environment.offloaded ? 'offload' : 'inline';
   return {
@@ -71,46 +50,18 @@ export function status(): Status {
 
 /** True when new handles are tsloop's. */
 export function isActive(): boolean {
+  settleStanding();
   return standing.active;
 }
 
 /** Counters of this thread. */
 export function stats(): Stats {
-  const environment = openEnvironment() as StreamEnvironment | null;
-  const memory = new ArrayBuffer(16 * 8);
-  environment?.settle();
-  environment?.native.stats(memory);
-  const [
-    accepted = 0,
-    connected = 0,
-    received = 0,
-    sent = 0,
-    inline = 0,
-    offload = 0,
-    shed = 0,
-    readStalls = 0,
-    panics = 0,
-  ] = new Float64Array(memory);
-  const [writeBytes = 0, lingering = 0, requests = 0, batches = 0] = new Float64Array(memory, 10 * 8);
-  const open = liveStreams().filter((stream) => stream.open).length;
-  return {
-    connections: { accepted, connected, open, shed },
-    bytes: { received, sent },
-    queues: { writeBytes, requests, batches, lingering },
-    turns: { inline, offload },
-    seatChanges: ((environment?.control[Control.seatChanges] ?? 0) - seatChangesBefore) | 0,
-    readStalls,
-    panics,
-    fallbacks: fallbacks(),
-  };
+  return counters().readStats();
 }
 
 /** Counts from zero again. */
 export function resetStats(): void {
-  const environment = openEnvironment() as StreamEnvironment | null;
-  environment?.native.resetStats();
-  seatChangesBefore = environment?.control[Control.seatChanges] ?? 0;
-  resetFallbacks();
+  counters().resetStats();
 }
 
 /**
@@ -119,16 +70,19 @@ export function resetStats(): void {
  * @throws TsloopError when it cannot be loaded.
  */
 export function buildInfo(): BuildInfo {
-  const loaded = load(standing.config ?? readConfig(process.env));
-  if ('reason' in loaded) throw new TsloopError(loaded.reason.code, loaded.reason.message);
-  return nativeBuildInfo(loaded.addon);
+  const native: typeof import('./native') = require('./native');
+  const loaded = environments().load(standing.config ?? readConfig(process.env));
+  if ('reason' in loaded) throw new TsloopError(loaded.reason);
+  return native.buildInfo(loaded.addon);
 }
 
 /** Attaches tsloop in this thread, as the preload does. True when it is active afterwards. */
 export function install(): boolean {
   const config = standing.config ?? readConfig(process.env);
-  if (mayRun(config) === null) attach(config);
-  return standing.active;
+  const why = mayRun(config);
+  if (why === null) attach(config);
+  else Object.assign(standing, { config, reason: why });
+  return isActive();
 }
 
 /** Detaches it: handles made from here on are Node's; open ones go on. */

@@ -1,25 +1,20 @@
-/** Puts tsloop in, and takes it out again; remembers which, and why not. */
+/**
+ * Puts tsloop in, and takes it out again; remembers which, and why not.
+ *
+ * While a program starts, two accessors stand where lib/ reads its handle classes from, and that is nearly all: the
+ * classes, and the modules they are made of, come with the first reading. Where `net` was loaded before us, and in
+ * strict mode, they come at once.
+ */
 
-import { definePipe } from './bindings/pipe-wrap';
-import { fetchSeam, type NativeClass, restore, type Seam, swap } from './bindings/seam';
-import type { Stream } from './bindings/stream';
-import { defineStreamHandle } from './bindings/stream-handle';
-import { attachReadState } from './bindings/stream-read';
-import { attachWriteState } from './bindings/stream-write';
-import { defineTcp } from './bindings/tcp-wrap';
-import { wrapWrap } from './bindings/tls-wrap';
-import { addonIsPresent } from './boot/addon';
+import type { Classes } from './bindings/classes';
+import { setDetached } from './bindings/fallback';
+import { type Doors, fetchDoors, netIsLoaded, restore, swapOnRead } from './bindings/seam';
 import type { Config } from './boot/config';
-import { report } from './boot/report';
 import { debug } from './debug';
-import { createDispatcher } from './dispatch';
-import { load, prepare } from './environment';
 import { type Reason, reason } from './errors';
 import { hookCreateHook } from './hooks/async-hooks';
-import { hookChannel, hookLateNet, isLate } from './hooks/late-net';
 import { hookResources } from './hooks/resources';
 import { hookStdio } from './hooks/stdio';
-import { acceptBoth, adoptChannel, attachPairs, wrapSpawn } from './hooks/transfer';
 
 /** How this thread stands. */
 export interface Standing {
@@ -30,84 +25,97 @@ export interface Standing {
 
 export const standing: Standing = { active: false, reason: null, config: null };
 
+/** Defined once; a second `install()` attaches the same. */
+let classes: Classes | null = null;
+let doors: Doors | null = null;
+/** The classes are in force: set before they are, lest what their modules load asks for them again. */
+let attached = false;
+/** lib/ had read Node's classes before us. (Asked in time: while net loads, and asks for ours, it counts as loaded.) */
+let late = false;
+let detachLate: (() => void) | null = null;
+
 /** Attaches tsloop to Node in this thread. A reason not to is reported once and kept in `standing`. */
 export function install(config: Config): void {
   if (standing.active) return;
   standing.config = config;
-  const why = addonIsPresent(config) ?? strictLoad(config) ?? attach(config);
-  standing.active = why === null;
-  standing.reason = why;
-  if (why !== null) report(why, config);
-  else debug(`attached, driver ${config.driver}`);
+  standing.reason = null;
+  standing.active = true;
+  setDetached(false);
+  try {
+    if (doors === null) hookProcess();
+    doors ??= fetchDoors();
+    swapOnRead(doors.tcp, 'TCP', () => ready()?.TCP ?? doors?.NativeTCP);
+    swapOnRead(doors.pipe, 'Pipe', () => ready()?.Pipe ?? doors?.NativePipe);
+  } catch (error) {
+    stepAside(reason('ERR_TSLOOP_SEAM', error instanceof Error ? error.message : String(error)));
+    return;
+  }
+  late = netIsLoaded();
+  if (classes !== null || late || config.strict) ready();
+  if (standing.active) debug(`attached, driver ${config.driver}`);
 }
 
 /** Detaches: handles made from here on are Node's; those that are open go on as they are. */
 export function uninstall(): void {
   if (!standing.active) return;
+  detach();
+  // lib/ may have read our classes for good: they answer with Node's handles from here on.
+  setDetached(true);
+}
+
+/** Whatever could not be known while starting is known after this: for those who ask how things stand. */
+export function settleStanding(): void {
+  if (standing.active) ready();
+}
+
+/** True once there is a class, so that there may be handles. */
+export function hasClasses(): boolean {
+  return classes !== null;
+}
+
+/** The classes, defined and attached by whoever comes first; null when there can be none. */
+function ready(): Classes | null {
+  if (!standing.active) return null;
+  if (attached) return classes;
+  attached = true;
+  const made = classes ?? define();
+  if ('code' in made) {
+    stepAside(made);
+    return null;
+  }
+  classes = made;
+  made.attach();
+  if (late) detachLate = made.attachLate();
+  return made;
+}
+
+function define(): Classes | Reason {
+  const { defineClasses }: typeof import('./bindings/classes') = require('./bindings/classes');
+  return defineClasses(standing.config as Config, doors as Doors, (why) => {
+    // The classes stay where lib/ has read them and answer with Node's handles; the reason is reported already.
+    detach();
+    standing.reason = why;
+  });
+}
+
+function detach(): void {
   restore();
   detachLate?.();
   detachLate = null;
+  attached = false;
   standing.active = false;
 }
 
-/** Strict mode wants to know at once what the first handle would find out. */
-function strictLoad(config: Config): Reason | null {
-  if (!config.strict) return null;
-  const loaded = load(config);
-  return 'reason' in loaded ? loaded.reason : null;
+function stepAside(why: Reason): void {
+  detach();
+  standing.reason = why;
+  const { report }: typeof import('./boot/report') = require('./boot/report');
+  report(why, standing.config as Config);
 }
 
-interface Classes {
-  readonly TCP: NativeClass;
-  readonly Pipe: NativeClass;
-  readonly NativePipe: NativeClass;
-  readonly seam: Seam;
-}
-
-/** Defined once; a second `install()` attaches the same. */
-let classes: Classes | null = null;
-let detachLate: (() => void) | null = null;
-
-function attach(config: Config): Reason | null {
-  try {
-    classes ??= define(config, fetchSeam());
-    const { TCP, Pipe, NativePipe, seam } = classes;
-    const { prototype } = seam.process.Process;
-    swap(prototype, 'spawn', wrapSpawn(prototype.spawn, NativePipe));
-    swap(seam.tls, 'wrap', wrapWrap(seam.tls.wrap));
-    swap(seam.tcp, 'TCP', TCP);
-    swap(seam.pipe, 'Pipe', Pipe);
-    if (isLate()) detachLate = hookLateNet(TCP, Pipe);
-    else hookChannel();
-    return null;
-  } catch (error) {
-    restore();
-    return reason('ERR_TSLOOP_SEAM', error instanceof Error ? error.message : String(error));
-  }
-}
-
-function define(config: Config, seam: Seam): Classes {
-  const { TCP: NativeTCP, Pipe: NativePipe } = { TCP: seam.tcp['TCP'], Pipe: seam.pipe['Pipe'] };
-  if (NativeTCP === undefined || NativePipe === undefined) throw new Error('a handle class is missing');
-  attachReadState(seam.stream.streamBaseState);
-  attachWriteState(seam.stream.streamBaseState);
-  const dispatcher = createDispatcher(seam.tick);
-  prepare<Stream>(config, (create) => {
-    const made = create(dispatcher);
-    if (made !== null) dispatcher.setUp(made);
-    return made;
-  });
-  const Handle = defineStreamHandle(seam.jsStream.JSStream);
-  const TCP = defineTcp(Handle, NativeTCP, { typeOfService: 'setTypeOfService' in NativeTCP.prototype });
-  const Pipe = definePipe(Handle, NativePipe, adoptChannel);
-  const pairs = [
-    { Native: NativeTCP, Ours: TCP },
-    { Native: NativePipe, Ours: Pipe },
-  ];
-  attachPairs(pairs);
-  for (const pair of pairs) acceptBoth(pair);
+/** What stays in place once it is there, and does nothing as long as there are no handles of ours. */
+function hookProcess(): void {
   hookStdio();
-  hookResources();
-  hookCreateHook((resource) => resource instanceof Handle);
-  return { TCP, Pipe, NativePipe, seam };
+  hookResources(hasClasses);
+  hookCreateHook((resource) => classes?.isHandle(resource) ?? false);
 }

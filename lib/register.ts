@@ -2,16 +2,18 @@
 
 import { readConfig } from './boot/config';
 import { mayRun } from './boot/guard';
-import { report, reportProblems } from './boot/report';
 import { setDebug } from './debug';
-import { install } from './install';
+import { install, standing } from './install';
 
 const config = readConfig(process.env);
 setDebug(config.debug);
 const obstacle = mayRun(config);
+// Loaded only where there is something to say.
+const reporter = (): typeof import('./boot/report') => require('./boot/report');
 if (obstacle !== null) {
-  report(obstacle, config);
+  Object.assign(standing, { config, reason: obstacle });
+  reporter().report(obstacle, config);
 } else {
-  reportProblems(config);
+  if (config.problems.length > 0) reporter().reportProblems(config);
   install(config);
 }

@@ -1,8 +1,23 @@
 /** When Node's own handle is used instead of ours, with the reason counted for `stats()`. */
 
-export type FallbackReason = 'stdio' | 'ipc' | 'child-stdio' | 'unavailable' | 'disabled';
+import { isMakingStdio } from '../hooks/stdio';
+
+export type FallbackReason = 'stdio' | 'ipc' | 'child-stdio' | 'unavailable' | 'uninstalled';
 
 const counts = new Map<FallbackReason, number>();
+
+let detached = false;
+
+/** `uninstall()` and its opposite: lib/ keeps the classes it has read. */
+export function setDetached(on: boolean): void {
+  detached = on;
+}
+
+/** Why the handle that lib/ asks for now is to be Node's, whatever else holds; null if it is not. */
+export function whyNative(): FallbackReason | null {
+  if (isMakingStdio()) return 'stdio';
+  return detached ? 'uninstalled' : null;
+}
 
 /** Notes one handle of Node's that might have been ours. */
 export function countFallback(why: FallbackReason): void {

@@ -4,14 +4,13 @@
  */
 
 import { environment } from '../environment';
-import { isMakingStdio } from '../hooks/stdio';
 import { errno } from '../native';
 import { Command, Control } from '../native/protocol';
-import { countFallback } from './fallback';
+import { countFallback, whyNative } from './fallback';
 import type { Request } from './requests';
 import type { NativeClass } from './seam';
 import { env, type Stream } from './stream';
-import { type defineStreamHandle, kStream } from './stream-handle';
+import { type defineStreamHandle, isAccepting, kStream } from './stream-handle';
 
 const SERVER = 1;
 const IPC = 2;
@@ -39,6 +38,7 @@ export function definePipe(
   };
 
   class Pipe extends Handle {
+    // biome-ignore lint/correctness/noUnreachableSuper: where Node's own handle is the answer there is none of ours
     constructor(type: number) {
       if (type === IPC) {
         // An IPC channel stays Node's: libuv passes descriptors through it.
@@ -48,8 +48,9 @@ export function definePipe(
         // biome-ignore lint/correctness/noConstructorReturn: a derived class may answer with another object: Node's own handle
         return channel;
       }
-      if (isMakingStdio()) {
-        countFallback('stdio');
+      const why = isAccepting() ? null : whyNative();
+      if (why !== null) {
+        countFallback(why);
         // biome-ignore lint/correctness/noConstructorReturn: see above
         return new Native(type);
       }

@@ -1,93 +1,151 @@
 /**
  * The only caller of `process.binding`: fetches the objects that Node's lib/ reads its handle classes from, swaps
  * classes on them, and undoes that softly (a class that someone else replaced since is left alone).
+ *
+ * While a program starts nothing but {@link fetchDoors} and {@link swapOnRead} run: the classes are made when lib/ first
+ * reads them.
  */
 
 /** A handle or request class, as far as we call it. */
 // biome-ignore lint/suspicious/noExplicitAny: classes of Node's C++ side have no types
 export type NativeClass = new (...args: any[]) => any;
 
-/** Everything of Node's that tsloop attaches to, fetched once. */
+/** The two binding objects that lib/ reads its handle classes from, and those classes. */
+export interface Doors {
+  readonly tcp: object;
+  readonly pipe: object;
+  readonly NativeTCP: NativeClass;
+  readonly NativePipe: NativeClass;
+}
+
+/** What else of Node's tsloop attaches to, fetched once the first class is read. */
 export interface Seam {
-  readonly tcp: Record<string, NativeClass> & { constants: Record<string, number> };
-  readonly pipe: Record<string, NativeClass> & { constants: Record<string, number> };
-  readonly stream: { streamBaseState: Int32Array; [name: string]: unknown };
+  readonly stream: { streamBaseState: Int32Array };
   readonly jsStream: { JSStream: NativeClass };
-  readonly tls: { wrap: (...args: unknown[]) => object; TLSWrap: NativeClass };
+  readonly tls: { wrap: (...args: unknown[]) => object };
   readonly process: { Process: NativeClass };
-  readonly udp: { UDP: NativeClass };
-  readonly uv: Record<string, unknown>;
   /** Drains ticks and microtasks, as between two of libuv's callbacks. */
   readonly tick: () => void;
 }
 
+type Binding = (name: string) => never;
+
 interface ProcessInternals {
-  binding(name: string): never;
+  binding: Binding;
   _tickCallback(): void;
-  noDeprecation?: boolean;
 }
 
 /**
- * Fetches the seam. Under `--pending-deprecation` the accessors would warn (DEP0111, DEP0134): that is our doing, not
- * the program's, so those two warnings are kept from it and nothing else is.
+ * The function under Node's deprecation wrapper, if it stands under one: `--pending-deprecation` wraps what we call
+ * (DEP0111, DEP0134), and a warning about that would not be of the program's doing. `util.deprecate` makes the function
+ * its wrapper's prototype, so the program's own use warns as ever.
+ */
+function unwrapped<T extends (...args: never[]) => unknown>(found: T): T {
+  const below: unknown = typeof found === 'function' ? Object.getPrototypeOf(found) : null;
+  return typeof below === 'function' && below !== Function.prototype ? (below as T) : found;
+}
+
+function isClass(found: unknown): found is NativeClass {
+  return typeof found === 'function';
+}
+
+/**
+ * Fetches what lib/ reads its classes from.
  *
- * @throws Error when a binding or a member is missing: this Node differs, the caller steps aside.
+ * @throws Error when something is missing: this Node differs, the caller steps aside.
+ */
+export function fetchDoors(): Doors {
+  const binding = unwrapped((process as unknown as ProcessInternals).binding);
+  const tcp: Record<string, unknown> = binding('tcp_wrap');
+  const pipe: Record<string, unknown> = binding('pipe_wrap');
+  const { TCP: NativeTCP } = tcp;
+  const { Pipe: NativePipe } = pipe;
+  if (!isClass(NativeTCP) || !isClass(NativePipe)) throw new Error('a handle class is missing');
+  return { tcp, pipe, NativeTCP, NativePipe };
+}
+
+/**
+ * Fetches the rest.
+ *
+ * @throws Error as {@link fetchDoors}.
  */
 export function fetchSeam(): Seam {
   const internals = process as unknown as ProcessInternals;
-  const before = Object.getOwnPropertyDescriptor(process, 'noDeprecation');
-  internals.noDeprecation = true;
-  try {
-    const seam: Seam = {
-      tcp: internals.binding('tcp_wrap'),
-      pipe: internals.binding('pipe_wrap'),
-      stream: internals.binding('stream_wrap'),
-      jsStream: internals.binding('js_stream'),
-      tls: internals.binding('tls_wrap'),
-      process: internals.binding('process_wrap'),
-      udp: internals.binding('udp_wrap'),
-      uv: internals.binding('uv'),
-      tick: internals._tickCallback,
-    };
-    check(seam);
-    if (isPendingDeprecation()) seam.tick.call(process);
-    return seam;
-  } finally {
-    if (before === undefined) Reflect.deleteProperty(process, 'noDeprecation');
-    else Object.defineProperty(process, 'noDeprecation', before);
-  }
-}
-
-function isPendingDeprecation(): boolean {
-  return process.execArgv.includes('--pending-deprecation') || process.env['NODE_PENDING_DEPRECATION'] === '1';
-}
-
-function check(seam: Seam): void {
-  const classes = [seam.tcp['TCP'], seam.pipe['Pipe'], seam.jsStream.JSStream, seam.process.Process, seam.udp.UDP];
-  if (classes.some((found) => typeof found !== 'function')) throw new Error('a handle class is missing');
+  const binding = unwrapped(internals.binding);
+  const seam: Seam = {
+    stream: binding('stream_wrap'),
+    jsStream: binding('js_stream'),
+    tls: binding('tls_wrap'),
+    process: binding('process_wrap'),
+    tick: unwrapped(internals._tickCallback),
+  };
+  if (!isClass(seam.jsStream.JSStream) || !isClass(seam.process.Process)) throw new Error('a base class is missing');
   if (!(seam.stream.streamBaseState instanceof Int32Array)) throw new Error('the stream state is missing');
   if (typeof seam.tick !== 'function') throw new Error('the tick callback is missing');
+  return seam;
+}
+
+/** True when lib/'s net has read Node's classes already, or is about to. */
+export function netIsLoaded(): boolean {
+  const { moduleLoadList } = process as unknown as { moduleLoadList?: readonly string[] };
+  return Array.isArray(moduleLoadList) && moduleLoadList.includes('NativeModule net');
 }
 
 interface Swap {
-  readonly holder: Record<string, unknown>;
+  readonly holder: object;
   readonly name: string;
-  readonly ours: unknown;
-  readonly native: unknown;
+  readonly before: PropertyDescriptor;
+  /** Whether what stands there now is ours still. */
+  isOurs(now: PropertyDescriptor): boolean;
 }
 
 const swaps: Swap[] = [];
 
+function descriptorOf(holder: object, name: string): PropertyDescriptor {
+  const found = Object.getOwnPropertyDescriptor(holder, name);
+  if (found === undefined) throw new Error(`${name} is missing`);
+  return found;
+}
+
+function put(holder: object, name: string, value: unknown): void {
+  Object.defineProperty(holder, name, { value, configurable: true, enumerable: true, writable: true });
+}
+
 /** Puts ours in the place of Node's and remembers how to undo it. */
 export function swap(holder: object, name: string, ours: unknown): void {
-  const target = holder as Record<string, unknown>;
-  swaps.push({ holder: target, name, ours, native: target[name] });
-  target[name] = ours;
+  const before = descriptorOf(holder, name);
+  put(holder, name, ours);
+  swaps.push({ holder, name, before, isOurs: (now) => now.value === ours });
+}
+
+/** As {@link swap}, with ours made by whoever first reads it: a plain property from then on. */
+export function swapOnRead(holder: object, name: string, make: () => unknown): void {
+  const before = descriptorOf(holder, name);
+  let ours: unknown;
+  const get = (): unknown => {
+    ours = make();
+    // Unless `make` failed and took everything back.
+    if (Object.getOwnPropertyDescriptor(holder, name)?.get === get) put(holder, name, ours);
+    return ours;
+  };
+  Object.defineProperty(holder, name, {
+    configurable: true,
+    enumerable: true,
+    get,
+    set: (value: unknown) => put(holder, name, value),
+  });
+  swaps.push({
+    holder,
+    name,
+    before,
+    isOurs: (now) => now.get === get || (ours !== undefined && now.value === ours),
+  });
 }
 
 /** Undoes every swap that nobody has built upon. */
 export function restore(): void {
-  for (const { holder, name, ours, native } of swaps.splice(0).reverse()) {
-    if (holder[name] === ours) holder[name] = native;
+  for (const { holder, name, before, isOurs } of swaps.splice(0).reverse()) {
+    const now = Object.getOwnPropertyDescriptor(holder, name);
+    if (now !== undefined && isOurs(now)) Object.defineProperty(holder, name, before);
   }
 }

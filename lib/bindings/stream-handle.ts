@@ -27,6 +27,11 @@ export function makeAccepted<T>(server: Stream, make: () => T): T {
   }
 }
 
+/** True while the handle under construction is that of an accepted connection: the reactor has it already. */
+export function isAccepting(): boolean {
+  return acceptedBy !== 0;
+}
+
 export interface StreamHandle extends Shell {
   readonly [kStream]: Stream;
   reading: boolean;

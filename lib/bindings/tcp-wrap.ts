@@ -1,14 +1,13 @@
 /** `tcp_wrap`: TCP as Node's lib/ knows it (contract 5). */
 
 import { environment } from '../environment';
-import { isMakingStdio } from '../hooks/stdio';
 import { errno } from '../native';
 import { Command, Control } from '../native/protocol';
-import { countFallback } from './fallback';
+import { countFallback, whyNative } from './fallback';
 import type { Request } from './requests';
 import type { NativeClass } from './seam';
 import { env, type Stream } from './stream';
-import { type defineStreamHandle, kStream } from './stream-handle';
+import { type defineStreamHandle, isAccepting, kStream } from './stream-handle';
 
 const SERVER = 1;
 
@@ -29,9 +28,11 @@ export function defineTcp(
   features: { typeOfService: boolean },
 ): NativeClass {
   class TCP extends Handle {
+    // biome-ignore lint/correctness/noUnreachableSuper: where Node's own handle is the answer there is none of ours
     constructor(type: number) {
-      if (isMakingStdio()) {
-        countFallback('stdio');
+      const why = isAccepting() ? null : whyNative();
+      if (why !== null) {
+        countFallback(why);
         // biome-ignore lint/correctness/noConstructorReturn: a derived class may answer with another object: Node's own handle
         return new Native(type);
       }

@@ -25,12 +25,6 @@ interface NetModule {
   Server: { prototype: Record<PropertyKey, unknown> };
 }
 
-/** True when lib/'s net has captured Node's classes already. */
-export function isLate(): boolean {
-  const loaded = (process as unknown as { moduleLoadList?: readonly string[] }).moduleLoadList;
-  return Array.isArray(loaded) && loaded.includes('NativeModule net');
-}
-
 /** Attaches to a net that is loaded; returns how to detach. */
 export function hookLateNet(TCP: NativeClass, Pipe: NativeClass): () => void {
   const net = require('node:net') as NetModule;
@@ -153,7 +147,7 @@ function bound(
 }
 
 /** The channel to the parent exists already; handles that arrive over it become ours. */
-export function hookChannel(): void {
+function hookChannel(): void {
   const owner = process as unknown as Record<PropertyKey, unknown>;
   const symbol = Object.getOwnPropertySymbols(owner).find((found) => found.description === 'kChannelHandle');
   const channel = symbol === undefined ? undefined : owner[symbol];

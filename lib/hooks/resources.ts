@@ -1,7 +1,10 @@
-/** `process._getActiveHandles()` and `process.getActiveResourcesInfo()` with our handles in them (contract 15). */
+/**
+ * `process._getActiveHandles()` and `process.getActiveResourcesInfo()` with our handles in them (contract 15). Wrapped
+ * while a program starts, as somebody may keep the functions; what they need is loaded when there may be a handle.
+ */
 
 import type { Provider } from '../bindings/async-scope';
-import { liveStreams, type Stream } from '../bindings/stream';
+import type { Stream } from '../bindings/stream';
 
 /** Node's names for what keeps a process alive. */
 const resourceNames: Partial<Record<Provider, string>> = {
@@ -12,6 +15,7 @@ const resourceNames: Partial<Record<Provider, string>> = {
 };
 
 function listed(): Stream[] {
+  const { liveStreams }: typeof import('../bindings/stream') = require('../bindings/stream');
   return liveStreams().filter((stream) => stream.referenced);
 }
 
@@ -26,14 +30,17 @@ interface Introspection {
   getActiveResourcesInfo(): string[];
 }
 
-/** Appends ours to what Node lists. */
-export function hookResources(): void {
+/** Appends ours to what Node lists, once there may be any. */
+export function hookResources(mayHaveHandles: () => boolean): void {
   const internals = process as unknown as Introspection;
   const { _getActiveHandles: handles, getActiveResourcesInfo: resources } = internals;
   internals._getActiveHandles = function _getActiveHandles() {
-    return [...handles.call(process), ...listed().map(ownerOf)];
+    const native = handles.call(process);
+    return mayHaveHandles() ? [...native, ...listed().map(ownerOf)] : native;
   };
   internals.getActiveResourcesInfo = function getActiveResourcesInfo() {
+    const native = resources.call(process);
+    if (!mayHaveHandles()) return native;
     const ours = listed().flatMap((stream) => {
       const name = stream.connectRequest === null ? resourceNames[stream.type] : undefined;
       return stream.connectRequest === null
@@ -43,6 +50,6 @@ export function hookResources(): void {
             resourceNames[stream.type] ?? stream.type,
           ];
     });
-    return [...resources.call(process), ...ours];
+    return [...native, ...ours];
   };
 }

@@ -19,7 +19,7 @@ describe('errors', () => {
 
   it('carries the code and the cause on what the public API throws', () => {
     const cause = new Error('below');
-    const error = new TsloopError('ERR_TSLOOP_SETTING', 'x takes y', { cause });
+    const error = new TsloopError(reason('ERR_TSLOOP_SETTING', 'x takes y'), { cause });
     expect(error).to.be.instanceOf(Error);
     expect(error).to.include({ name: 'TsloopError', code: 'ERR_TSLOOP_SETTING', cause, message: 'tsloop: x takes y' });
   });

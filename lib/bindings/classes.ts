@@ -1,0 +1,95 @@
+/**
+ * Our handle classes and everything that only matters once there is one. Loaded when lib/ first reads a class: a program
+ * that never touches `net` pays for none of it.
+ */
+
+import { addonIsPresent } from '../boot/addon';
+import type { Config } from '../boot/config';
+import { createDispatcher } from '../dispatch';
+import { load, loadedAddon, prepare } from '../environment';
+import { type Reason, reason } from '../errors';
+import { hookLateNet } from '../hooks/late-net';
+import { acceptBoth, adoptChannel, attachPairs, wrapSpawn } from '../hooks/transfer';
+import { definePipe } from './pipe-wrap';
+import { type Doors, fetchSeam, type NativeClass, type Seam, swap } from './seam';
+import type { Stream } from './stream';
+import { defineStreamHandle } from './stream-handle';
+import { attachReadState } from './stream-read';
+import { attachWriteState } from './stream-write';
+import { defineTcp } from './tcp-wrap';
+import { wrapWrap } from './tls-wrap';
+
+export interface Classes {
+  readonly TCP: NativeClass;
+  readonly Pipe: NativeClass;
+  /** Whether an async resource is the base of one of our handles. */
+  isHandle(resource: object): boolean;
+  /** Replaces the two methods that meet handles of ours; `restore` of the seam takes them back. */
+  attach(): void;
+  /** Comes into a `net` that was loaded first; returns how to leave it. */
+  attachLate(): () => void;
+}
+
+/**
+ * Defines them, or says why this environment can have none. What only the first handle finds out is reported there and
+ * told to `unavailable`.
+ */
+export function defineClasses(config: Config, doors: Doors, unavailable: (why: Reason) => void): Classes | Reason {
+  const why = addonIsPresent(config) ?? strictLoad(config);
+  if (why !== null) return why;
+  try {
+    return define(config, doors, fetchSeam(), unavailable);
+  } catch (error) {
+    return reason('ERR_TSLOOP_SEAM', error instanceof Error ? error.message : String(error));
+  }
+}
+
+/** Strict mode wants to know at once what the first handle would find out. */
+function strictLoad(config: Config): Reason | null {
+  if (!config.strict) return null;
+  const loaded = load(config);
+  return 'reason' in loaded ? loaded.reason : null;
+}
+
+/** Why the environment did not open: its native part, or the system. */
+function whyNone(): Reason {
+  const loaded = loadedAddon();
+  return loaded !== undefined && 'reason' in loaded ? loaded.reason : reason('ERR_TSLOOP_REACTOR');
+}
+
+function define(
+  config: Config,
+  { NativeTCP, NativePipe }: Doors,
+  seam: Seam,
+  unavailable: (why: Reason) => void,
+): Classes {
+  attachReadState(seam.stream.streamBaseState);
+  attachWriteState(seam.stream.streamBaseState);
+  const dispatcher = createDispatcher(seam.tick);
+  prepare<Stream>(config, (create) => {
+    const made = create(dispatcher);
+    if (made !== null) dispatcher.setUp(made);
+    else unavailable(whyNone());
+    return made;
+  });
+  const Handle = defineStreamHandle(seam.jsStream.JSStream);
+  const TCP = defineTcp(Handle, NativeTCP, { typeOfService: 'setTypeOfService' in NativeTCP.prototype });
+  const Pipe = definePipe(Handle, NativePipe, adoptChannel);
+  const pairs = [
+    { Native: NativeTCP, Ours: TCP },
+    { Native: NativePipe, Ours: Pipe },
+  ];
+  attachPairs(pairs);
+  for (const pair of pairs) acceptBoth(pair);
+  return {
+    TCP,
+    Pipe,
+    isHandle: (resource) => resource instanceof Handle,
+    attach() {
+      const { prototype } = seam.process.Process;
+      swap(prototype, 'spawn', wrapSpawn(prototype.spawn, NativePipe));
+      swap(seam.tls, 'wrap', wrapWrap(seam.tls.wrap));
+    },
+    attachLate: () => hookLateNet(TCP, Pipe),
+  };
+}

@@ -1,0 +1,71 @@
+/** Counters of this thread: what the native part counts, in the order of `native/core/src/stats.rs`, and what lib/ does. */
+
+import { fallbacks, resetFallbacks } from './bindings/fallback';
+import { liveStreams, type StreamEnvironment } from './bindings/stream';
+import { openEnvironment } from './environment';
+import { Control } from './native/protocol';
+
+/** Counters of this thread since start or {@link resetStats}. */
+export interface Stats {
+  readonly connections: {
+    readonly accepted: number;
+    readonly connected: number;
+    readonly open: number;
+    readonly shed: number;
+  };
+  readonly bytes: { readonly received: number; readonly sent: number };
+  /** What waits: bytes for the kernel, requests for the offload driver, batches for JavaScript, closed sockets with bytes to send. */
+  readonly queues: {
+    readonly writeBytes: number;
+    readonly requests: number;
+    readonly batches: number;
+    readonly lingering: number;
+  };
+  readonly turns: { readonly inline: number; readonly offload: number };
+  readonly seatChanges: number;
+  readonly readStalls: number;
+  readonly panics: number;
+  /** Handles of Node's that were used instead, by reason. */
+  readonly fallbacks: Readonly<Record<string, number>>;
+}
+
+let seatChangesBefore = 0;
+
+/** Counters of this thread. */
+export function readStats(): Stats {
+  const environment: StreamEnvironment | null = openEnvironment();
+  const memory = new ArrayBuffer(16 * 8);
+  environment?.settle();
+  environment?.native.stats(memory);
+  const [
+    accepted = 0,
+    connected = 0,
+    received = 0,
+    sent = 0,
+    inline = 0,
+    offload = 0,
+    shed = 0,
+    readStalls = 0,
+    panics = 0,
+  ] = new Float64Array(memory);
+  const [writeBytes = 0, lingering = 0, requests = 0, batches = 0] = new Float64Array(memory, 10 * 8);
+  const open = liveStreams().filter((stream) => stream.open).length;
+  return {
+    connections: { accepted, connected, open, shed },
+    bytes: { received, sent },
+    queues: { writeBytes, requests, batches, lingering },
+    turns: { inline, offload },
+    seatChanges: ((environment?.control[Control.seatChanges] ?? 0) - seatChangesBefore) | 0,
+    readStalls,
+    panics,
+    fallbacks: fallbacks(),
+  };
+}
+
+/** Counts from zero again. */
+export function resetStats(): void {
+  const environment: StreamEnvironment | null = openEnvironment();
+  environment?.native.resetStats();
+  seatChangesBefore = environment?.control[Control.seatChanges] ?? 0;
+  resetFallbacks();
+}
