@@ -7,7 +7,8 @@ import { callIn, reportException, reportTo } from './bindings/async-scope';
 import { attach, Consumer, runClosing, runDeferred, type Stream, type StreamEnvironment } from './bindings/stream';
 import { makeAccepted, streamOf } from './bindings/stream-handle';
 import { onBlock, onData, onReadEnd } from './bindings/stream-read';
-import { onWriteDone } from './bindings/stream-write';
+import { onWriteDone, onWriteFailed, writeHeldBack } from './bindings/stream-write';
+import { runBeforeExit } from './environment';
 import type { Callbacks } from './native';
 import { BLOCKS, CHUNK_BYTES, Command, EVENT_WORDS, Event } from './native/protocol';
 
@@ -73,6 +74,7 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
     buffers = memory.bytes;
     current = environment;
     attach(environment);
+    runBeforeExit(writeHeldBack);
     reportTo(environment.native);
   };
 
@@ -120,6 +122,9 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
           break;
         case Event.pressure:
           if (stream !== undefined) stream.pressed = a === 1;
+          break;
+        case Event.writeFailed:
+          if (stream !== undefined) onWriteFailed(stream, a);
           break;
         case Event.closed:
           stream?.onClosed();

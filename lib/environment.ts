@@ -160,14 +160,26 @@ export class Environment<T extends Entry> {
 
   /** Hands over what gathered and, behind it, one piece that stays where it is; status as `submit`. */
   lend(entry: Entry, data: Uint8Array, flags: number): number {
+    const used = this.#takeUsed(0);
+    return this.native.writeLent(entry.slot, entry.generation, data, flags, used);
+  }
+
+  /** As `lend`, of a copy, for a write that counts as written. */
+  copy(entry: Entry, data: Uint8Array, flags: number): number {
+    const used = this.#takeUsed(data.length);
+    return this.native.writeCopied(entry.slot, entry.generation, data, flags, used);
+  }
+
+  /** Empties the outbox for a hand-over with one more request behind it, of so many bytes. */
+  #takeUsed(more: number): number {
     const used = this.#used;
     this.#used = 0;
     this.#writes = 0;
     if (this.offloaded) {
       this.#posted = (this.#posted + (used > 0 ? 2 : 1)) | 0;
-      this.#postedBytes = (this.#postedBytes + used) | 0;
+      this.#postedBytes = (this.#postedBytes + used + more) | 0;
     }
-    return this.native.writeLent(entry.slot, entry.generation, data, flags, used);
+    return used;
   }
 
   /** Lends a block for large reads. */
@@ -220,6 +232,13 @@ export function prepare<T extends Entry>(settings: Config, open: Opener<T>): voi
   opener = open as unknown as Opener<never>;
 }
 
+let beforeExit: () => void = () => {};
+
+/** What runs when the process is about to exit, after its last 'exit' listener, with the seat on this thread. */
+export function runBeforeExit(hook: () => void): void {
+  beforeExit = hook;
+}
+
 /** Loads the native part, once. */
 export function load(settings: Config): Loaded {
   if (loaded === undefined) {
@@ -270,6 +289,8 @@ function flushAtExit(native: Native): void {
   const exit = internals.reallyExit;
   internals.reallyExit = function reallyExit(code) {
     current?.submit();
+    native.takeSeat();
+    beforeExit();
     native.flush();
     return exit.call(process, code);
   };

@@ -101,8 +101,8 @@ export function definePipe(
       if (short === null) return errno.EINVAL;
       const { native, control } = env();
       const status = native.connectPipe(stream.fd, short);
-      if (status < 0) return status;
       stream.fd = control[Control.out] as number;
+      if (status < 0) return status;
       stream.connect(request, 'PIPECONNECTWRAP', status, control[Control.out2] as number);
       return 0;
     }

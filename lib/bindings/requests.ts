@@ -3,7 +3,7 @@
  * and the one of ours that a write of Node 26 gets back.
  */
 
-import { type Provider, runIn, type Scope } from './async-scope';
+import { createTriggeredScope, type Provider, runIn, type Scope } from './async-scope';
 
 /** The async resource of a request under way. */
 export const kScope: unique symbol = Symbol('tsloop.scope');
@@ -26,9 +26,9 @@ export class StreamWriteRequest implements Request {
   writeStatus: number | null = null;
 }
 
-/** Gives a request its resource, in the context that dispatches it. */
-export function begin(request: Request, type: Provider, create: (type: Provider) => Scope): void {
-  request[kScope] = create(type);
+/** Gives a request its resource, in the context that dispatches it, triggered by its handle. */
+export function begin(request: Request, type: Provider, handle: Scope): void {
+  request[kScope] = createTriggeredScope(type, handle.asyncId());
 }
 
 function complete(this: Request, args: unknown[]): void {

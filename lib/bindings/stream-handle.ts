@@ -82,7 +82,7 @@ export function defineStreamHandle(Base: NativeClass) {
 
     hasRef(): boolean {
       const stream = this[kStream];
-      return !stream.closed && stream.referenced;
+      return !stream.gone && stream.referenced;
     }
 
     getAsyncId(): number {

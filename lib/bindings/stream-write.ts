@@ -8,9 +8,9 @@
 
 import { errno } from '../native';
 import { ACKNOWLEDGED_BYTES, LARGE_CHUNK, MORE, NOTIFY } from '../native/protocol';
-import { callNative, createScope } from './async-scope';
+import { callNative, readIn } from './async-scope';
 import { begin, finish, type Request, StreamWriteRequest } from './requests';
-import { defer, env, type Stream } from './stream';
+import { defer, env, liveStreams, type Stream } from './stream';
 
 let state: Int32Array;
 const BYTES_WRITTEN = 2;
@@ -78,7 +78,7 @@ function conclude(stream: Stream, request: Request | null, bytes: number, status
     return status;
   }
   const waiting = request ?? new StreamWriteRequest();
-  begin(waiting, 'WRITEWRAP', createScope);
+  begin(waiting, 'WRITEWRAP', stream.scope);
   if (keep !== undefined) kept.set(waiting, keep);
   stream.writes.push({ request: waiting, native: null, bytes });
   stream.queued += bytes;
@@ -95,15 +95,16 @@ function nothing(): number {
   return 0;
 }
 
-function fail(bytes: number, status: number): number {
+function fail(stream: Stream, request: Request | null, bytes: number, status: number): WriteResult {
   report(bytes, 0, status);
-  return status;
+  // Node 26: a write on a handle without a descriptor answers with a request, the error beside it.
+  return request === null && stream.fd < 0 ? new StreamWriteRequest() : status;
 }
 
 export function writeBuffer(stream: Stream, request: Request | null, data: Uint8Array): WriteResult {
   const length = data.length;
   const refused = refusal(stream);
-  if (refused !== 0) return fail(length, refused);
+  if (refused !== 0) return fail(stream, request, length, refused);
   if (length === 0) return nothing();
   if (length > LARGE_CHUNK) return writeLarge(stream, request, [data], length);
   const flags = flagsFor(stream, length);
@@ -115,7 +116,7 @@ export function writeString(stream: Stream, request: Request | null, text: strin
   const refused = refusal(stream);
   // The most that it can come to: only then is a short string known to fit without being measured.
   const most = encoding === 'utf8' ? text.length * 3 : encoding === 'ucs2' ? text.length * 2 : text.length;
-  if (refused !== 0) return fail(Buffer.byteLength(text, encoding), refused);
+  if (refused !== 0) return fail(stream, request, Buffer.byteLength(text, encoding), refused);
   if (text.length === 0) return nothing();
   if (most > LARGE_CHUNK) return writeBuffer(stream, request, Buffer.from(text, encoding));
   const flags = flagsFor(stream, most);
@@ -151,7 +152,7 @@ export function writev(
   if (refused !== 0 || most > LARGE_CHUNK) {
     const buffers = toBuffers(chunks, step);
     const total = buffers.reduce((sum, buffer) => sum + buffer.length, 0);
-    return refused !== 0 ? fail(total, refused) : writeLarge(stream, request, buffers, total);
+    return refused !== 0 ? fail(stream, request, total, refused) : writeLarge(stream, request, buffers, total);
   }
   if (most === 0) return nothing();
   const flags = flagsFor(stream, most);
@@ -184,14 +185,23 @@ function writeLarge(
   total: number,
 ): WriteResult {
   if (total === 0) return nothing();
-  const environment = env();
-  const offloaded = environment.offloaded;
+  const offloaded = env().offloaded;
+  const flags = flagsFor(stream, total);
+  const status = handOverAll(stream, buffers, flags);
+  stream.bytesWritten += total;
+  if (flags === 0) {
+    report(total, 0, 0);
+    return 0;
+  }
+  return conclude(stream, request, total, offloaded ? 1 : status, buffers);
+}
+
+/** Hands over a whole request; the status is that of its last piece. */
+function handOverAll(stream: Stream, buffers: readonly Uint8Array[], flags: number): number {
   const pieces = group(buffers);
   const last = pieces.pop() as Piece;
-  for (const piece of pieces) handOver(stream, piece, NOTIFY | MORE);
-  const status = handOver(stream, last, NOTIFY);
-  stream.bytesWritten += total;
-  return conclude(stream, request, total, offloaded ? 1 : status, buffers);
+  for (const piece of pieces) handOver(stream, piece, flags | MORE);
+  return handOver(stream, last, flags);
 }
 
 type Piece = { readonly lent: Uint8Array } | { readonly copied: Uint8Array[]; bytes: number };
@@ -215,7 +225,10 @@ function group(buffers: readonly Uint8Array[]): Piece[] {
 
 function handOver(stream: Stream, piece: Piece, flags: number): number {
   const environment = env();
-  if ('lent' in piece) return environment.lend(stream, piece.lent, flags);
+  if ('lent' in piece) {
+    // What counts as written may be changed by its owner at once: then a copy travels.
+    return flags & NOTIFY ? environment.lend(stream, piece.lent, flags) : environment.copy(stream, piece.lent, flags);
+  }
   environment.writeChunks(stream, piece.copied, piece.bytes, flags);
   return flags & MORE ? 0 : environment.submit();
 }
@@ -230,10 +243,7 @@ export function writeNative(stream: Stream, native: object, buffers: readonly Ui
   let status = 0;
   if (total > LARGE_CHUNK) {
     const offloaded = environment.offloaded;
-    const pieces = group(buffers);
-    const last = pieces.pop() as Piece;
-    for (const piece of pieces) handOver(stream, piece, NOTIFY | MORE);
-    status = handOver(stream, last, NOTIFY);
+    status = handOverAll(stream, buffers, NOTIFY);
     if (offloaded) status = 1;
     kept.set(native, buffers);
   } else if (total > 0) {
@@ -274,6 +284,16 @@ export function writeNative(stream: Stream, native: object, buffers: readonly Ui
   return 0;
 }
 
+/**
+ * Bytes that counted as written never reached the kernel. While lib/ reads, the end of reading tells it so; otherwise
+ * nothing else would, so the stream ends with the error.
+ */
+export function onWriteFailed(stream: Stream, status: number): void {
+  if (stream.closed || (stream.reading && !stream.ended)) return;
+  state[0] = status;
+  readIn(stream.scope, stream.tls ?? stream.handle, undefined);
+}
+
 /** The oldest write under way has ended. */
 export function onWriteDone(stream: Stream, status: number): void {
   if (stream.closed) return;
@@ -284,4 +304,30 @@ export function onWriteDone(stream: Stream, status: number): void {
   stream.countRequest(-1);
   if (native !== null) callNative(stream.handle, stream.handle.finishWrite, native, status);
   else if (request !== null) finish(request, status, stream.handle, undefined);
+}
+
+/** What a Writable has not given to its handle. */
+interface Buffered {
+  getBuffer?(): { chunk: unknown; encoding: string }[];
+}
+
+/**
+ * The process is about to exit. libuv would have offered the kernel every write at once; what lib/ held back because
+ * one of ours was under way is offered now.
+ */
+export function writeHeldBack(): void {
+  for (const stream of liveStreams()) {
+    if (stream.writes.length === 0 || stream.tls !== null) continue;
+    const handle = stream.handle as unknown as Record<PropertyKey, unknown>;
+    const owner = Object.getOwnPropertySymbols(handle).find((symbol) => symbol.description === 'owner_symbol');
+    const socket = owner === undefined ? undefined : (handle[owner] as { _writableState?: Buffered } | null);
+    const chunks = socket?._writableState?.getBuffer?.() ?? [];
+    if (chunks.length === 0) continue;
+    writev(
+      stream,
+      {},
+      chunks.flatMap(({ chunk, encoding }) => [chunk, encoding]),
+      false,
+    );
+  }
 }

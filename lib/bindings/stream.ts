@@ -9,8 +9,8 @@
 import type { Environment } from '../environment';
 import { openEnvironment } from '../environment';
 import { errno } from '../native';
-import { Command, NOTIFY, RESET } from '../native/protocol';
-import { callNative, createScope, type Provider, runIn, type Scope } from './async-scope';
+import { CONNECTED, Command, NOTIFY, RESET } from '../native/protocol';
+import { callNative, type Provider, runIn, type Scope } from './async-scope';
 import { begin, finish, type Request } from './requests';
 import type { HeldRead } from './stream-read';
 
@@ -35,6 +35,9 @@ let environmentOf: StreamEnvironment | null = null;
 const closing: Stream[] = [];
 /** What waits for the next turn of the loop. */
 let deferred: (() => void)[] = [];
+
+/** Streams whose attempt ended inside the call and is yet to be reported. */
+const connecting = new Set<Stream>();
 
 /** Set when the environment opens. */
 export function attach(environment: StreamEnvironment): void {
@@ -64,7 +67,8 @@ export function runDeferred(tick: () => void): void {
 
 /** Called by the native part in libuv's closing phase. */
 export function runClosing(tick: () => void): void {
-  for (const stream of closing.splice(0)) {
+  // libuv's list of closing handles is last in, first out.
+  for (const stream of closing.splice(0).reverse()) {
     stream.finishClosing(tick);
     tick();
   }
@@ -75,6 +79,7 @@ export function liveStreams(): Stream[] {
   const environment = openEnvironment<Stream>();
   const all: Stream[] = [];
   for (const stream of environment?.table ?? []) if (stream !== undefined && !stream.closed) all.push(stream);
+  for (const stream of connecting) if (stream.slot < 0) all.push(stream);
   return all;
 }
 
@@ -150,9 +155,9 @@ export class Stream {
   }
 
   /** Gives the descriptor to the reactor. */
-  enter(command: number): void {
+  enter(command: number, flags = 0): void {
     env().register(this);
-    env().command(command, this, this.fd);
+    env().command(command, this, this.fd, flags);
     this.open = command === Command.openStream;
     this.listening = command === Command.openListener;
     this.updateLiveness();
@@ -190,7 +195,7 @@ export class Stream {
 
   /** A connection attempt: under way in the reactor, or ended and reported later. */
   connect(request: Request, type: Provider, status: number, outcome: number): void {
-    begin(request, type, createScope);
+    begin(request, type, this.scope);
     this.connectRequest = request;
     this.lazy = false;
     this.countRequest(1);
@@ -198,9 +203,12 @@ export class Stream {
       this.enter(Command.openConnecting);
       return;
     }
+    connecting.add(this);
     defer(() => {
+      connecting.delete(this);
       if (this.connectRequest !== request) return;
-      if (outcome === 0) this.enter(Command.openStream);
+      // A second attempt on a connected socket: it is in the reactor already.
+      if (outcome === 0 && this.slot < 0) this.enter(Command.openStream, CONNECTED);
       this.onConnected(outcome);
     });
   }
@@ -234,7 +242,7 @@ export class Stream {
     this.ending = true;
     this.shutdownRequest = request;
     this.shutdownNative = native;
-    if (request !== null) begin(request, 'SHUTDOWNWRAP', createScope);
+    if (request !== null) begin(request, 'SHUTDOWNWRAP', this.scope);
     this.countRequest(1);
     env().command(Command.shutdown, this);
     return 0;

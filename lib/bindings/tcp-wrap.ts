@@ -62,8 +62,8 @@ export function defineTcp(
       if (stream.delayedError !== 0) return stream.delayedError;
       const { native, control } = env();
       const status = native.listenTcp(stream.fd, backlog);
-      if (status !== 0) return status;
       stream.fd = control[Control.out] as number;
+      if (status !== 0) return status;
       if (!stream.listening) {
         stream.lazy = false;
         stream.enter(Command.openListener);
@@ -147,8 +147,8 @@ function bind(stream: Stream, v6: boolean, host: string, port: number, flags: nu
   if (stream.closed) return closedError(stream);
   const { native, control } = env();
   const status = native.bindTcp(stream.fd, v6, String(host), port | 0, flags | 0);
-  if (status !== 0) return status;
   stream.fd = control[Control.out] as number;
+  if (status !== 0) return status;
   stream.delayedError = control[Control.out2] as number;
   return 0;
 }
@@ -162,8 +162,8 @@ function connect(stream: Stream, request: Request, v6: boolean, host: string, po
   }
   const { native, control } = env();
   const status = native.connectTcp(stream.fd, v6, String(host), port | 0);
-  if (status < 0) return status;
   stream.fd = control[Control.out] as number;
+  if (status < 0) return status;
   stream.connect(request, 'TCPCONNECTWRAP', status, control[Control.out2] as number);
   return 0;
 }

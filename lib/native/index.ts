@@ -30,6 +30,8 @@ export interface Native {
   submit(bytes: number): number;
   /** As `submit` of the first `bytes`, and behind them one piece of a write that stays in JavaScript's memory. */
   writeLent(slot: number, generation: number, data: Uint8Array, flags: number, bytes: number): number;
+  /** As `writeLent` of a copy: the write counts as written. */
+  writeCopied(slot: number, generation: number, data: Uint8Array, flags: number, bytes: number): number;
   lendBlock(index: number, memory: ArrayBuffer): number;
   /** A new id: its slot; the generation is in `Control.out`. */
   allocate(): number;
@@ -48,6 +50,8 @@ export interface Native {
   /** Fills doubles, see `lib/stats.ts`; returns how many. */
   stats(into: ArrayBuffer): number;
   resetStats(): number;
+  /** The inline driver takes the seat: from here on every write reaches the kernel inside its call. */
+  takeSeat(): number;
   bindTcp(fd: number, v6: boolean, host: string, port: number, flags: number): number;
   listenTcp(fd: number, backlog: number): number;
   /** 0 under way, 1 ended with the outcome in `Control.out2`. */

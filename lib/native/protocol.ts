@@ -16,6 +16,7 @@ export const Event = {
   shutdownDone: 8,
   pressure: 9,
   closed: 10,
+  writeFailed: 11,
 } as const;
 
 /** Commands: a header of five words `op, id, generation, a, b`; a write's bytes follow, padded to four. */
@@ -36,6 +37,8 @@ export const MORE = 1;
 export const NOTIFY = 2;
 /** Flag of a close: reset the connection. (`NOTIFY` asks for `Event.closed`.) */
 export const RESET = 1;
+/** Flag of `openStream`: by a connection attempt that succeeded inside its call. */
+export const CONNECTED = 1;
 
 /** Words of the control buffer. */
 export const Control = {
@@ -64,8 +67,11 @@ export const INBOX_BYTES = 8 * 1024 * 1024;
 /** Commands that wait to be handed over: room for the largest small write several times over. */
 export const OUTBOX_BYTES = 128 * 1024;
 
-/** Bytes of one connection that count as written before the kernel has them: what its send buffer takes at once. */
-export const ACKNOWLEDGED_BYTES = 64 * 1024;
+/**
+ * Bytes of one connection that count as written before the kernel has them: about what a fresh send buffer takes at
+ * once, so that a program sees a write end inside the call where libuv's would, and 64 KiB with a header still fit.
+ */
+export const ACKNOWLEDGED_BYTES = 128 * 1024;
 
 /** Writes that are gathered during a delivery before the offload driver gets them: it starts early, wakes rarely. */
 export const WRITES_PER_HANDOVER = 8;

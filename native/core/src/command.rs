@@ -16,12 +16,14 @@ pub const MORE: i32 = 1;
 pub const NOTIFY: i32 = 2;
 /// [`Command::Close`]: reset the connection.
 pub const RESET: i32 = 1;
+/// [`Command::OpenStream`]: by a connection attempt that succeeded inside its call.
+pub const CONNECTED: i32 = 1;
 
 /// One command.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Command<'a> {
-    /// A descriptor becomes a stream.
-    OpenStream(i32),
+    /// A descriptor becomes a stream; with [`CONNECTED`].
+    OpenStream(i32, i32),
     /// A descriptor becomes a listener.
     OpenListener(i32),
     /// A descriptor that is connecting.
@@ -75,7 +77,7 @@ impl<'a> Iterator for Reader<'a> {
         let rest = &self.0[HEADER..];
         self.0 = rest;
         let command = match op {
-            1 => Command::OpenStream(a),
+            1 => Command::OpenStream(a, b),
             2 => Command::OpenListener(a),
             3 => Command::OpenConnecting(a),
             4 => Command::ReadStart,

@@ -183,8 +183,8 @@ impl Environment {
         let (mut requests, mut bytes) = (0_i32, 0_i32);
         for request in asked.drain(..) {
             requests = requests.wrapping_add(1);
-            if let Request::Commands(commands) = &request {
-                bytes = bytes.wrapping_add(i32::try_from(commands.len()).unwrap_or(i32::MAX));
+            if let Request::Commands(copied) | Request::WriteOwned(_, copied, _) = &request {
+                bytes = bytes.wrapping_add(i32::try_from(copied.len()).unwrap_or(i32::MAX));
             }
             reactor.request(request, Caller::Gone);
         }

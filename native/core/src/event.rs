@@ -31,6 +31,8 @@ pub enum Op {
     ShutdownDone = 8,
     /// The kernel's buffer is full (`a` 1) or took everything again (`a` 0); offload only.
     Pressure = 9,
+    /// Bytes that counted as written did not reach the kernel: `a` negative errno.
+    WriteFailed = 11,
     /// The socket is gone and nothing lent to it is referenced any more.
     Closed = 10,
 }

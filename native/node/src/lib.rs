@@ -72,6 +72,13 @@ function!(write_lent, |state, call| {
     handed_over(state, call, state.core.submit_with(outbox(state, call, 4), Request::WriteLent(id(call), lent, call.int(3))))
 });
 
+function!(write_copied, |state, call| {
+    let Some((memory, length)) = call.bytes(2) else { return call.return_int(-libc::EINVAL) };
+    // SAFETY: a Uint8Array's memory of that length; JavaScript does not run during the call.
+    let bytes = unsafe { std::slice::from_raw_parts(memory, length) }.to_vec();
+    handed_over(state, call, state.core.submit_with(outbox(state, call, 4), Request::WriteOwned(id(call), bytes, call.int(3))))
+});
+
 function!(lend_block, |state, call| {
     let Some((memory, length)) = call.array_buffer(call.value(1)) else { return call.return_int(-libc::EINVAL) };
     let Some(memory) = NonNull::new(memory).filter(|_| length >= CHUNK_BYTES) else { return call.return_int(-libc::EINVAL) };
@@ -153,6 +160,11 @@ function!(stats, |state, call| {
     call.return_int(i32::try_from(values.len()).unwrap_or(0))
 });
 
+function!(take_seat, |state, call| {
+    driver::take_seat(state, tsloop_core::reactor::seat::Driver::Inline);
+    call.return_int(0)
+});
+
 function!(reset_stats, |state, call| {
     state.core.reset_stats();
     call.return_int(0)
@@ -164,6 +176,7 @@ type Callback = unsafe extern "C" fn(napi::napi_env, napi::napi_callback_info) -
 const FUNCTIONS: &[(&CStr, Callback)] = &[
     (c"submit", submit),
     (c"writeLent", write_lent),
+    (c"writeCopied", write_copied),
     (c"lendBlock", lend_block),
     (c"allocate", allocate),
     (c"settle", settle),
@@ -174,6 +187,7 @@ const FUNCTIONS: &[(&CStr, Callback)] = &[
     (c"scheduleClosing", schedule_closing),
     (c"fatalException", fatal_exception),
     (c"stats", stats),
+    (c"takeSeat", take_seat),
     (c"resetStats", reset_stats),
     (c"bindTcp", sockets::bind_tcp),
     (c"listenTcp", sockets::listen_tcp),

@@ -43,6 +43,7 @@ fn parse(call: &Call) -> Result<std::net::SocketAddr, Errno> {
 }
 
 function!(bind_tcp, |state, call| {
+    state.set_control(control::OUT, call.int(0));
     let result = parse(call).and_then(|address| {
         let mut slot = slot(call.int(0));
         let result = tcp::bind(&mut slot, address, call.uint(4));
@@ -73,6 +74,7 @@ fn attempted(state: &State, attempt: Attempt) -> i32 {
 }
 
 function!(connect_tcp, |state, call| {
+    state.set_control(control::OUT, call.int(0));
     let result = parse(call).and_then(|address| {
         let mut slot = slot(call.int(0));
         let result = tcp::connect(&mut slot, address);
@@ -93,12 +95,10 @@ function!(bind_pipe, |state, call| {
 function!(listen_pipe, |_state, call| { call.return_int(with_fd(call, |fd| sys::listen(fd, call.int(1)))) });
 
 function!(connect_pipe, |state, call| {
-    let existing = slot(call.int(0));
-    let result = pipe::connect(existing.0, &call.string(1)).map(|(fd, attempt)| {
-        state.set_control(control::OUT, fd.into_raw_fd());
-        attempted(state, attempt)
-    });
-    call.return_int(result.unwrap_or_else(|errno| errno))
+    let mut slot = slot(call.int(0));
+    let result = pipe::connect(&mut slot, &call.string(1));
+    settle(state, slot);
+    call.return_int(result.map_or_else(|errno| errno, |attempt| attempted(state, attempt)))
 });
 
 function!(chmod_pipe, |_state, call| {

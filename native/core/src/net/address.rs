@@ -62,6 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg_attr(miri, ignore = "asks the kernel for an interface")]
     fn literals_round_trip() {
         let v4 = parse_v4("127.0.0.1", 80).expect("a literal");
         assert_eq!(name(&v4.into()).expect("a name"), Name { address: "127.0.0.1".into(), v6: false, port: 80 });

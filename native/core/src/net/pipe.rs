@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
-use super::tcp::Attempt;
+use super::tcp::{Attempt, Slot};
 use crate::sys::{Errno, errno_of};
 
 /// Bytes of a name that the kernel's address has room for.
@@ -59,17 +59,16 @@ pub fn bind(name: &[u8]) -> Result<(OwnedFd, Option<PathBuf>), Errno> {
 ///
 /// # Errors
 /// Only what making the socket or the address reports.
-pub fn connect(existing: Option<OwnedFd>, name: &[u8]) -> Result<(OwnedFd, Attempt), Errno> {
+pub fn connect(slot: &mut Slot, name: &[u8]) -> Result<Attempt, Errno> {
     let address = address(name)?;
-    let fd = match existing {
-        Some(fd) => fd,
-        None => socket()?,
-    };
-    let attempt = super::tcp::begin(fd.as_fd(), &address).unwrap_or_else(Attempt::Ended);
-    Ok((fd, attempt))
+    if slot.0.is_none() {
+        slot.0 = Some(socket()?);
+    }
+    let fd = slot.0.as_ref().expect("made above").as_fd();
+    Ok(super::tcp::begin(fd, &address).unwrap_or_else(Attempt::Ended))
 }
 
-/// Makes a bound path readable or writable for everyone (`UV_READABLE` 1, `UV_WRITABLE` 2).
+/// Makes a bound path readable or writable for everyone as well (`UV_READABLE` 1, `UV_WRITABLE` 2).
 ///
 /// # Errors
 /// `EINVAL` for another mode; the negative errno of `chmod`.
@@ -78,6 +77,7 @@ pub fn chmod(path: &Path, mode: u32) -> Result<(), Errno> {
     if mode == 0 || mode > 3 {
         return Err(-libc::EINVAL);
     }
-    let bits = if mode & 1 != 0 { 0o444 } else { 0 } | if mode & 2 != 0 { 0o222 } else { 0 };
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(bits)).map_err(|error| errno_of(&error))
+    let added = if mode & 1 != 0 { 0o444 } else { 0 } | if mode & 2 != 0 { 0o222 } else { 0 };
+    let current = std::fs::metadata(path).map_err(|error| errno_of(&error))?.permissions().mode();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(current | added)).map_err(|error| errno_of(&error))
 }

@@ -3,7 +3,7 @@
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use super::{Entry, Reactor};
-use crate::command::{Command, MORE, NOTIFY, Reader};
+use crate::command::{CONNECTED, Command, MORE, NOTIFY, Reader};
 use crate::event::{Event, Op};
 use crate::net::listen::Listener;
 use crate::reactor::blocks::Block;
@@ -28,6 +28,8 @@ pub enum Request {
     Commands(Vec<u8>),
     /// A write of lent memory, with its flags.
     WriteLent(Id, Lent, i32),
+    /// A write of a copy, with its flags: it counts as written, so the original may change at once.
+    WriteOwned(Id, Vec<u8>, i32),
     /// A block for large reads.
     LendBlock(Block),
 }
@@ -38,6 +40,7 @@ impl Reactor {
         match request {
             Request::Commands(bytes) => self.apply(&bytes, caller),
             Request::WriteLent(id, lent, flags) => self.write(id, Piece::Lent(lent), flags, caller),
+            Request::WriteOwned(id, bytes, flags) => self.write(id, Piece::Owned(bytes), flags, caller),
             Request::LendBlock(block) => {
                 self.blocks.lend(block);
                 0
@@ -58,7 +61,8 @@ impl Reactor {
                         stream.clear(stream::READING);
                     }
                 }
-                Command::OpenStream(fd) => {
+                Command::OpenStream(fd, flags) => {
+                    self.stats.connected += u64::from(flags & CONNECTED != 0);
                     self.open(id, fd, |fd| Entry::Stream(Stream::new(fd)));
                 }
                 Command::OpenListener(fd) => {
@@ -183,6 +187,9 @@ impl Reactor {
         for _ in 0..awaited {
             self.backlog.push_back(Event::new(Op::WriteDone, id, errno));
         }
+        if caller == Caller::Gone && flags & NOTIFY == 0 {
+            self.backlog.push_back(Event::new(Op::WriteFailed, id, errno));
+        }
         if ending {
             self.backlog.push_back(Event::new(Op::ShutdownDone, id, errno));
         }
@@ -244,13 +251,14 @@ impl Reactor {
         let mut left = 0;
         for slot in &mut self.table {
             let Entry::Stream(stream) = &mut slot.entry else { continue };
-            if let Some(queue) = stream.queue.as_mut() {
-                queue.keep_acknowledged();
-            }
             while stream.queue.as_ref().is_some_and(|queue| !queue.is_empty()) {
                 stream.set(stream::WRITABLE);
                 let mut done = 0;
                 if stream::write::flush(stream, &mut self.stats.sent, &mut done) != Written::Waits {
+                    break;
+                }
+                // What was not acknowledged gets the one try that libuv would have given it before; nobody waits for it.
+                if stream.queue.as_ref().is_none_or(|queue| !queue.starts_acknowledged()) {
                     break;
                 }
                 let remaining = deadline.saturating_duration_since(std::time::Instant::now());

@@ -206,13 +206,13 @@ impl Reactor {
     /// only does what needs none.
     pub fn turn(&mut self, mut batch: Option<&mut Batch>) -> Turn {
         let mut turn = Turn::default();
+        let saturated = self.take_readiness();
         if let Some(batch) = batch.as_deref_mut() {
             while batch.has_room() {
                 let Some(event) = self.backlog.pop_front() else { break };
                 batch.push(event);
             }
         }
-        let saturated = self.take_readiness();
         for _ in 0..self.ready.len() {
             let Some(id) = self.ready.pop_front() else { break };
             self.work(id, &mut batch, &mut turn);
@@ -244,6 +244,7 @@ impl Reactor {
         }
         let id = id_of(readiness.token());
         let hung_up = readiness.is_read_closed() || readiness.is_error() || readiness.is_write_closed();
+        let mut dead = false;
         let due = match self.entry(id) {
             None | Some(Entry::Vacant) => false,
             Some(Entry::Connecting(_)) => true,
@@ -261,6 +262,11 @@ impl Reactor {
                 if readiness.is_writable() || readiness.is_error() {
                     stream.set(stream::WRITABLE);
                 }
+                // Both directions are dead: writes fail from here on, and JavaScript must not count them as written.
+                dead = (readiness.is_error() || readiness.is_write_closed()) && !stream.has(stream::PRESSED | stream::LINGERING);
+                if dead {
+                    stream.set(stream::PRESSED);
+                }
                 let due = stream.wants_turn() && !stream.has(stream::QUEUED);
                 if due {
                     stream.set(stream::QUEUED);
@@ -268,6 +274,9 @@ impl Reactor {
                 due
             }
         };
+        if dead {
+            self.backlog.push_back(Event::new(Op::Pressure, id, 1));
+        }
         if due {
             self.ready.push_back(id);
         }
@@ -343,6 +352,9 @@ impl Reactor {
                 for _ in 0..awaited {
                     self.emit(batch, Event::new(Op::WriteDone, id, errno));
                 }
+                if awaited == 0 && !lingers {
+                    self.emit(batch, Event::new(Op::WriteFailed, id, errno));
+                }
                 if ending {
                     self.emit(batch, Event::new(Op::ShutdownDone, id, errno));
                 }
@@ -417,7 +429,9 @@ impl Reactor {
         }
         if let Entry::Connecting(fd) = std::mem::replace(entry, Entry::Vacant) {
             let mut stream = Stream::new(fd);
-            stream.set(stream::REGISTERED | stream::READABLE);
+            // The edge that ended the attempt may have brought bytes and even the peer's end with it, and no other comes:
+            // read until the kernel says that there is nothing.
+            stream.set(stream::REGISTERED | stream::READABLE | stream::HUNG_UP);
             *entry = Entry::Stream(stream);
         }
         turn.sockets += 1;
