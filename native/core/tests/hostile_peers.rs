@@ -155,8 +155,9 @@ fn unix_domain_sockets_echo_as_well() {
         tsloop_core::sys::listen(std::os::fd::AsFd::as_fd(&fd), 128).expect("to listen");
         let listener = this.open(OPEN_LISTENER, fd);
         let running = clients(4, 8, move || {
-            let (fd, _) = pipe::connect(None, name.as_bytes()).expect("a socket");
-            let stream = std::os::unix::net::UnixStream::from(fd);
+            let mut slot = tcp::Slot(None);
+            pipe::connect(&mut slot, name.as_bytes()).expect("a socket");
+            let stream = std::os::unix::net::UnixStream::from(slot.0.expect("made"));
             stream.set_nonblocking(false).expect("to clear a flag");
             Box::new(stream)
         });

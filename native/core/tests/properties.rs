@@ -14,7 +14,8 @@ enum Owned {
 impl Owned {
     fn encode(&self, id: Id, into: &mut Vec<u8>) {
         let (op, a, b) = match self {
-            Self::Plain(op @ 1..=3, argument) => (*op, *argument, 0),
+            Self::Plain(1, argument) => (1, *argument, !*argument),
+            Self::Plain(op @ 2..=3, argument) => (*op, *argument, 0),
             Self::Plain(op, argument) => (*op, 0, *argument),
             Self::Write(bytes, flags) => (6, i32::try_from(bytes.len()).expect("small"), *flags),
         };
@@ -29,7 +30,7 @@ impl Owned {
 
     fn command(&self) -> Command<'_> {
         match self {
-            Self::Plain(1, fd) => Command::OpenStream(*fd),
+            Self::Plain(1, fd) => Command::OpenStream(*fd, !*fd),
             Self::Plain(2, fd) => Command::OpenListener(*fd),
             Self::Plain(3, fd) => Command::OpenConnecting(*fd),
             Self::Plain(4, _) => Command::ReadStart,
