@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
@@ -12,8 +13,8 @@ use std::time::{Duration, Instant};
 use crate::event::Batch;
 use crate::limits::EXIT_FLUSH_MS;
 use crate::mailbox::Mailbox;
-use crate::reactor::passing::Seat;
 use crate::reactor::blocks::Block;
+use crate::reactor::passing::Seat;
 use crate::reactor::seat::Driver;
 use crate::reactor::{Reactor, Turn};
 use crate::runtime;
@@ -196,7 +197,7 @@ impl Environment {
     pub fn inline_turn(&self) -> Option<(Batch, Turn)> {
         let mut batch = self.mailbox.empty.take()?;
         let mut reactor = self.lock();
-        let turn = reactor.turn(Some(&mut batch));
+        let turn = guarded_turn(&mut reactor, Some(&mut batch));
         self.note_blocks(&reactor);
         reactor.stats().inline_turns += 1;
         Some((batch, turn))
@@ -240,7 +241,7 @@ impl Environment {
     pub fn offload_turn(&self, term: u32, scratch: &mut VecDeque<Request>) -> Next {
         let Some(mut reactor) = self.seat.enter(term, scratch, |reactor, asked| self.apply(reactor, asked)) else { return Next::Stop };
         let mut batch = self.open_batch();
-        let turn = reactor.turn(batch.as_mut());
+        let turn = guarded_turn(&mut reactor, batch.as_mut());
         self.note_blocks(&reactor);
         reactor.stats().offload_turns += 1;
         let had_batch = batch.is_some();
@@ -351,4 +352,13 @@ impl Environment {
         drop(reactor);
         self.wake_runtime();
     }
+}
+
+/// A turn whose panic is ours, not the peer's: counted, and what it had done until then is delivered. On the
+/// JavaScript thread it would otherwise end the process, on the runtime's take the batch with it.
+fn guarded_turn(reactor: &mut Reactor, batch: Option<&mut Batch>) -> Turn {
+    catch_unwind(AssertUnwindSafe(|| reactor.turn(batch))).unwrap_or_else(|_| {
+        reactor.stats().panics += 1;
+        Turn { more: true, ..Turn::default() }
+    })
 }
