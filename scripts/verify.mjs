@@ -25,7 +25,13 @@ const proofs = {
   async loom() {
     if (!existsSync(join(root, 'native/core/tests/loom.rs'))) return skip('native/core/tests/loom.rs is not there');
     const { code } = await run('cargo', ['test', '--locked', '--release', '-p', 'tsloop-core', '--test', 'loom'], {
-      env: { ...process.env, RUSTFLAGS: '--cfg tsloop_loom', CARGO_TARGET_DIR: targetOf('loom') },
+      env: {
+        ...process.env,
+        RUSTFLAGS: '--cfg tsloop_loom',
+        CARGO_TARGET_DIR: targetOf('loom'),
+        // The models are small: linking takes longer than running them.
+        CARGO_PROFILE_RELEASE_LTO: 'off',
+      },
     });
     return code === 0 ? 'passed' : 'failed';
   },
@@ -33,9 +39,25 @@ const proofs = {
   async miri() {
     if (!isThere('cargo', ['+nightly', 'miri', '--version'])) return skip('cargo +nightly miri is not installed');
     // Tests that talk to sockets cannot run under miri and are marked so beside the code.
-    const { code } = await run('cargo', ['+nightly', 'miri', 'test', '--locked', '-p', 'tsloop-core', '--lib'], {
-      env: { ...process.env, MIRIFLAGS: '-Zmiri-disable-isolation', CARGO_TARGET_DIR: targetOf('miri') },
-    });
+    const { code } = await run(
+      'cargo',
+      [
+        '+nightly',
+        'miri',
+        'test',
+        '--locked',
+        '-p',
+        'tsloop-core',
+        '--lib',
+        '--test',
+        'batches',
+        '--test',
+        'properties',
+      ],
+      {
+        env: { ...process.env, MIRIFLAGS: '-Zmiri-disable-isolation', CARGO_TARGET_DIR: targetOf('miri') },
+      },
+    );
     return code === 0 ? 'passed' : 'failed';
   },
 
@@ -45,7 +67,9 @@ const proofs = {
     if (!isThere('cargo', ['+nightly', 'fuzz', '--version'])) return skip('cargo-fuzz is not installed');
     for (const file of readdirSync(targets)) {
       const args = ['+nightly', 'fuzz', 'run', '--fuzz-dir', 'native/fuzz', file.replace(/\.rs$/, '')];
-      const { code } = await run('cargo', [...args, '--', `-max_total_time=${FUZZ_SECONDS}`]);
+      const { code } = await run('cargo', [...args, '--', `-max_total_time=${FUZZ_SECONDS}`, '-max_len=2048'], {
+        env: { ...process.env, CARGO_TARGET_DIR: targetOf('fuzz') },
+      });
       if (code !== 0) return 'failed';
     }
     return 'passed';
