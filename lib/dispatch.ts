@@ -141,7 +141,7 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
 
   return {
     dispatch,
-    deferred: () => runDeferred(tick),
+    deferred: (phase) => runDeferred(tick, phase),
     closing: () => runClosing(tick),
     setUp,
   };

@@ -3,7 +3,7 @@
  * it, and its callbacks run inside it with exceptions reported from within (contract 14).
  */
 
-import { AsyncResource } from 'node:async_hooks';
+import { createResource, type Scope } from '../hooks/async-hooks';
 import type { Native } from '../native';
 
 /** Node's provider names. */
@@ -17,19 +17,49 @@ export type Provider =
   | 'WRITEWRAP'
   | 'SHUTDOWNWRAP';
 
-export type Scope = AsyncResource;
+export type { Scope };
 
-/** We say when a resource ends; no finalizer is registered. */
-const byHand = { requireManualDestroy: true };
-
-/** A resource in the current context. */
-export function createScope(type: Provider): Scope {
-  return new AsyncResource(type, byHand);
+/** A resource in the current context, which hooks see as its owner. */
+export function createScope(type: Provider, owner: object): Scope {
+  return createResource(type, owner, null);
 }
 
 /** A resource that another handle's callback brings into being: an accepted connection. */
-export function createTriggeredScope(type: Provider, triggerAsyncId: number): Scope {
-  return new AsyncResource(type, { requireManualDestroy: true, triggerAsyncId });
+export function createTriggeredScope(type: Provider, owner: object, triggerAsyncId: number): Scope {
+  return createResource(type, owner, triggerAsyncId);
+}
+
+/**
+ * A resource that is made when it is first used, and takes its own place in `holder` then. For a handle that lib/ makes
+ * and that another replaces before anything happened to it: hooks must not hear of the first.
+ */
+export class LazyScope implements Scope {
+  holder: { scope: Scope } | null = null;
+  readonly #type: Provider;
+  readonly #owner: object;
+
+  constructor(type: Provider, owner: object) {
+    this.#type = type;
+    this.#owner = owner;
+  }
+
+  #made(): Scope {
+    const scope = createScope(this.#type, this.#owner);
+    if (this.holder !== null) this.holder.scope = scope;
+    return scope;
+  }
+
+  asyncId(): number {
+    return this.#made().asyncId();
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: as AsyncResource has it
+  runInAsyncScope<This, Result>(fn: (this: This, ...args: any[]) => Result, thisArg?: This, ...args: any[]): Result {
+    return this.#made().runInAsyncScope(fn as never, thisArg, ...args) as Result;
+  }
+
+  /** Nobody heard of it. */
+  emitDestroy(): void {}
 }
 
 let fatal: (error: unknown) => void = (error) => {

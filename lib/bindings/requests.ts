@@ -28,7 +28,7 @@ export class StreamWriteRequest implements Request {
 
 /** Gives a request its resource, in the context that dispatches it, triggered by its handle. */
 export function begin(request: Request, type: Provider, handle: Scope): void {
-  request[kScope] = createTriggeredScope(type, handle.asyncId());
+  request[kScope] = createTriggeredScope(type, request, handle.asyncId());
 }
 
 function complete(this: Request, args: unknown[]): void {

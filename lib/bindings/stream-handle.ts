@@ -4,7 +4,8 @@
  */
 
 import { executionAsyncId } from 'node:async_hooks';
-import { createScope, createTriggeredScope, type Provider } from './async-scope';
+import { kBaseId } from '../hooks/async-hooks';
+import { createScope, createTriggeredScope, LazyScope, type Provider, type Scope } from './async-scope';
 import type { Request } from './requests';
 import type { NativeClass } from './seam';
 import { Consumer, type Shell, Stream } from './stream';
@@ -43,9 +44,22 @@ export function streamOf(handle: unknown): Stream | null {
   return ((handle as { [kStream]?: Stream } | null | undefined)?.[kStream] as Stream | undefined) ?? null;
 }
 
+/** The resource of a new handle. A pipe's waits: those that lib/ makes for a child's stdio are replaced (`transfer`). */
+function scopeOf(type: Provider, handle: object): Scope {
+  if (acceptedBy !== 0) return createTriggeredScope(type, handle, acceptedBy);
+  return type === 'PIPEWRAP' ? new LazyScope(type, handle) : createScope(type, handle);
+}
+
+/** The bytes of any view; what is none is refused as Node's streams refuse it. */
+function bytesOf(data: unknown): Uint8Array {
+  if (ArrayBuffer.isView(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  throw Object.assign(new TypeError('Second argument must be a buffer'), { code: 'ERR_INVALID_ARG_TYPE' });
+}
+
 /** Builds the base class on Node's JSStream. */
 export function defineStreamHandle(Base: NativeClass) {
   const base = Base.prototype as object;
+  const baseId = Base.prototype.getAsyncId as (this: object) => number;
 
   abstract class Handle extends (Base as new () => Shell) {
     declare readonly [kStream]: Stream;
@@ -56,8 +70,10 @@ export function defineStreamHandle(Base: NativeClass) {
       super();
       this.reading = false;
       this.onconnection = null;
-      const scope = acceptedBy === 0 ? createScope(type) : createTriggeredScope(type, acceptedBy);
-      Object.defineProperty(this, kStream, { value: new Stream(this, type, scope), enumerable: false, writable: true });
+      const scope = scopeOf(type, this);
+      const stream = new Stream(this, type, scope);
+      if (scope instanceof LazyScope) scope.holder = stream;
+      Object.defineProperty(this, kStream, { value: stream, enumerable: false, writable: true });
     }
 
     // Life.
@@ -89,11 +105,18 @@ export function defineStreamHandle(Base: NativeClass) {
       return this[kStream].scope.asyncId();
     }
 
+    /** The id of the native base, of which hooks do not hear. */
+    [kBaseId](): number {
+      return baseId.call(this);
+    }
+
     /** A reused keep-alive socket becomes a new resource: same type, new id, triggered by whoever reuses it. */
-    asyncReset(): void {
+    asyncReset(resource?: unknown): void {
       const stream = this[kStream];
       stream.scope.emitDestroy();
-      stream.scope = createTriggeredScope(stream.type, executionAsyncId());
+      // Hooks are shown what lib/ wraps the handle in, so that they can tell one use from the next.
+      const owner = typeof resource === 'object' && resource !== null ? resource : this;
+      stream.scope = createTriggeredScope(stream.type, owner, executionAsyncId());
     }
 
     get fd(): number {
@@ -122,7 +145,7 @@ export function defineStreamHandle(Base: NativeClass) {
     // Writing.
 
     writeBuffer(request: Request | null, data: Uint8Array): WriteResult {
-      return writeBuffer(this[kStream], request, data);
+      return writeBuffer(this[kStream], request, data instanceof Uint8Array ? data : bytesOf(data));
     }
 
     writev(request: Request | null, chunks: readonly unknown[], allBuffers: boolean): WriteResult {

@@ -19,7 +19,7 @@ export function attachReadState(streamBaseState: Int32Array): void {
 
 export function readStart(stream: Stream): number {
   if (stream.closed) return stream.gone ? errno.EINVAL : errno.EBADF;
-  stream.ensureOpen();
+  if (stream.lazy) return readLater(stream);
   if (!stream.open) return errno.ENOTCONN;
   if (stream.reading) return errno.EALREADY;
   if (stream.ended && stream.held === null) return errno.ENOTCONN;
@@ -27,6 +27,19 @@ export function readStart(stream: Stream): number {
   if (stream.held !== null) defer(() => deliverHeld(stream));
   if (!stream.ended) env().command(Command.readStart, stream);
   stream.updateLiveness();
+  return 0;
+}
+
+/** An adopted descriptor that lib/ reads at once may be connected in the same breath: reading begins a turn later. */
+function readLater(stream: Stream): number {
+  if (stream.reading) return errno.EALREADY;
+  stream.reading = true;
+  stream.updateLiveness();
+  defer(() => {
+    if (!stream.lazy || !stream.reading || stream.closed) return;
+    stream.ensureOpen();
+    env().command(Command.readStart, stream);
+  });
   return 0;
 }
 

@@ -35,6 +35,8 @@ let environmentOf: StreamEnvironment | null = null;
 const closing: Stream[] = [];
 /** What waits for the next turn of the loop. */
 let deferred: (() => void)[] = [];
+/** What waits for the check phase of this turn. */
+let checks: (() => void)[] = [];
 
 /** Streams whose attempt ended inside the call and is yet to be reported. */
 const connecting = new Set<Stream>();
@@ -55,10 +57,17 @@ export function defer(job: () => void): void {
   env().native.defer();
 }
 
-/** Called by the native part: what was deferred. */
-export function runDeferred(tick: () => void): void {
-  const jobs = deferred;
-  deferred = [];
+/** Runs a function in the check phase of this turn, where Node's C++ runs what it puts off. */
+export function deferToCheck(job: () => void): void {
+  if (checks.length === 0) env().native.deferCheck();
+  checks.push(job);
+}
+
+/** Called by the native part: what was deferred to a phase. */
+export function runDeferred(tick: () => void, phase: number): void {
+  const jobs = phase === 1 ? checks : deferred;
+  if (phase === 1) checks = [];
+  else deferred = [];
   for (const job of jobs) {
     job();
     tick();
@@ -140,7 +149,7 @@ export class Stream {
 
   /** Keeps the event loop alive exactly when libuv would (contract 15). */
   updateLiveness(): void {
-    const active = !this.closed && (this.listening || (this.reading && this.open && !this.ended));
+    const active = !this.closed && (this.listening || (this.reading && (this.open || this.lazy) && !this.ended));
     const alive = (active && this.referenced) || this.#requests > 0;
     if (alive === this.#alive) return;
     this.#alive = alive;
@@ -218,6 +227,7 @@ export class Stream {
     if (request === null) return;
     this.connectRequest = null;
     this.open = status === 0;
+    if (this.open && this.reading) env().command(Command.readStart, this);
     this.countRequest(-1);
     finish(request, status, this.handle, request, status === 0, status === 0);
   }

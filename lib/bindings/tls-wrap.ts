@@ -3,6 +3,8 @@
 import { Consumer } from './stream';
 import { streamOf } from './stream-handle';
 
+function ignore(): void {}
+
 type Wrap = (handle: object, ...rest: unknown[]) => object;
 
 /**
@@ -15,6 +17,9 @@ export function wrapWrap(wrap: Wrap): Wrap {
     const stream = streamOf(handle);
     if (stream !== null) {
       stream.consumer = Consumer.native;
+      // A handle that OpenSSL alone uses never gets an `onread`; once OpenSSL has let go, what still comes falls
+      // through to it, and the native side asserts that it is a function.
+      if (typeof stream.handle.onread !== 'function') stream.handle.onread = ignore;
       stream.tls = wrapped as { onread(data?: ArrayBuffer): unknown };
     }
     return wrapped;

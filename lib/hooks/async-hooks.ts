@@ -1,29 +1,122 @@
 /**
  * Our handles stand on Node's JSStream, whose own async resource would be seen beside the one that carries Node's
- * type name. Hooks made by programs do not hear of it: neither its birth nor its end.
+ * type name. Hooks made by programs do not hear of it, neither its birth nor its calls nor its end, and are shown
+ * the handle or request where Node would show it.
  */
+
+import { AsyncResource, executionAsyncResource } from 'node:async_hooks';
 
 type AsyncHooks = typeof import('node:async_hooks');
 type Hooks = Parameters<AsyncHooks['createHook']>[0];
+
+/** We say when a resource ends; no finalizer is registered. */
+const byHand = { requireManualDestroy: true };
+
+/** What asks a handle of ours for the id of its native base. */
+export const kBaseId: unique symbol = Symbol('tsloop.baseId');
+
+/** A program has made hooks: from then on what we make is seen as the handle or request that it belongs to. */
+let watched = false;
+
+/** What the resource that is being made stands for: hooks hear of it inside the constructor. */
+let newborn: object | null = null;
+
+/** What we use of a resource. */
+export interface Scope {
+  asyncId(): number;
+  // biome-ignore lint/suspicious/noExplicitAny: as AsyncResource has it
+  runInAsyncScope<This, Result>(fn: (this: This, ...args: any[]) => Result, thisArg?: This, ...args: any[]): Result;
+  emitDestroy(): unknown;
+}
+
+class OwnedResource extends AsyncResource {}
+
+/** A resource that runs its callbacks as its owner, so that this is what `executionAsyncResource()` answers with. */
+class OwnerScope implements Scope {
+  readonly #resource: AsyncResource;
+  readonly #owner: object;
+
+  constructor(type: string, owner: object, options: typeof byHand & { triggerAsyncId?: number }) {
+    const outer = newborn;
+    newborn = owner;
+    this.#resource = new OwnedResource(type, options);
+    newborn = outer;
+    this.#owner = owner;
+    // Ids, context frame and stores are properties under symbols on every line: the owner becomes as good a resource.
+    for (const symbol of Object.getOwnPropertySymbols(this.#resource)) {
+      const value = (this.#resource as unknown as Record<symbol, unknown>)[symbol];
+      Object.defineProperty(owner, symbol, { value, configurable: true, writable: true, enumerable: false });
+    }
+  }
+
+  asyncId(): number {
+    return this.#resource.asyncId();
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: as AsyncResource has it
+  runInAsyncScope<This, Result>(fn: (this: This, ...args: any[]) => Result, thisArg?: This, ...args: any[]): Result {
+    return AsyncResource.prototype.runInAsyncScope.call(this.#owner, fn as never, thisArg, ...args) as Result;
+  }
+
+  emitDestroy(): void {
+    this.#resource.emitDestroy();
+  }
+}
+
+/** A resource of ours; `triggerAsyncId` is null for the current one. */
+export function createResource(type: string, owner: object, triggerAsyncId: number | null): Scope {
+  const options = triggerAsyncId === null ? byHand : { requireManualDestroy: true, triggerAsyncId };
+  return watched ? new OwnerScope(type, owner, options) : new AsyncResource(type, options);
+}
 
 /** Wraps `createHook`; `isOurs` tells whether a resource is one of our handles. */
 export function hookCreateHook(isOurs: (resource: object) => boolean): void {
   // The module object itself, not a view of it: what programs require is what is changed.
   const module = require('node:async_hooks') as { createHook: AsyncHooks['createHook'] };
   const original = module.createHook;
+
+  /** Whether the call that begins or ends is one of the native base, under whose id no hook saw a birth. */
+  const isSilent = (id: number): boolean => {
+    const resource = executionAsyncResource();
+    return isOurs(resource) && (resource as { [kBaseId](): number })[kBaseId]() === id;
+  };
+
+  const shown = (resource: object): object =>
+    newborn !== null && resource instanceof OwnedResource ? newborn : resource;
+
   module.createHook = function createHook(hooks: Hooks) {
     const init = hooks?.init;
-    if (typeof init !== 'function') return original(hooks);
+    const before = hooks?.before;
+    const after = hooks?.after;
+    const destroy = hooks?.destroy;
+    if ([init, before, after, destroy].some((hook) => hook !== undefined && typeof hook !== 'function')) {
+      return original(hooks);
+    }
+    if (init === undefined && before === undefined && after === undefined && destroy === undefined)
+      return original(hooks);
+    watched = true;
+    // On top of what the program gave, whose other options and inherited methods are read as ever.
+    const wrapped = Object.create(hooks) as Hooks;
+    /** Ids that nobody is to hear the end of; kept only where ends are heard, so that it shrinks again. */
     const silent = new Set<number>();
-    const wrapped: Hooks = {
-      ...hooks,
-      init(this: unknown, id, type, trigger, resource) {
-        if (type === 'JSSTREAM' && isOurs(resource)) silent.add(id);
-        else init.call(this as never, id, type, trigger, resource);
-      },
-    };
-    const { destroy } = hooks;
-    if (typeof destroy === 'function') {
+    if (init !== undefined || destroy !== undefined) {
+      wrapped.init = function (this: unknown, id, type, trigger, resource) {
+        if (type === 'JSSTREAM' && isOurs(resource)) {
+          if (destroy !== undefined) silent.add(id);
+        } else if (init !== undefined) init.call(this as never, id, type, trigger, shown(resource));
+      };
+    }
+    if (before !== undefined) {
+      wrapped.before = function (this: unknown, id) {
+        if (!isSilent(id)) before.call(this as never, id);
+      };
+    }
+    if (after !== undefined) {
+      wrapped.after = function (this: unknown, id) {
+        if (!isSilent(id)) after.call(this as never, id);
+      };
+    }
+    if (destroy !== undefined) {
       wrapped.destroy = function (this: unknown, id) {
         if (!silent.delete(id)) destroy.call(this as never, id);
       };

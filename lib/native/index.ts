@@ -44,6 +44,8 @@ export interface Native {
   release(): number;
   /** Calls `deferred` early in the next turn of the loop; `scheduleClosing` calls `closing` in its closing phase. */
   defer(): number;
+  /** Calls `deferred` in the check phase of this turn. */
+  deferCheck(): number;
   scheduleClosing(): number;
   /** Reports an exception as libuv's own callbacks would: 'uncaughtException', or the end of the process. */
   fatalException(error: unknown): void;
@@ -82,7 +84,8 @@ export interface Callbacks {
    * those for native consumers must not have; returns where the kind changed, or the number of events.
    */
   dispatch(batch: number, from: number, events: number, wantsBlocks: number, scoped: number): number;
-  deferred(): void;
+  /** `phase` is 1 in the check phase. */
+  deferred(phase: number): void;
   closing(): void;
 }
 

@@ -374,6 +374,8 @@ fn the_flush_at_exit_is_bounded_by_time_however_many_do_not_read() {
 #[test]
 fn a_panic_is_counted_and_traffic_goes_on() {
     let _alone = common::alone();
+    assert!(runtime::is_available());
+    let before = common::descriptors();
     let panicked = std::sync::atomic::AtomicBool::new(false);
     let mut this = Loop::with(Choice::Fixed(Driver::Offload), move || {
         assert!(panicked.swap(true, std::sync::atomic::Ordering::Relaxed), "planted, once");
@@ -388,4 +390,6 @@ fn a_panic_is_counted_and_traffic_goes_on() {
     this.core.settle();
     assert_eq!(this.core.stats().0.panics, 1);
     this.close(id, 0);
+    drop((this, peer));
+    common::assert_descriptors(before);
 }

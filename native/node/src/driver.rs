@@ -1,8 +1,9 @@
-//! The inline driver and the wake-up from the runtime: four ways into JavaScript, all of which end in [`deliver`].
+//! The inline driver and the wake-up from the runtime: the ways from libuv into JavaScript.
 //!
 //! - `uv_poll` on the reactor's descriptor: a turn on this thread (inline);
 //! - `uv_async`: the runtime has filled a batch (offload);
 //! - `uv_idle`, started only for one turn of libuv's loop: something is left to do without readiness;
+//! - `uv_check`: what OpenSSL waits for, where Node's own immediates run;
 //! - the closing phase: close callbacks run where Node's would (a handle of ours passes through `uv_close`).
 
 use std::ffi::c_int;
@@ -44,19 +45,45 @@ unsafe fn state_of<'a>(handle: *mut uv::Handle) -> &'a State {
 
 pub(crate) unsafe extern "C" fn on_wake(handle: *mut uv::Handle) {
     // SAFETY: one of our handles.
-    deliver(unsafe { state_of(handle) });
+    deliver_polling(unsafe { state_of(handle) });
 }
 
 unsafe extern "C" fn on_readiness(handle: *mut uv::Handle, _status: c_int, _events: c_int) {
     // SAFETY: one of our handles.
-    deliver(unsafe { state_of(handle) });
+    deliver_polling(unsafe { state_of(handle) });
+}
+
+fn deliver_polling(state: &State) {
+    state.polling.set(true);
+    deliver(state);
+    state.polling.set(false);
+}
+
+unsafe extern "C" fn on_check(handle: *mut uv::Handle) {
+    // SAFETY: one of our handles, initialised and not closing.
+    let state = unsafe {
+        uv::uv_check_stop(handle);
+        state_of(handle)
+    };
+    if !state.ended.get() {
+        call(state, state.run_deferred, &[1], Scope::Open);
+    }
+}
+
+/// Has JavaScript's `deferred` run in the check phase of this turn of libuv's loop.
+pub(crate) fn schedule_check(state: &State) {
+    // SAFETY: the check handle is initialised and not closing.
+    unsafe { uv::uv_check_start(state.check, Some(on_check)) };
+    if !state.polling.get() {
+        set_idling(state, true);
+    }
 }
 
 unsafe extern "C" fn on_idle(handle: *mut uv::Handle) {
     // SAFETY: one of our handles.
     let state = unsafe { state_of(handle) };
     if state.deferred.replace(false) {
-        call(state, state.run_deferred, &[], Scope::Open);
+        call(state, state.run_deferred, &[0], Scope::Open);
     }
     deliver(state);
 }

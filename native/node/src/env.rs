@@ -45,6 +45,9 @@ pub(crate) struct State {
     pub(crate) poll: *mut uv::Handle,
     pub(crate) wake: *mut uv::Handle,
     pub(crate) idle: *mut uv::Handle,
+    pub(crate) check: *mut uv::Handle,
+    /// A callback of libuv's poll phase is on the stack: the check phase comes without waiting.
+    pub(crate) polling: Cell<bool>,
     /// `uv_idle` runs: the next turn of libuv's loop does not wait.
     pub(crate) idling: Cell<bool>,
     /// JavaScript has deferred work for the next turn of the loop.
@@ -147,6 +150,8 @@ pub(crate) fn open(call: &Call) -> Option<*mut State> {
         poll: uv::allocate(uv::POLL),
         wake,
         idle: uv::allocate(uv::IDLE),
+        check: uv::allocate(uv::CHECK),
+        polling: Cell::new(false),
         idling: Cell::new(false),
         deferred: Cell::new(false),
         closing: Cell::new(false),
@@ -169,19 +174,20 @@ pub(crate) fn open(call: &Call) -> Option<*mut State> {
 
 /// Starts the libuv handles, unreferenced, and asks to be told when the environment ends.
 fn start(state: &State, data: *mut c_void) -> bool {
-    // SAFETY: three zeroed handles of the right sizes on this thread's loop; each is closed in `end`.
+    // SAFETY: four zeroed handles of the right sizes on this thread's loop; each is closed in `end`.
     unsafe {
         if uv::uv_async_init(state.event_loop, state.wake, Some(driver::on_wake)) != 0
             || uv::uv_idle_init(state.event_loop, state.idle) != 0
+            || uv::uv_check_init(state.event_loop, state.check) != 0
             || uv::uv_poll_init(state.event_loop, state.poll, state.core.descriptor()) != 0
         {
             return false;
         }
-        for handle in [state.wake, state.idle, state.poll] {
+        for handle in [state.wake, state.idle, state.check, state.poll] {
             uv::uv_handle_set_data(handle, data);
             uv::uv_unref(handle);
         }
-        state.open_handles.set(3);
+        state.open_handles.set(4);
         let mut hook = ptr::null_mut();
         napi::napi_add_async_cleanup_hook(state.env, Some(on_cleanup), data, &raw mut hook);
         state.cleanup.set(hook);
@@ -197,16 +203,16 @@ unsafe extern "C" fn on_cleanup(_hook: napi::napi_async_cleanup_hook_handle, dat
     let state = unsafe { &*data.cast::<State>() };
     state.ended.set(true);
     state.core.end();
-    // SAFETY: three handles that `start` initialised, closed once.
+    // SAFETY: four handles that `start` initialised, closed once.
     unsafe {
-        for handle in [state.wake, state.idle, state.poll] {
+        for handle in [state.wake, state.idle, state.check, state.poll] {
             uv::uv_close(handle, Some(on_closed));
         }
     }
 }
 
 unsafe extern "C" fn on_closed(handle: *mut uv::Handle) {
-    // SAFETY: data was set in `start` and the state is freed only after the last of the three.
+    // SAFETY: data was set in `start` and the state is freed only after the last of the four.
     let data: *mut State = unsafe { uv::uv_handle_get_data(handle) }.cast();
     // SAFETY: libuv is done with the handle.
     unsafe { uv::free(handle) };

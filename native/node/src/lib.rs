@@ -119,6 +119,11 @@ function!(defer, |state, call| {
     call.return_int(0)
 });
 
+function!(defer_check, |state, call| {
+    driver::schedule_check(state);
+    call.return_int(0)
+});
+
 function!(schedule_closing, |state, call| {
     driver::schedule_closing(state);
     call.return_int(0)
@@ -184,6 +189,7 @@ const FUNCTIONS: &[(&CStr, Callback)] = &[
     (c"hold", hold),
     (c"release", release),
     (c"defer", defer),
+    (c"deferCheck", defer_check),
     (c"scheduleClosing", schedule_closing),
     (c"fatalException", fatal_exception),
     (c"stats", stats),

@@ -19,6 +19,8 @@ pub(crate) struct Loop {
 
 /// `UV_ASYNC` of `uv_handle_type`.
 pub(crate) const ASYNC: c_int = 1;
+/// `UV_CHECK`.
+pub(crate) const CHECK: c_int = 2;
 /// `UV_IDLE`.
 pub(crate) const IDLE: c_int = 6;
 /// `UV_POLL`.
@@ -41,6 +43,9 @@ unsafe extern "C" {
     pub(crate) fn uv_idle_init(event_loop: *mut Loop, handle: *mut Handle) -> c_int;
     pub(crate) fn uv_idle_start(handle: *mut Handle, callback: Option<Callback>) -> c_int;
     pub(crate) fn uv_idle_stop(handle: *mut Handle) -> c_int;
+    pub(crate) fn uv_check_init(event_loop: *mut Loop, handle: *mut Handle) -> c_int;
+    pub(crate) fn uv_check_start(handle: *mut Handle, callback: Option<Callback>) -> c_int;
+    pub(crate) fn uv_check_stop(handle: *mut Handle) -> c_int;
     pub(crate) fn uv_poll_init(event_loop: *mut Loop, handle: *mut Handle, fd: c_int) -> c_int;
     pub(crate) fn uv_poll_start(handle: *mut Handle, events: c_int, callback: Option<PollCallback>) -> c_int;
     pub(crate) fn uv_poll_stop(handle: *mut Handle) -> c_int;
