@@ -50,7 +50,7 @@ fn commands() -> impl Strategy<Value = Vec<(Id, Owned)>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(if cfg!(miri) { 16 } else { 2048 }) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 2048 }) })]
 
     #[test]
     fn what_is_written_is_read(sent in commands()) {
