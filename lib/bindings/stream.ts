@@ -38,8 +38,8 @@ let deferred: (() => void)[] = [];
 /** What waits for the check phase of this turn. */
 let checks: (() => void)[] = [];
 
-/** Streams whose attempt ended inside the call and is yet to be reported. */
-const connecting = new Set<Stream>();
+/** Open streams that have no place in the table: not bound, not connected yet. */
+const unplaced = new Set<Stream>();
 
 /** Set when the environment opens. */
 export function attach(environment: StreamEnvironment): void {
@@ -88,7 +88,7 @@ export function liveStreams(): Stream[] {
   const environment = openEnvironment<Stream>();
   const all: Stream[] = [];
   for (const stream of environment?.table ?? []) if (stream !== undefined && !stream.closed) all.push(stream);
-  for (const stream of connecting) if (stream.slot < 0) all.push(stream);
+  all.push(...unplaced);
   return all;
 }
 
@@ -145,6 +145,7 @@ export class Stream {
     this.handle = handle;
     this.type = type;
     this.scope = scope;
+    unplaced.add(this);
   }
 
   /** Keeps the event loop alive exactly when libuv would (contract 15). */
@@ -166,6 +167,7 @@ export class Stream {
   /** Gives the descriptor to the reactor. */
   enter(command: number, flags = 0): void {
     env().register(this);
+    unplaced.delete(this);
     env().command(command, this, this.fd, flags);
     this.open = command === Command.openStream;
     this.listening = command === Command.openListener;
@@ -179,6 +181,7 @@ export class Stream {
     this.fd = fd;
     this.open = true;
     env().table[slot] = this;
+    unplaced.delete(this);
   }
 
   /** `open(fd)` of Node's handles: a descriptor of any kind becomes a stream. */
@@ -212,9 +215,7 @@ export class Stream {
       this.enter(Command.openConnecting);
       return;
     }
-    connecting.add(this);
     defer(() => {
-      connecting.delete(this);
       if (this.connectRequest !== request) return;
       // A second attempt on a connected socket: it is in the reactor already.
       if (outcome === 0 && this.slot < 0) this.enter(Command.openStream, CONNECTED);
@@ -265,6 +266,7 @@ export class Stream {
     this.closed = true;
     this.reading = false;
     this.held = null;
+    unplaced.delete(this);
     this.#closeCallback = callback;
     if (this.path !== null) environment.native.unlink(this.path);
     const lent = this.writes.length > 0;

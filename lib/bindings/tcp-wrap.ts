@@ -89,13 +89,13 @@ export function defineTcp(
 
     setNoDelay(on: boolean): number {
       const stream = this[kStream];
-      if (stream.closed) return closedError(stream);
+      if (stream.gone) return errno.EINVAL;
       return stream.fd < 0 ? 0 : env().native.setNoDelay(stream.fd, Boolean(on));
     }
 
     setKeepAlive(on: boolean, delay: number, interval?: number, count?: number): number {
       const stream = this[kStream];
-      if (stream.closed) return closedError(stream);
+      if (stream.gone) return errno.EINVAL;
       if (stream.fd < 0) return 0;
       return env().native.setKeepAlive(
         stream.fd,

@@ -65,6 +65,7 @@ unsafe extern "C" fn on_check(handle: *mut uv::Handle) {
         uv::uv_check_stop(handle);
         state_of(handle)
     };
+    state.check_due.set(false);
     if !state.ended.get() {
         call(state, state.run_deferred, &[1], Scope::Open);
     }
@@ -74,6 +75,7 @@ unsafe extern "C" fn on_check(handle: *mut uv::Handle) {
 pub(crate) fn schedule_check(state: &State) {
     // SAFETY: the check handle is initialised and not closing.
     unsafe { uv::uv_check_start(state.check, Some(on_check)) };
+    state.check_due.set(true);
     if !state.polling.get() {
         set_idling(state, true);
     }
@@ -121,7 +123,7 @@ fn deliver(state: &State) {
     if state.core.driver() == Driver::Inline {
         more |= state.core.is_due();
     }
-    set_idling(state, more || state.deferred.get());
+    set_idling(state, more || state.deferred.get() || (state.check_due.get() && !state.polling.get()));
 }
 
 /// Gives a batch to JavaScript and back to the core.

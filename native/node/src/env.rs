@@ -46,6 +46,8 @@ pub(crate) struct State {
     pub(crate) wake: *mut uv::Handle,
     pub(crate) idle: *mut uv::Handle,
     pub(crate) check: *mut uv::Handle,
+    /// The check handle runs: the poll phase before it must not wait.
+    pub(crate) check_due: Cell<bool>,
     /// A callback of libuv's poll phase is on the stack: the check phase comes without waiting.
     pub(crate) polling: Cell<bool>,
     /// `uv_idle` runs: the next turn of libuv's loop does not wait.
@@ -151,6 +153,7 @@ pub(crate) fn open(call: &Call) -> Option<*mut State> {
         wake,
         idle: uv::allocate(uv::IDLE),
         check: uv::allocate(uv::CHECK),
+        check_due: Cell::new(false),
         polling: Cell::new(false),
         idling: Cell::new(false),
         deferred: Cell::new(false),
