@@ -92,6 +92,11 @@ export function liveStreams(): Stream[] {
   return all;
 }
 
+/** Streams between `close` and its callback: Node's introspection still lists them. */
+export function closingStreams(): readonly Stream[] {
+  return closing;
+}
+
 export class Stream {
   readonly handle: Shell;
   readonly type: Provider;

@@ -11,12 +11,12 @@ const resourceNames: Partial<Record<Provider, string>> = {
   TCPWRAP: 'TCPSocketWrap',
   TCPSERVERWRAP: 'TCPServerWrap',
   PIPEWRAP: 'PipeWrap',
-  PIPESERVERWRAP: 'PipeServerWrap',
+  PIPESERVERWRAP: 'PipeWrap',
 };
 
 function listed(): Stream[] {
-  const { liveStreams }: typeof import('../bindings/stream') = require('../bindings/stream');
-  return liveStreams().filter((stream) => stream.referenced);
+  const { closingStreams, liveStreams }: typeof import('../bindings/stream') = require('../bindings/stream');
+  return [...liveStreams(), ...closingStreams()].filter((stream) => stream.referenced);
 }
 
 function ownerOf(stream: Stream): unknown {
