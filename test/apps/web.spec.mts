@@ -11,18 +11,29 @@ describe('apps: web', () => {
     app.disable('x-powered-by');
     app.use(express.json());
     app.use(express.static(t.dir, { lastModified: false, etag: false }));
-    app.get('/hello/:name', (request: { params: { name: string } }, response: { send(text: string): void }) => response.send(`hello ${request.params.name}`));
-    app.post('/sum', (request: { body: number[] }, response: { json(value: unknown): void }) => response.json({ sum: request.body.reduce((a, b) => a + b, 0) }));
+    app.get('/hello/:name', (request: { params: { name: string } }, response: { send(text: string): void }) =>
+      response.send(`hello ${request.params.name}`),
+    );
+    app.post('/sum', (request: { body: number[] }, response: { json(value: unknown): void }) =>
+      response.json({ sum: request.body.reduce((a, b) => a + b, 0) }),
+    );
     app.get('/stream', (_request: unknown, response: NodeJS.WritableStream) => {
       t.stream.Readable.from(Array.from({ length: 50 }, (_, index) => `${index},`)).pipe(response);
     });
     app.get('/fail', () => {
       throw new Error('in a route');
     });
-    app.use((error: Error, _request: unknown, response: { status(code: number): { send(text: string): void } }, next: () => void) => {
-      if (error === undefined) next();
-      response.status(500).send(error.message);
-    });
+    app.use(
+      (
+        error: Error,
+        _request: unknown,
+        response: { status(code: number): { send(text: string): void } },
+        next: () => void,
+      ) => {
+        if (error === undefined) next();
+        response.status(500).send(error.message);
+      },
+    );
     const server = t.http.createServer(app);
     const port = await t.listen(server);
     const base = `http://127.0.0.1:${port}`;
@@ -32,14 +43,24 @@ describe('apps: web', () => {
     };
     for (let round = 0; round < 3; round++) {
       await show('/hello/world');
-      await show('/sum', { method: 'POST', body: JSON.stringify([1, 2, 3]), headers: { 'content-type': 'application/json' } });
+      await show('/sum', {
+        method: 'POST',
+        body: JSON.stringify([1, 2, 3]),
+        headers: { 'content-type': 'application/json' },
+      });
       await show('/sum', { method: 'POST', body: 'not json', headers: { 'content-type': 'application/json' } });
       await show('/page.txt');
       await show('/stream');
       await show('/fail');
       await show('/nowhere');
     }
-    await Promise.all(Array.from({ length: 40 }, (_, index) => fetch(`${base}/hello/${index}`).then((r) => r.text()).then((text) => t.lane(`p${index}`)(text))));
+    await Promise.all(
+      Array.from({ length: 40 }, (_, index) =>
+        fetch(`${base}/hello/${index}`)
+          .then((r) => r.text())
+          .then((text) => t.lane(`p${index}`)(text)),
+      ),
+    );
     server.close();
     server.closeAllConnections();
     // Idle sockets of fetch hold nothing open: give them the time to see the end.
@@ -51,7 +72,11 @@ describe('apps: web', () => {
     app.addHook('onRequest', async (request: { url: string }) => {
       if (request.url === '/denied') throw Object.assign(new Error('denied'), { statusCode: 403 });
     });
-    app.post('/echo', { schema: { body: { type: 'object', required: ['n'], properties: { n: { type: 'integer' } } } } }, async (request: { body: unknown }) => request.body);
+    app.post(
+      '/echo',
+      { schema: { body: { type: 'object', required: ['n'], properties: { n: { type: 'integer' } } } } },
+      async (request: { body: unknown }) => request.body,
+    );
     app.get('/big', async () => 'b'.repeat(300_000));
     app.get('/denied', async () => 'never');
     await app.listen({ port: 0, host: '127.0.0.1' });
@@ -94,7 +119,11 @@ describe('apps: web', () => {
     const pool = new Pool(origin, { connections: 4, pipelining: 3 });
     const answers = await Promise.all(
       Array.from({ length: 60 }, async (_, index) => {
-        const { statusCode, body } = await pool.request({ path: `/${index}`, method: index % 2 === 0 ? 'GET' : 'POST', body: index % 2 === 0 ? null : 'z'.repeat(index * 100) });
+        const { statusCode, body } = await pool.request({
+          path: `/${index}`,
+          method: index % 2 === 0 ? 'GET' : 'POST',
+          body: index % 2 === 0 ? null : 'z'.repeat(index * 100),
+        });
         return `${statusCode} ${await body.text()}`;
       }),
     );
@@ -109,12 +138,17 @@ describe('apps: web', () => {
     t.trace(await again.body.text());
     await client.destroy();
     let streamed = '';
-    await stream(`${origin}/stream`, { method: 'GET' }, () => new t.stream.Writable({
-      write(chunk, _encoding, done) {
-        streamed += chunk;
-        done();
-      },
-    }));
+    await stream(
+      `${origin}/stream`,
+      { method: 'GET' },
+      () =>
+        new t.stream.Writable({
+          write(chunk, _encoding, done) {
+            streamed += chunk;
+            done();
+          },
+        }),
+    );
     const one = await request(`${origin}/one`);
     t.trace(streamed, await one.body.text());
     const { getGlobalDispatcher } = t.require('undici');
@@ -170,6 +204,9 @@ describe('apps: web', () => {
     while (server.clients.size > 0) await t.turn();
     server.close();
     await t.once(server, 'close').catch(() => {});
-    t.trace('closing codes', closes.sort((a, b) => a - b));
+    t.trace(
+      'closing codes',
+      closes.sort((a, b) => a - b),
+    );
   });
 });

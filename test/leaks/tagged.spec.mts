@@ -15,83 +15,87 @@ describe(`leaks: ${total} tagged requests`, function () {
   this.timeout(timeout * 4 + 60_000);
 
   for (const kind of ['tcp', 'path'] as const) {
-    twin(`raw over ${kind}: abort, reset, half-close, reuse`, { timeout, given: { total, kind } }, async (t, given: { total: number; kind: string }) => {
-      const server = t.net.createServer({ allowHalfOpen: true }, (socket) => {
-        let text = '';
-        socket.setEncoding('latin1');
-        socket.on('error', () => {});
-        socket.on('data', (data) => {
-          text += data;
-          for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n')) {
-            const line = text.slice(0, at);
-            text = text.slice(at + 1);
-            const [tag, what] = line.split(' ');
-            if (what === 'reset') socket.resetAndDestroy();
-            else if (what === 'drop') socket.destroy();
-            else if (!socket.destroyed) socket.write(`${tag} ${'p'.repeat(Number(tag) % 700)}\n`);
-          }
-        });
-        socket.on('end', () => socket.end());
-      });
-      const path = t.path('s');
-      const port = await t.listen(server, given.kind === 'path' ? { path } : { port: 0, host: '127.0.0.1' });
-      let tag = 0;
-      const count = { asked: 0, answered: 0, wrong: 0, lost: 0, dropped: 0, reused: 0 };
-
-      /** One connection: asks up to `burst` questions at once, several times, then ends in one of four ways. */
-      const live = (): Promise<void> =>
-        new Promise((done) => {
-          const client = given.kind === 'path' ? t.net.connect(path) : t.net.connect(port, '127.0.0.1');
-          client.setEncoding('latin1');
-          const waiting: string[] = [];
+    twin(
+      `raw over ${kind}: abort, reset, half-close, reuse`,
+      { timeout, given: { total, kind } },
+      async (t, given: { total: number; kind: string }) => {
+        const server = t.net.createServer({ allowHalfOpen: true }, (socket) => {
           let text = '';
-          let rounds = 1 + (tag % 7);
-          const ending = tag % 5;
-          let excused = false;
-          const ask = (): void => {
-            const burst = 1 + (tag % 9);
-            for (let index = 0; index < burst && tag < given.total; index++) {
-              waiting.push(String(tag));
-              count.asked++;
-              client.write(`${tag++} ask\n`);
-            }
-            if (waiting.length === 0) client.end();
-          };
-          client.on('connect', ask);
-          client.on('error', () => {});
-          client.on('data', (data) => {
+          socket.setEncoding('latin1');
+          socket.on('error', () => {});
+          socket.on('data', (data) => {
             text += data;
             for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n')) {
               const line = text.slice(0, at);
               text = text.slice(at + 1);
-              const wanted = waiting.shift();
-              const expected = `${wanted} ${'p'.repeat(Number(wanted) % 700)}`;
-              if (line === expected) count.answered++;
-              else count.wrong++;
+              const [tag, what] = line.split(' ');
+              if (what === 'reset') socket.resetAndDestroy();
+              else if (what === 'drop') socket.destroy();
+              else if (!socket.destroyed) socket.write(`${tag} ${'p'.repeat(Number(tag) % 700)}\n`);
             }
-            if (waiting.length > 0) return;
-            rounds--;
-            if (rounds > 0 && tag < given.total) return ask();
-            excused = true;
-            if (ending === 0) client.end();
-            else if (ending === 1) client.destroy();
-            else if (ending === 2) client.write(`${tag} drop\n`);
-            else if (ending === 3 && given.kind === 'tcp') client.write(`${tag} reset\n`);
-            else client.end(`${tag} drop\n`);
           });
-          client.on('close', () => {
-            if (!excused) count.lost += waiting.length;
-            else count.dropped++;
-            done();
-          });
+          socket.on('end', () => socket.end());
         });
-      const lane = async (): Promise<void> => {
-        while (tag < given.total) await live();
-      };
-      await Promise.all(Array.from({ length: 40 }, lane));
-      t.trace('asked', count.asked, 'answered', count.answered, 'wrong', count.wrong, 'lost', count.lost);
-      server.close();
-    });
+        const path = t.path('s');
+        const port = await t.listen(server, given.kind === 'path' ? { path } : { port: 0, host: '127.0.0.1' });
+        let tag = 0;
+        const count = { asked: 0, answered: 0, wrong: 0, lost: 0, dropped: 0, reused: 0 };
+
+        /** One connection: asks up to `burst` questions at once, several times, then ends in one of four ways. */
+        const live = (): Promise<void> =>
+          new Promise((done) => {
+            const client = given.kind === 'path' ? t.net.connect(path) : t.net.connect(port, '127.0.0.1');
+            client.setEncoding('latin1');
+            const waiting: string[] = [];
+            let text = '';
+            let rounds = 1 + (tag % 7);
+            const ending = tag % 5;
+            let excused = false;
+            const ask = (): void => {
+              const burst = 1 + (tag % 9);
+              for (let index = 0; index < burst && tag < given.total; index++) {
+                waiting.push(String(tag));
+                count.asked++;
+                client.write(`${tag++} ask\n`);
+              }
+              if (waiting.length === 0) client.end();
+            };
+            client.on('connect', ask);
+            client.on('error', () => {});
+            client.on('data', (data) => {
+              text += data;
+              for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n')) {
+                const line = text.slice(0, at);
+                text = text.slice(at + 1);
+                const wanted = waiting.shift();
+                const expected = `${wanted} ${'p'.repeat(Number(wanted) % 700)}`;
+                if (line === expected) count.answered++;
+                else count.wrong++;
+              }
+              if (waiting.length > 0) return;
+              rounds--;
+              if (rounds > 0 && tag < given.total) return ask();
+              excused = true;
+              if (ending === 0) client.end();
+              else if (ending === 1) client.destroy();
+              else if (ending === 2) client.write(`${tag} drop\n`);
+              else if (ending === 3 && given.kind === 'tcp') client.write(`${tag} reset\n`);
+              else client.end(`${tag} drop\n`);
+            });
+            client.on('close', () => {
+              if (!excused) count.lost += waiting.length;
+              else count.dropped++;
+              done();
+            });
+          });
+        const lane = async (): Promise<void> => {
+          while (tag < given.total) await live();
+        };
+        await Promise.all(Array.from({ length: 40 }, lane));
+        t.trace('asked', count.asked, 'answered', count.answered, 'wrong', count.wrong, 'lost', count.lost);
+        server.close();
+      },
+    );
   }
 
   twin('http keep-alive with aborts in between', { timeout, given: Math.ceil(total / 4) }, async (t, given: number) => {

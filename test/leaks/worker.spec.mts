@@ -87,28 +87,32 @@ describe('leaks: environments that end early', () => {
     server.close();
   });
 
-  twin('ten thousand short connections: descriptors and memory stand still', { timeout: 60_000, flags: ['--expose-gc'] }, async (t) => {
-    const server = t.net.createServer((socket) => socket.end('x'));
-    const port = await t.listen(server);
-    const gc = (globalThis as unknown as { gc(): void }).gc;
-    const burst = async (count: number): Promise<void> => {
-      let left = count;
-      await Promise.all(
-        Array.from({ length: 32 }, async () => {
-          while (left-- > 0) await t.closed(t.net.connect(port, '127.0.0.1').resume());
-        }),
-      );
-      for (let round = 0; round < 4; round++) {
-        gc();
-        await t.sleep(10);
-      }
-    };
-    await burst(3000);
-    const descriptors = t.fs.readdirSync('/proc/self/fd').length;
-    const memory = process.memoryUsage().rss;
-    await burst(7000);
-    t.trace('descriptors', t.fs.readdirSync('/proc/self/fd').length - descriptors);
-    t.trace('grown by less than 24 MiB', process.memoryUsage().rss - memory < 24 * 1024 * 1024);
-    server.close();
-  });
+  twin(
+    'ten thousand short connections: descriptors and memory stand still',
+    { timeout: 60_000, flags: ['--expose-gc'] },
+    async (t) => {
+      const server = t.net.createServer((socket) => socket.end('x'));
+      const port = await t.listen(server);
+      const gc = (globalThis as unknown as { gc(): void }).gc;
+      const burst = async (count: number): Promise<void> => {
+        let left = count;
+        await Promise.all(
+          Array.from({ length: 32 }, async () => {
+            while (left-- > 0) await t.closed(t.net.connect(port, '127.0.0.1').resume());
+          }),
+        );
+        for (let round = 0; round < 4; round++) {
+          gc();
+          await t.sleep(10);
+        }
+      };
+      await burst(3000);
+      const descriptors = t.fs.readdirSync('/proc/self/fd').length;
+      const memory = process.memoryUsage().rss;
+      await burst(7000);
+      t.trace('descriptors', t.fs.readdirSync('/proc/self/fd').length - descriptors);
+      t.trace('grown by less than 24 MiB', process.memoryUsage().rss - memory < 24 * 1024 * 1024);
+      server.close();
+    },
+  );
 });

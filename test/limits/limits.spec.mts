@@ -55,7 +55,9 @@ describe('limits', () => {
   });
 
   twin('a peer that sends a byte at a time', options, async (t) => {
-    const server = t.http.createServer({ connectionsCheckingInterval: 50 } as object, (_request, response) => response.end('slow'));
+    const server = t.http.createServer({ connectionsCheckingInterval: 50 } as object, (_request, response) =>
+      response.end('slow'),
+    );
     server.headersTimeout = 400;
     server.requestTimeout = 800;
     const port = await t.listen(server);
@@ -76,30 +78,34 @@ describe('limits', () => {
     server.close();
   });
 
-  twin('thousands of connections that never speak, and one that does', { ...options, given: 3000 }, async (t, given: number) => {
-    let accepted = 0;
-    const server = t.net.createServer((socket) => {
-      accepted++;
-      socket.on('error', () => {});
-      socket.on('data', (data) => socket.write(data));
-    });
-    const port = await t.listen(server, { port: 0, host: '127.0.0.1', backlog: 1024 });
-    const clients: import('node:net').Socket[] = [];
-    for (let index = 0; index < given; index += 50) {
-      const batch = Array.from({ length: 50 }, () => t.net.connect(port, '127.0.0.1'));
-      await Promise.all(batch.map((client) => t.once(client, 'connect')));
-      clients.push(...batch);
-    }
-    while (accepted < given) await t.turn();
-    const speaker = t.net.connect(port, '127.0.0.1');
-    speaker.write('hello');
-    const [answer] = await t.once(speaker, 'data');
-    t.trace(accepted >= given, String(answer));
-    t.trace('resident below 400 MiB', process.memoryUsage().rss < 400 << 20);
-    for (const client of [...clients, speaker]) client.destroy();
-    server.close();
-    await t.closed(server);
-  });
+  twin(
+    'thousands of connections that never speak, and one that does',
+    { ...options, given: 3000 },
+    async (t, given: number) => {
+      let accepted = 0;
+      const server = t.net.createServer((socket) => {
+        accepted++;
+        socket.on('error', () => {});
+        socket.on('data', (data) => socket.write(data));
+      });
+      const port = await t.listen(server, { port: 0, host: '127.0.0.1', backlog: 1024 });
+      const clients: import('node:net').Socket[] = [];
+      for (let index = 0; index < given; index += 50) {
+        const batch = Array.from({ length: 50 }, () => t.net.connect(port, '127.0.0.1'));
+        await Promise.all(batch.map((client) => t.once(client, 'connect')));
+        clients.push(...batch);
+      }
+      while (accepted < given) await t.turn();
+      const speaker = t.net.connect(port, '127.0.0.1');
+      speaker.write('hello');
+      const [answer] = await t.once(speaker, 'data');
+      t.trace(accepted >= given, String(answer));
+      t.trace('resident below 400 MiB', process.memoryUsage().rss < 400 << 20);
+      for (const client of [...clients, speaker]) client.destroy();
+      server.close();
+      await t.closed(server);
+    },
+  );
 
   twin('no descriptors left: accepting and connecting fail as in plain Node, and recover', options, async (t) => {
     const script = t.path('starved.cjs');
@@ -133,7 +139,11 @@ describe('limits', () => {
        });`,
     );
     // The shell lowers the limit for the child alone.
-    const child = t.cp.spawn('/bin/sh', ['-c', 'ulimit -n 64; exec "$0" "$@"', process.execPath, ...process.execArgv, script], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = t.cp.spawn(
+      '/bin/sh',
+      ['-c', 'ulimit -n 64; exec "$0" "$@"', process.execPath, ...process.execArgv, script],
+      { stdio: ['ignore', 'pipe', 'pipe'] },
+    );
     let printed = '';
     for (const stream of [child.stdout, child.stderr]) {
       stream.on('data', (data) => {

@@ -48,17 +48,22 @@ describe('parity: async context', () => {
     const agent = new t.http.Agent({ keepAlive: true, maxSockets: 2 });
     const results = await Promise.all(
       Array.from({ length: 12 }, (_, index) =>
-        store.run(`client ${index}`, () =>
-          new Promise<string>((done) => {
-            const request = t.http.request({ port, host: '127.0.0.1', path: `/${index}`, agent, method: 'POST' }, (response) => {
-              let text = '';
-              response.on('data', (data) => {
-                text += `${data}|${store.getStore()}`;
-              });
-              response.on('end', () => done(`${text}|${store.getStore()}`));
-            });
-            request.end('body');
-          }),
+        store.run(
+          `client ${index}`,
+          () =>
+            new Promise<string>((done) => {
+              const request = t.http.request(
+                { port, host: '127.0.0.1', path: `/${index}`, agent, method: 'POST' },
+                (response) => {
+                  let text = '';
+                  response.on('data', (data) => {
+                    text += `${data}|${store.getStore()}`;
+                  });
+                  response.on('end', () => done(`${text}|${store.getStore()}`));
+                },
+              );
+              request.end('body');
+            }),
         ),
       ),
     );
@@ -68,7 +73,18 @@ describe('parity: async context', () => {
   });
 
   twin('hook types, their triggers and the balance of before and after', async (t) => {
-    const wanted = new Set(['TCPWRAP', 'TCPSERVERWRAP', 'TCPCONNECTWRAP', 'WRITEWRAP', 'SHUTDOWNWRAP', 'PIPEWRAP', 'PIPESERVERWRAP', 'PIPECONNECTWRAP', 'HTTPINCOMINGMESSAGE', 'HTTPCLIENTREQUEST']);
+    const wanted = new Set([
+      'TCPWRAP',
+      'TCPSERVERWRAP',
+      'TCPCONNECTWRAP',
+      'WRITEWRAP',
+      'SHUTDOWNWRAP',
+      'PIPEWRAP',
+      'PIPESERVERWRAP',
+      'PIPECONNECTWRAP',
+      'HTTPINCOMINGMESSAGE',
+      'HTTPCLIENTREQUEST',
+    ]);
     // JSSTREAM is left out: a tsloop handle extends JSStream, and that base announces itself too.
     const types = new Map<number, string>();
     const made = new Map<string, number>();
@@ -136,7 +152,12 @@ describe('parity: async context', () => {
       const own = idOf(socket);
       const handle = (socket as unknown as { _handle: object })._handle;
       socket.on('data', (data) => {
-        t.trace('data', executionAsyncId() === own, triggerAsyncId() === idOf(server), executionAsyncResource() === handle);
+        t.trace(
+          'data',
+          executionAsyncId() === own,
+          triggerAsyncId() === idOf(server),
+          executionAsyncResource() === handle,
+        );
         socket.end(data);
       });
     });
@@ -181,7 +202,12 @@ describe('parity: async context', () => {
     }
     hook.disable();
     const left = [...alive].filter(([id]) => !dead.has(id)).map(([, type]) => type);
-    t.trace('twice', twice, 'left', [...new Set(left)].filter((type) => /^(TCP|PIPE|WRITE|SHUTDOWN)/.test(type)).sort());
+    t.trace(
+      'twice',
+      twice,
+      'left',
+      [...new Set(left)].filter((type) => /^(TCP|PIPE|WRITE|SHUTDOWN)/.test(type)).sort(),
+    );
   });
 
   twin('AsyncResource.bind, snapshot and executionAsyncId at the top of a handler', async (t) => {

@@ -84,7 +84,19 @@ describe('parity: exceptions', () => {
     server.close();
   });
 
-  for (const where of ['connection', 'connect', 'data', 'end', 'close', 'write', 'drain', 'onread', 'error', 'timeout', 'lookup']) {
+  for (const where of [
+    'connection',
+    'connect',
+    'data',
+    'end',
+    'close',
+    'write',
+    'drain',
+    'onread',
+    'error',
+    'timeout',
+    'lookup',
+  ]) {
     const options = { code: 1, ledger: false, traffic: false, given: where } as const;
     twin(`not handled, in ${where}: exit code and message`, options, async (t, given: string) => {
       const fail = (): never => {
@@ -108,9 +120,7 @@ describe('parity: exceptions', () => {
         host: 'x',
         lookup: (_host, wanted, done) =>
           setImmediate(() =>
-            wanted.all
-              ? done(null, [{ address: '127.0.0.1', family: 4 }])
-              : done(null, '127.0.0.1', 4),
+            wanted.all ? done(null, [{ address: '127.0.0.1', family: 4 }]) : done(null, '127.0.0.1', 4),
           ),
         ...(given === 'onread' ? { onread: { buffer: Buffer.alloc(100), callback: fail } } : {}),
       });
@@ -130,7 +140,9 @@ describe('parity: exceptions', () => {
     });
   }
 
-  twin('an error event nobody listens to', { code: 1, ledger: false, traffic: false }, async (t) => {
+  // The source line that Node prints above the error is not compared: for an error that Node's lib/ makes without a
+  // stack it names the line of ours that reported it (docs/differences.md). Exit code and order are.
+  twin('an error event nobody listens to', { code: 1, ledger: false, traffic: false, stderr: false }, async (t) => {
     const server = t.net.createServer();
     const port = await t.listen(server);
     server.close();

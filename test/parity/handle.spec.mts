@@ -11,7 +11,13 @@ describe('parity: handle methods', () => {
     const handle = new TCP(constants.SOCKET);
     t.trace('fd', handle.fd, 'reading', handle.reading, 'hasRef', handle.hasRef(), handle.isStreamBase);
     t.trace('id', handle.getAsyncId() > 0, Number.isInteger(handle.getProviderType()));
-    t.trace(Object.prototype.hasOwnProperty.call(handle, 'onconnection'), handle.onconnection, handle.bytesRead, handle.bytesWritten, handle.writeQueueSize);
+    t.trace(
+      Object.hasOwn(handle, 'onconnection'),
+      handle.onconnection,
+      handle.bytesRead,
+      handle.bytesWritten,
+      handle.writeQueueSize,
+    );
     const calls: [string, unknown[]][] = [
       ['getsockname', [{}]],
       ['getpeername', [{}]],
@@ -39,8 +45,16 @@ describe('parity: handle methods', () => {
     t.trace('unref', handle.hasRef());
     handle.ref();
     t.trace('ref', handle.hasRef());
-    t.trace('close', handle.close(() => t.trace('closed', handle.fd, handle.hasRef())), handle.fd, handle.hasRef());
-    t.trace('second close', handle.close(() => t.trace('never')));
+    t.trace(
+      'close',
+      handle.close(() => t.trace('closed', handle.fd, handle.hasRef())),
+      handle.fd,
+      handle.hasRef(),
+    );
+    t.trace(
+      'second close',
+      handle.close(() => t.trace('never')),
+    );
     setImmediate(() => {
       for (const [name, args] of calls.slice(0, 4)) {
         try {
@@ -56,10 +70,16 @@ describe('parity: handle methods', () => {
     const { TCP, constants } = t.binding('tcp_wrap');
     const pipes = t.binding('pipe_wrap');
     t.trace(TCP.name, pipes.Pipe.name, Object.keys(constants).sort(), Object.keys(pipes.constants).sort());
-    t.trace(Object.keys(t.binding('tcp_wrap')).sort(), Object.keys(pipes).sort(), Object.keys(t.binding('stream_wrap')).sort());
+    t.trace(
+      Object.keys(t.binding('tcp_wrap')).sort(),
+      Object.keys(pipes).sort(),
+      Object.keys(t.binding('stream_wrap')).sort(),
+    );
     const pipe = new pipes.Pipe(0);
     t.trace(['getsockname', 'getpeername', 'setNoDelay', 'setKeepAlive', 'reset'].map((name) => typeof pipe[name]));
-    t.trace(['fchmod', 'listen', 'open', 'bind', 'connect', 'useUserBuffer', 'setBlocking'].map((name) => typeof pipe[name]));
+    t.trace(
+      ['fchmod', 'listen', 'open', 'bind', 'connect', 'useUserBuffer', 'setBlocking'].map((name) => typeof pipe[name]),
+    );
     pipe.close();
   });
 
@@ -109,7 +129,16 @@ describe('parity: handle methods', () => {
     const connect = new TCPConnectWrap();
     await new Promise<void>((done) => {
       connect.oncomplete = function (...args: unknown[]) {
-        t.trace('connect', args[0], args[1] === handle, args[2] === connect, args[3], args[4], args.length, this === connect);
+        t.trace(
+          'connect',
+          args[0],
+          args[1] === handle,
+          args[2] === connect,
+          args[3],
+          args[4],
+          args.length,
+          this === connect,
+        );
         done();
       };
       t.trace(handle.connect(connect, '127.0.0.1', port));
@@ -134,15 +163,23 @@ describe('parity: handle methods', () => {
     t.trace('buffer', handle.writeBuffer(request('buffer'), Buffer.alloc(10)), ...state());
     t.trace('empty', handle.writeBuffer(request('empty'), Buffer.alloc(0)), ...state());
     t.trace('empty string', handle.writeUtf8String(request('empty'), ''), ...state());
-    t.trace('writev buffers', handle.writev(request('writev'), [Buffer.from('ab'), Buffer.from('cd')], true), ...state());
-    t.trace('writev mixed', handle.writev(request('mixed'), ['é', 'latin1', Buffer.from('x'), 'buffer', '€', 'utf8', 'ab', 'hex'], false), ...state());
+    t.trace(
+      'writev buffers',
+      handle.writev(request('writev'), [Buffer.from('ab'), Buffer.from('cd')], true),
+      ...state(),
+    );
+    t.trace(
+      'writev mixed',
+      handle.writev(request('mixed'), ['é', 'latin1', Buffer.from('x'), 'buffer', '€', 'utf8', 'ab', 'hex'], false),
+      ...state(),
+    );
     t.trace('big', handle.writeBuffer(request('big'), Buffer.alloc(8 * 1024 * 1024)), ...state());
     t.trace('queue', handle.writeQueueSize > 0, handle.bytesWritten);
     t.trace('behind', handle.writeUtf8String(request('behind'), 'z'), ...state());
     t.trace('bytesWritten', handle.bytesWritten);
     const shutdown = new ShutdownWrap();
     const ended = new Promise<void>((done) => {
-      shutdown.oncomplete = function (...args: unknown[]) {
+      shutdown.oncomplete = (...args: unknown[]) => {
         t.trace('shutdown', args[0], args[1] === handle, args.length, handle.writeQueueSize);
         done();
       };
@@ -178,7 +215,8 @@ describe('parity: handle methods', () => {
       else {
         const request = result as Record<string, unknown>;
         t.trace(name, Object.keys(request), request['writeStatus'], Array.from(streamBaseState as Int32Array).slice(2));
-        request['oncomplete'] = (...args: unknown[]) => t.trace('oncomplete', name, args[0], args[1] === handle, args.length, request['writeStatus']);
+        request['oncomplete'] = (...args: unknown[]) =>
+          t.trace('oncomplete', name, args[0], args[1] === handle, args.length, request['writeStatus']);
       }
     };
     show('utf8', handle.writeUtf8String(null, 'é'));
@@ -249,7 +287,13 @@ describe('parity: handle methods', () => {
       handle.onread = function (...args: unknown[]) {
         const nread = streamBaseState[kReadBytesOrError];
         const data = args[0] as ArrayBuffer | undefined;
-        t.trace('onread', nread, args.length, this === handle, data === undefined ? data : Buffer.from(data, streamBaseState[kArrayBufferOffset], nread).toString());
+        t.trace(
+          'onread',
+          nread,
+          args.length,
+          this === handle,
+          data === undefined ? data : Buffer.from(data, streamBaseState[kArrayBufferOffset], nread).toString(),
+        );
         if (nread < 0) fulfil();
         else {
           t.trace('readStop', handle.readStop());
@@ -298,7 +342,10 @@ describe('parity: handle methods', () => {
       handle.connect(connect, '127.0.0.1', port);
     });
     await t.sleep(20);
-    t.trace(handle.reset(() => t.trace('reset done')), handle.fd);
+    t.trace(
+      handle.reset(() => t.trace('reset done')),
+      handle.fd,
+    );
     t.trace(handle.close(() => t.trace('never')));
     await t.sleep(30);
     server.close();
@@ -325,13 +372,20 @@ describe('parity: handle methods', () => {
     await t.once(client, 'connect');
     const handle = (client as unknown as { _handle: Record<PropertyKey, unknown> })._handle;
     const close = handle['close'] as (callback: () => void) => void;
-    handle['close'] = function (callback: () => void) {
+    handle['close'] = (callback: () => void) => {
       t.trace('own close');
       close.call(handle, callback);
     };
     handle['extra'] = 1;
-    t.trace(Object.isExtensible(handle), handle['extra'], Object.getOwnPropertyDescriptor(handle, 'reading')?.configurable);
-    t.trace((handle as { constructor: { name: string } }).constructor.name, t.require('node:util').inspect(handle).split(' ')[0]);
+    t.trace(
+      Object.isExtensible(handle),
+      handle['extra'],
+      Object.getOwnPropertyDescriptor(handle, 'reading')?.configurable,
+    );
+    t.trace(
+      (handle as { constructor: { name: string } }).constructor.name,
+      t.require('node:util').inspect(handle).split(' ')[0],
+    );
     client.resume();
     await t.closed(client);
     server.close();

@@ -31,17 +31,20 @@ describe('parity: http', () => {
       ['OPTIONS', '*', ''],
     ] as const) {
       await new Promise<void>((done) => {
-        const request = t.http.request({ port, host: '127.0.0.1', method, path, agent, headers: { 'x-test': 'é'.normalize('NFC') } }, (response) => {
-          let text = '';
-          response.setEncoding('latin1');
-          response.on('data', (data) => {
-            text += data;
-          });
-          response.on('end', () => {
-            t.trace(method, response.statusCode, response.headers, text, request.reusedSocket);
-            done();
-          });
-        });
+        const request = t.http.request(
+          { port, host: '127.0.0.1', method, path, agent, headers: { 'x-test': 'é'.normalize('NFC') } },
+          (response) => {
+            let text = '';
+            response.setEncoding('latin1');
+            response.on('data', (data) => {
+              text += data;
+            });
+            response.on('end', () => {
+              t.trace(method, response.statusCode, response.headers, text, request.reusedSocket);
+              done();
+            });
+          },
+        );
         request.end(body);
       });
     }
@@ -57,7 +60,9 @@ describe('parity: http', () => {
     });
     const port = await t.listen(server);
     const client = t.net.connect(port, '127.0.0.1');
-    client.write('GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\nGET /3 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
+    client.write(
+      'GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\nGET /3 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n',
+    );
     let text = '';
     client.on('data', (data) => {
       text += data;
@@ -72,7 +77,9 @@ describe('parity: http', () => {
     for (const event of ['upgrade', 'connect']) {
       server.on(event, (request, socket, head) => {
         t.lane('server')(event, request.method, request.url, String(head));
-        socket.write(`HTTP/1.1 ${event === 'upgrade' ? '101 Switching' : '200 OK'}\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n`);
+        socket.write(
+          `HTTP/1.1 ${event === 'upgrade' ? '101 Switching' : '200 OK'}\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n`,
+        );
         socket.on('data', (data: Buffer) => socket.write(`echo ${data}`));
         socket.on('end', () => socket.end());
       });
@@ -128,7 +135,13 @@ describe('parity: http', () => {
     const port = await t.listen(server);
     for (const expect of ['100-continue', 'nonsense']) {
       await new Promise<void>((done) => {
-        const request = t.http.request({ port, host: '127.0.0.1', method: 'POST', agent: false, headers: { Expect: expect, 'Transfer-Encoding': 'chunked', Trailer: 'x-t' } });
+        const request = t.http.request({
+          port,
+          host: '127.0.0.1',
+          method: 'POST',
+          agent: false,
+          headers: { Expect: expect, 'Transfer-Encoding': 'chunked', Trailer: 'x-t' },
+        });
         request.on('information', (info) => t.trace('information', info.statusCode, info.headers));
         request.on('continue', () => {
           t.trace('continue');
@@ -201,7 +214,9 @@ describe('parity: http', () => {
     await t.sleep(20);
     const other = new AbortController();
     setTimeout(() => other.abort(), 30);
-    await fetch(`http://127.0.0.1:${port}/fetch`, { signal: other.signal }).catch((error) => t.trace('fetch', error.name, error.message));
+    await fetch(`http://127.0.0.1:${port}/fetch`, { signal: other.signal }).catch((error) =>
+      t.trace('fetch', error.name, error.message),
+    );
     await t.sleep(30);
     server.close();
     server.closeAllConnections();
@@ -365,20 +380,25 @@ describe('parity: http', () => {
     const agent = new t.http.Agent({ keepAlive: true, maxSockets: 32 });
     let wrong = 0;
     await Promise.all(
-      Array.from({ length: 600 }, (_, index) =>
-        new Promise<void>((done) => {
-          const request = t.http.request({ port, host: '127.0.0.1', path: `/${index}`, method: 'POST', agent }, (response) => {
-            let text = '';
-            response.on('data', (data) => {
-              text += data;
-            });
-            response.on('end', () => {
-              if (text !== `/${index}:${'b'.repeat(index % 100)}`) wrong++;
-              done();
-            });
-          });
-          request.end('b'.repeat(index % 100));
-        }),
+      Array.from(
+        { length: 600 },
+        (_, index) =>
+          new Promise<void>((done) => {
+            const request = t.http.request(
+              { port, host: '127.0.0.1', path: `/${index}`, method: 'POST', agent },
+              (response) => {
+                let text = '';
+                response.on('data', (data) => {
+                  text += data;
+                });
+                response.on('end', () => {
+                  if (text !== `/${index}:${'b'.repeat(index % 100)}`) wrong++;
+                  done();
+                });
+              },
+            );
+            request.end('b'.repeat(index % 100));
+          }),
       ),
     );
     t.trace('wrong', wrong);

@@ -13,7 +13,10 @@ describe('parity: http2 in clear text', () => {
         size += data.length;
       });
       stream.on('end', () => {
-        stream.respond({ ':status': 200, 'x-path': headers[':path'] as string, 'x-size': String(size) }, { waitForTrailers: true });
+        stream.respond(
+          { ':status': 200, 'x-path': headers[':path'] as string, 'x-size': String(size) },
+          { waitForTrailers: true },
+        );
         stream.on('wantTrailers', () => stream.sendTrailers({ 'x-end': 'yes' }));
         stream.end('r'.repeat(size));
       });
@@ -24,24 +27,25 @@ describe('parity: http2 in clear text', () => {
     t.trace(session.alpnProtocol, session.encrypted, session.socket.remotePort, session.connecting);
     const sizes = [0, 10, 20_000, 300_000];
     const rows = await Promise.all(
-      sizes.map((size) =>
-        new Promise<unknown>((done) => {
-          const request = session.request({ ':method': 'POST', ':path': `/${size}` });
-          let got = 0;
-          let status: unknown;
-          let trailers: unknown;
-          request.on('response', (headers) => {
-            status = [headers[':status'], headers['x-path'], headers['x-size']];
-          });
-          request.on('trailers', (headers) => {
-            trailers = headers['x-end'];
-          });
-          request.on('data', (data) => {
-            got += data.length;
-          });
-          request.on('close', () => done([status, got, trailers, request.rstCode]));
-          request.end(Buffer.alloc(size));
-        }),
+      sizes.map(
+        (size) =>
+          new Promise<unknown>((done) => {
+            const request = session.request({ ':method': 'POST', ':path': `/${size}` });
+            let got = 0;
+            let status: unknown;
+            let trailers: unknown;
+            request.on('response', (headers) => {
+              status = [headers[':status'], headers['x-path'], headers['x-size']];
+            });
+            request.on('trailers', (headers) => {
+              trailers = headers['x-end'];
+            });
+            request.on('data', (data) => {
+              got += data.length;
+            });
+            request.on('close', () => done([status, got, trailers, request.rstCode]));
+            request.end(Buffer.alloc(size));
+          }),
       ),
     );
     t.trace(rows);
@@ -88,15 +92,17 @@ describe('parity: http2 in clear text', () => {
     const port = await t.listen(server);
     const session = t.http2.connect(`http://127.0.0.1:${port}`);
     const texts = await Promise.all(
-      Array.from({ length: 80 }, (_, index) =>
-        new Promise<string>((done) => {
-          const request = session.request({ ':path': `/${index}` });
-          let text = '';
-          request.on('data', (data) => {
-            text += data;
-          });
-          request.on('end', () => done(text));
-        }),
+      Array.from(
+        { length: 80 },
+        (_, index) =>
+          new Promise<string>((done) => {
+            const request = session.request({ ':path': `/${index}` });
+            let text = '';
+            request.on('data', (data) => {
+              text += data;
+            });
+            request.on('end', () => done(text));
+          }),
       ),
     );
     t.trace(texts.join(''));

@@ -146,7 +146,10 @@ describe('parity: lifetime', () => {
       });
       server.listen(0, '127.0.0.1', () => {
         const { port } = server.address() as { port: number };
-        t.net.connect(port, '127.0.0.1').resume().on('close', () => t.trace('close'));
+        t.net
+          .connect(port, '127.0.0.1')
+          .resume()
+          .on('close', () => t.trace('close'));
       });
     });
   });
@@ -192,8 +195,14 @@ describe('parity: lifetime', () => {
     const show = (when: string): void => {
       t.trace(
         when,
-        listing._getActiveHandles().map((handle) => handle.constructor.name).sort(),
-        listing.getActiveResourcesInfo().filter((name) => !/^(Timeout|Immediate|FSReq|TickObject|ConnectWrap)/.test(name)).sort(),
+        listing
+          ._getActiveHandles()
+          .map((handle) => handle.constructor.name)
+          .sort(),
+        listing
+          .getActiveResourcesInfo()
+          .filter((name) => !/^(Timeout|Immediate|FSReq|TickObject|ConnectWrap)/.test(name))
+          .sort(),
       );
     };
     show('start');

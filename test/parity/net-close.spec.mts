@@ -170,7 +170,13 @@ describe('parity: closing', () => {
     const port = await t.listen(server);
     const client = t.net.connect({ port, host: '127.0.0.1', allowHalfOpen: true });
     client.resume();
-    client.on('error', (error) => t.trace('error', (error as NodeJS.ErrnoException).syscall, error.message.includes('EPIPE') || error.message.includes('ECONNRESET')));
+    client.on('error', (error) =>
+      t.trace(
+        'error',
+        (error as NodeJS.ErrnoException).syscall,
+        error.message.includes('EPIPE') || error.message.includes('ECONNRESET'),
+      ),
+    );
     client.on('close', (had) => t.trace('close', had));
     await t.once(client, 'end');
     client.write('first', (error) => t.trace('first', error === undefined || error === null));

@@ -51,7 +51,11 @@ describe('parity: net clients', () => {
       client.on(name, (...args: unknown[]) => t.trace(name, ...args));
     }
     client.on('connect', () =>
-      t.trace('connect', client.remoteAddress, (client as unknown as Record<string, unknown>)['autoSelectFamilyAttemptedAddresses']),
+      t.trace(
+        'connect',
+        client.remoteAddress,
+        (client as unknown as Record<string, unknown>)['autoSelectFamilyAttemptedAddresses'],
+      ),
     );
     client.resume();
     await t.closed(client);
@@ -100,7 +104,18 @@ describe('parity: net clients', () => {
   });
 
   twin('arguments that throw', { traffic: false }, (t) => {
-    const cases: unknown[] = [{ port: -1 }, { port: 70000 }, { port: 'x' }, { port: 1.2 }, {}, { port: 1, lookup: 1 }, { port: 1, family: 9, host: '127.0.0.1' }, { port: 1, localAddress: 'zz' }, { path: 1 }, { port: 1, noDelay: 1 , timeout: 'x'}];
+    const cases: unknown[] = [
+      { port: -1 },
+      { port: 70000 },
+      { port: 'x' },
+      { port: 1.2 },
+      {},
+      { port: 1, lookup: 1 },
+      { port: 1, family: 9, host: '127.0.0.1' },
+      { port: 1, localAddress: 'zz' },
+      { path: 1 },
+      { port: 1, noDelay: 1, timeout: 'x' },
+    ];
     for (const options of cases) {
       try {
         const client = t.net.connect(options as { port: number });

@@ -333,7 +333,10 @@ describe('parity: data over net', () => {
     });
     const port = await t.listen(server);
     const client = t.net.connect(port, '127.0.0.1');
-    await t.require('node:stream/promises').pipeline(['one ', 'two ', 'three'], client).catch((e: Error) => t.trace(e));
+    await t
+      .require('node:stream/promises')
+      .pipeline(['one ', 'two ', 'three'], client)
+      .catch((e: Error) => t.trace(e));
     await t.closed(client);
     server.close();
   });

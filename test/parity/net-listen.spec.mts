@@ -94,9 +94,7 @@ describe('parity: net servers', () => {
         server.on('error', (error) => t.trace('event', options, error));
         server.on('listening', () => t.trace('listening', options));
         server.listen(options);
-        await Promise.race([t.once(server, 'listening'), t.once(server, 'error').catch(() => {})]).catch(
-          () => {},
-        );
+        await Promise.race([t.once(server, 'listening'), t.once(server, 'error').catch(() => {})]).catch(() => {});
       } catch (error) {
         t.trace('thrown', options, error);
       }

@@ -8,11 +8,21 @@ describe('parity: socket options', () => {
       socket.on('end', () => socket.end());
     });
     const port = await t.listen(server);
-    const client = t.net.connect({ port, host: '127.0.0.1', noDelay: true, keepAlive: true, keepAliveInitialDelay: 1000 });
+    const client = t.net.connect({
+      port,
+      host: '127.0.0.1',
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: 1000,
+    });
     t.trace(client.setNoDelay() === client, client.setKeepAlive(true, 2000) === client);
     await t.once(client, 'connect');
     for (const value of [true, false, undefined]) t.trace(client.setNoDelay(value) === client);
-    t.trace(client.setKeepAlive(true) === client, client.setKeepAlive(true, 3000) === client, client.setKeepAlive(false) === client);
+    t.trace(
+      client.setKeepAlive(true) === client,
+      client.setKeepAlive(true, 3000) === client,
+      client.setKeepAlive(false) === client,
+    );
     client.end();
     await t.closed(client.resume());
     t.trace(client.setNoDelay(true) === client, client.setKeepAlive(true) === client);
@@ -25,10 +35,21 @@ describe('parity: socket options', () => {
     const client = t.net.connect(port, '127.0.0.1');
     await t.once(client, 'connect');
     const handle = (client as unknown as { _handle: Record<string, (...args: unknown[]) => unknown> })._handle;
-    const arities: unknown[][] = [[true, 0], [true, 1], [false], [true, 1, 1, 3], [true, 1, undefined, undefined], [true, -1]];
+    const arities: unknown[][] = [
+      [true, 0],
+      [true, 1],
+      [false],
+      [true, 1, 1, 3],
+      [true, 1, undefined, undefined],
+      [true, -1],
+    ];
     for (const args of arities) t.trace('keepAlive', args.length, handle['setKeepAlive']?.(...args));
     for (const args of [[true], [false], []]) t.trace('noDelay', handle['setNoDelay']?.(...args));
-    t.trace(typeof handle['setTypeOfService'], typeof handle['getTypeOfService'], typeof handle['setSimultaneousAccepts']);
+    t.trace(
+      typeof handle['setTypeOfService'],
+      typeof handle['getTypeOfService'],
+      typeof handle['setSimultaneousAccepts'],
+    );
     client.end();
     await t.closed(client.resume());
     server.close();

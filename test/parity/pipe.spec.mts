@@ -86,7 +86,12 @@ describe('parity: unix-domain sockets', () => {
 
   twin('readableAll and writableAll change the mode', { traffic: false }, async (t) => {
     process.umask(0o077);
-    for (const options of [{}, { readableAll: true }, { writableAll: true }, { readableAll: true, writableAll: true }]) {
+    for (const options of [
+      {},
+      { readableAll: true },
+      { writableAll: true },
+      { readableAll: true, writableAll: true },
+    ]) {
       const path = t.path('mode');
       const server = t.net.createServer();
       await t.listen(server, { path, ...options });
@@ -189,10 +194,12 @@ describe('parity: unix-domain sockets', () => {
     const server = t.net.createServer((socket) => socket.end(String(accepted++)));
     await t.listen(server, { path, backlog: 100 } as object);
     const numbers = await Promise.all(
-      Array.from({ length: 50 }, () =>
-        new Promise<number>((done) => {
-          t.net.connect(path).on('data', (data) => done(Number(data)));
-        }),
+      Array.from(
+        { length: 50 },
+        () =>
+          new Promise<number>((done) => {
+            t.net.connect(path).on('data', (data) => done(Number(data)));
+          }),
       ),
     );
     t.trace(numbers.sort((a, b) => a - b).join());

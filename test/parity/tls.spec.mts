@@ -14,10 +14,22 @@ describe('parity: TLS over our transport', () => {
       socket.on('close', (had) => seen('close', had));
     });
     const port = await t.listen(server);
-    const client = t.tls.connect({ port, host: '127.0.0.1', ca: cert, servername: 'localhost', ALPNProtocols: ['echo'] });
+    const client = t.tls.connect({
+      port,
+      host: '127.0.0.1',
+      ca: cert,
+      servername: 'localhost',
+      ALPNProtocols: ['echo'],
+    });
     for (const name of ['connect', 'secureConnect', 'ready', 'end', 'close']) client.on(name, () => t.trace(name));
     await t.once(client, 'secureConnect');
-    t.trace(client.authorized, client.alpnProtocol, client.getProtocol(), client.getCipher().standardName, client.isSessionReused());
+    t.trace(
+      client.authorized,
+      client.alpnProtocol,
+      client.getProtocol(),
+      client.getCipher().standardName,
+      client.isSessionReused(),
+    );
     let size = 0;
     client.on('data', (data) => {
       size += data.length;
@@ -29,38 +41,42 @@ describe('parity: TLS over our transport', () => {
     server.close();
   });
 
-  twin('failures: unknown authority, wrong name, plain text to a TLS port, a cut in the handshake', options, async (t) => {
-    const { key, cert } = t.certificate();
-    const server = t.tls.createServer({ key, cert }, (socket) => socket.on('error', () => {}).end('x'));
-    server.on('tlsClientError', (error: NodeJS.ErrnoException) => t.lane('server')(error.code));
-    const port = await t.listen(server);
-    for (const [name, more] of [
-      ['unknown', {}],
-      ['name', { ca: cert, servername: 'elsewhere' }],
-      ['fine', { ca: cert, servername: 'localhost' }],
-    ] as const) {
-      const client = t.tls.connect({ port, host: '127.0.0.1', ...more });
-      client.on('error', (error: NodeJS.ErrnoException) => t.trace(name, 'error', error.code));
-      client.on('secureConnect', () => t.trace(name, 'secure'));
-      await t.closed(client.resume());
-    }
-    const plain = t.net.connect(port, '127.0.0.1');
-    plain.on('error', () => {});
-    plain.write('GET / HTTP/1.0\r\n\r\n');
-    await t.closed(plain.resume());
-    const cut = t.net.connect(port, '127.0.0.1');
-    await t.once(cut, 'connect');
-    cut.destroy();
-    await t.closed(cut);
-    await t.sleep(20);
-    const nobody = t.net.createServer((socket) => socket.destroy());
-    const other = await t.listen(nobody);
-    const client = t.tls.connect({ port: other, host: '127.0.0.1' });
-    client.on('error', (error) => t.trace('cut', error));
-    await t.closed(client);
-    nobody.close();
-    server.close();
-  });
+  twin(
+    'failures: unknown authority, wrong name, plain text to a TLS port, a cut in the handshake',
+    options,
+    async (t) => {
+      const { key, cert } = t.certificate();
+      const server = t.tls.createServer({ key, cert }, (socket) => socket.on('error', () => {}).end('x'));
+      server.on('tlsClientError', (error: NodeJS.ErrnoException) => t.lane('server')(error.code));
+      const port = await t.listen(server);
+      for (const [name, more] of [
+        ['unknown', {}],
+        ['name', { ca: cert, servername: 'elsewhere' }],
+        ['fine', { ca: cert, servername: 'localhost' }],
+      ] as const) {
+        const client = t.tls.connect({ port, host: '127.0.0.1', ...more });
+        client.on('error', (error: NodeJS.ErrnoException) => t.trace(name, 'error', error.code));
+        client.on('secureConnect', () => t.trace(name, 'secure'));
+        await t.closed(client.resume());
+      }
+      const plain = t.net.connect(port, '127.0.0.1');
+      plain.on('error', () => {});
+      plain.write('GET / HTTP/1.0\r\n\r\n');
+      await t.closed(plain.resume());
+      const cut = t.net.connect(port, '127.0.0.1');
+      await t.once(cut, 'connect');
+      cut.destroy();
+      await t.closed(cut);
+      await t.sleep(20);
+      const nobody = t.net.createServer((socket) => socket.destroy());
+      const other = await t.listen(nobody);
+      const client = t.tls.connect({ port: other, host: '127.0.0.1' });
+      client.on('error', (error) => t.trace('cut', error));
+      await t.closed(client);
+      nobody.close();
+      server.close();
+    },
+  );
 
   twin('https with keep-alive, resumption, and http2 over TLS', options, async (t) => {
     const { key, cert } = t.certificate();
@@ -93,7 +109,11 @@ describe('parity: TLS over our transport', () => {
     server.close();
     const secure = t.http2.createSecureServer({ key, cert }, (request, response) => response.end(`h2 ${request.url}`));
     const h2 = await t.listen(secure);
-    const session = t.http2.connect(`https://localhost:${h2}`, { ca: cert, lookup: ((_h: string, o: { all?: boolean }, done: (...args: unknown[]) => void) => (o.all ? done(null, [{ address: '127.0.0.1', family: 4 }]) : done(null, '127.0.0.1', 4))) as never });
+    const session = t.http2.connect(`https://localhost:${h2}`, {
+      ca: cert,
+      lookup: ((_h: string, o: { all?: boolean }, done: (...args: unknown[]) => void) =>
+        o.all ? done(null, [{ address: '127.0.0.1', family: 4 }]) : done(null, '127.0.0.1', 4)) as never,
+    });
     const request = session.request({ ':path': '/x' });
     let text = '';
     request.on('data', (data) => {

@@ -9,7 +9,10 @@ for (const line of nodes) declare(line);
 
 function declare(line: NodeLine): void {
   describe(`stepping aside on Node ${line.version}`, () => {
-    const hooks = [['-r', registerCjs], ['--import', registerMjs]];
+    const hooks = [
+      ['-r', registerCjs],
+      ['--import', registerMjs],
+    ];
     const permission = line.major >= 24 ? '--permission' : '--experimental-permission';
     const cases: Record<string, { env?: Record<string, string>; flags?: string[]; warnings: number }> = {
       'TSLOOP=off': { env: { TSLOOP: 'off' }, warnings: 0 },
@@ -17,7 +20,10 @@ function declare(line: NodeLine): void {
       'an addon that is not there': { env: { TSLOOP_ADDON: '/nonexistent.node' }, warnings: 1 },
       'an addon that cannot be loaded': { env: { TSLOOP_ADDON: notAnAddon() }, warnings: 1 },
       '--no-addons': { flags: ['--no-addons'], warnings: 1 },
-      'the permission model without addons': { flags: [permission, '--allow-fs-read=*', '--allow-fs-write=*', ...netPermission(line)], warnings: 1 },
+      'the permission model without addons': {
+        flags: [permission, '--allow-fs-read=*', '--allow-fs-write=*', ...netPermission(line)],
+        warnings: 1,
+      },
     };
     for (const [name, { env, flags, warnings }] of Object.entries(cases)) {
       for (const hook of hooks) {
@@ -35,11 +41,18 @@ function declare(line: NodeLine): void {
       }
     }
 
-    for (const name of ['an addon that is not there', 'an addon that cannot be loaded', '--no-addons', 'the permission model without addons']) {
+    for (const name of [
+      'an addon that is not there',
+      'an addon that cannot be loaded',
+      '--no-addons',
+      'the permission model without addons',
+    ]) {
       it(`${name}, strict: an exit with the reason`, async () => {
         const { env, flags } = cases[name] ?? {};
         const file = programFile(EXCHANGE);
-        const outcome = await start(line, [...(flags ?? []), '-r', registerCjs, file], { env: { ...env, TSLOOP_STRICT: '1' } });
+        const outcome = await start(line, [...(flags ?? []), '-r', registerCjs, file], {
+          env: { ...env, TSLOOP_STRICT: '1' },
+        });
         expect(outcome.code).to.equal(78);
         expect(outcome.stdout).to.equal('');
         expect(outcome.stderr).to.match(/tsloop: .*ERR_TSLOOP_/);
@@ -54,7 +67,9 @@ function declare(line: NodeLine): void {
 
     it('a setting that makes no sense: one warning, and tsloop runs', async () => {
       const file = programFile(EXCHANGE);
-      const outcome = await start(line, ['-r', registerCjs, file], { env: { TSLOOP_DRIVER: 'warp', TSLOOP_THREADS: '-3' } });
+      const outcome = await start(line, ['-r', registerCjs, file], {
+        env: { TSLOOP_DRIVER: 'warp', TSLOOP_THREADS: '-3' },
+      });
       expect(outcome.stdout).to.equal('pong\n');
       expect(outcome.warnings, outcome.stderr).to.equal(1);
       expect(outcome.evidence.map((one) => one.active)).to.deep.equal([true]);
@@ -74,10 +89,17 @@ function declare(line: NodeLine): void {
       const npm = await launch('npm', ['--version'], { env: plainEnvironment() }).catch(() => null);
       if (npm === null || npm.code !== 0) return void this.skip();
       const dir = programFile('', 'placeholder.cjs').replace(/placeholder\.cjs$/, '');
-      writeFileSync(`${dir}package.json`, JSON.stringify({ name: 'probe', version: '1.0.0', scripts: { hello: 'node program.cjs' } }));
+      writeFileSync(
+        `${dir}package.json`,
+        JSON.stringify({ name: 'probe', version: '1.0.0', scripts: { hello: 'node program.cjs' } }),
+      );
       writeFileSync(`${dir}program.cjs`, EXCHANGE.replace('process.exitCode = 5;', ''));
       const run = (env: Record<string, string>) =>
-        launch('npm', ['run', '--silent', 'hello'], { cwd: dir, env: { ...plainEnvironment(), ...env }, timeout: 40_000 });
+        launch('npm', ['run', '--silent', 'hello'], {
+          cwd: dir,
+          env: { ...plainEnvironment(), ...env },
+          timeout: 40_000,
+        });
       const plain = await run({});
       const hooked = await run({ NODE_OPTIONS: `--require ${registerCjs}`, TSLOOP_STRICT: '1' });
       expect([plain.code, plain.stdout]).to.deep.equal([0, 'pong\n']);

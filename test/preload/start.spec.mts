@@ -10,8 +10,14 @@ function expectBeneath(outcome: Outcome, plain: Outcome, threads = 1): void {
   expect(outcome.stderr).to.equal(plain.stderr);
   expect(outcome.code).to.equal(plain.code);
   expect(outcome.evidence.filter((one) => one.active).length, JSON.stringify(outcome.evidence)).to.be.at.least(threads);
-  expect(outcome.evidence.filter((one) => !one.active), 'inactive').to.deep.equal([]);
-  expect(outcome.evidence.some((one) => one.connections > 0), 'traffic').to.equal(true);
+  expect(
+    outcome.evidence.filter((one) => !one.active),
+    'inactive',
+  ).to.deep.equal([]);
+  expect(
+    outcome.evidence.some((one) => one.connections > 0),
+    'traffic',
+  ).to.equal(true);
 }
 
 const FORK = `
@@ -155,7 +161,10 @@ function declare(line: NodeLine): void {
       });
     }
 
-    const programs: Record<string, { source: string; args?: string[]; threads: number; stdin?: string; inputs?: string }> = {
+    const programs: Record<
+      string,
+      { source: string; args?: string[]; threads: number; stdin?: string; inputs?: string }
+    > = {
       'child_process.fork, json': { source: FORK, threads: 1 },
       'child_process.fork, advanced': { source: FORK, args: ['parent', 'advanced'], threads: 1 },
       'servers and sockets sent to a child': { source: SEND, threads: 1 },
@@ -165,7 +174,10 @@ function declare(line: NodeLine): void {
       'standard input on a pipe': { source: EVERYTHING, threads: 1, stdin: 'typed text\n' },
     };
     for (const [name, program] of Object.entries(programs)) {
-      for (const hook of [['-r', registerCjs], ['--import', registerMjs]]) {
+      for (const hook of [
+        ['-r', registerCjs],
+        ['--import', registerMjs],
+      ]) {
         it(`${name} (${hook[0]})`, async () => {
           const file = programFile(program.source);
           const more = program.stdin === undefined ? {} : { stdin: program.stdin };
@@ -183,7 +195,10 @@ function declare(line: NodeLine): void {
     it('a script on standard input', async () => {
       const script = EXCHANGE;
       const plain = await start(line, ['-'], { stdin: script });
-      const hooked = await start(line, ['-r', registerCjs, '-'], { stdin: script + testimony(), env: { TSLOOP_STRICT: '1' } });
+      const hooked = await start(line, ['-r', registerCjs, '-'], {
+        stdin: script + testimony(),
+        env: { TSLOOP_STRICT: '1' },
+      });
       expectBeneath(hooked, plain);
     });
 
@@ -200,7 +215,10 @@ function declare(line: NodeLine): void {
         const server = createServer((socket) => socket.end('esm')).listen(0, '127.0.0.1', () => {
           connect(server.address().port, '127.0.0.1').on('data', (d) => console.log(String(d))).on('close', () => server.close());
         });`;
-      for (const hook of [['-r', registerCjs], ['--import', registerMjs]]) {
+      for (const hook of [
+        ['-r', registerCjs],
+        ['--import', registerMjs],
+      ]) {
         const file = programFile(source, 'program.mjs');
         const plain = await start(line, [file]);
         const hooked = await start(line, [...hook, file], { env: { TSLOOP_STRICT: '1' } });
@@ -212,7 +230,10 @@ function declare(line: NodeLine): void {
       const file = programFile(`${EXCHANGE}
         process.on('exit', () => { setTimeout; });
         setTimeout(() => { try { process.kill(process.ppid, 'SIGTERM'); } catch {} }, 400);`);
-      const hooked = await start(line, ['-r', registerCjs, '--watch', file], { env: { TSLOOP_STRICT: '1' }, timeout: 10_000 });
+      const hooked = await start(line, ['-r', registerCjs, '--watch', file], {
+        env: { TSLOOP_STRICT: '1' },
+        timeout: 10_000,
+      });
       expect(hooked.stdout).to.contain('pong');
       expect(hooked.warnings).to.equal(0);
     });

@@ -4,24 +4,30 @@ import { twin } from '../support/twin.mjs';
 describe('preload: standard streams', () => {
   const quiet = { traffic: false } as const;
 
-  twin('input on a pipe, read to the end, and output on a pipe', { ...quiet, stdin: 'one\ntwo\n'.repeat(5000) }, async (t) => {
-    let size = 0;
-    for await (const chunk of process.stdin) size += chunk.length;
-    t.trace(size, process.stdin.constructor.name, process.stdout.constructor.name);
-    process.stdout.write('out\n');
-    process.stderr.write('err\n');
-  });
+  twin(
+    'input on a pipe, read to the end, and output on a pipe',
+    { ...quiet, stdin: 'one\ntwo\n'.repeat(5000) },
+    async (t) => {
+      let size = 0;
+      for await (const chunk of process.stdin) size += chunk.length;
+      t.trace(size, process.stdin.constructor.name, process.stdout.constructor.name);
+      process.stdout.write('out\n');
+      process.stderr.write('err\n');
+    },
+  );
 
   twin('input that is never read does not hold the process', { ...quiet, stdin: 'ignored' }, (t) => {
     t.trace(process.stdin.readable, typeof process.stdin.fd);
     process.stdin.pause();
   });
 
-  twin('the handles of the standard streams are Node\'s own', { ...quiet, stdin: 'x', ledger: false }, (t) => {
+  twin("the handles of the standard streams are Node's own", { ...quiet, stdin: 'x', ledger: false }, (t) => {
     for (const stream of [process.stdin, process.stdout, process.stderr]) {
       const handle = (stream as unknown as { _handle?: { constructor: object } })._handle;
       // A native class is printed as native code; ours are written in JavaScript.
-      t.trace(handle === undefined ? 'none' : /\[native code\]/.test(Function.prototype.toString.call(handle.constructor)));
+      t.trace(
+        handle === undefined ? 'none' : /\[native code\]/.test(Function.prototype.toString.call(handle.constructor)),
+      );
     }
     process.stdin.destroy();
   });
@@ -35,7 +41,11 @@ describe('preload: standard streams', () => {
   }
 
   twin('a child whose three streams are pipes of ours', quiet, async (t) => {
-    const child = t.cp.spawn(process.execPath, [...process.execArgv, '-e', `process.stdin.pipe(process.stdout); process.stderr.write('side')`]);
+    const child = t.cp.spawn(process.execPath, [
+      ...process.execArgv,
+      '-e',
+      `process.stdin.pipe(process.stdout); process.stderr.write('side')`,
+    ]);
     let size = 0;
     child.stdout.on('data', (data) => {
       size += data.length;
@@ -59,9 +69,13 @@ describe('preload: standard streams', () => {
 
   twin('stdio that inherits and wraps a socket', async (t) => {
     const server = t.net.createServer((socket) => {
-      const child = t.cp.spawn(process.execPath, ['-e', `process.stdin.on('data', (d) => { process.stdout.write('child says ' + d); process.exit(); })`], {
-        stdio: [socket, socket, 'inherit'],
-      });
+      const child = t.cp.spawn(
+        process.execPath,
+        ['-e', `process.stdin.on('data', (d) => { process.stdout.write('child says ' + d); process.exit(); })`],
+        {
+          stdio: [socket, socket, 'inherit'],
+        },
+      );
       child.on('exit', (code) => {
         t.lane('child')(code);
         socket.destroy();

@@ -51,11 +51,7 @@ function collect(child: ChildProcess, name: 'stdout' | 'stderr'): () => string {
   return () => Buffer.concat(chunks).toString('utf8');
 }
 
-export function launch(
-  binary: string,
-  args: readonly string[],
-  options: LaunchOptions = {},
-): Promise<Ending> {
+export function launch(binary: string, args: readonly string[], options: LaunchOptions = {}): Promise<Ending> {
   return new Promise((fulfil, reject) => {
     const started = performance.now();
     const child = spawn(binary, args, {

@@ -43,9 +43,7 @@ function describeNode(binary: string): NodeLine {
   return { binary, version, major: Number.parseInt(version, 10) };
 }
 
-export const nodes: readonly NodeLine[] = list('TSLOOP_TEST_NODES', process.execPath).map(
-  describeNode,
-);
+export const nodes: readonly NodeLine[] = list('TSLOOP_TEST_NODES', process.execPath).map(describeNode);
 
 export const drivers = list('TSLOOP_TEST_DRIVERS', 'inline,offload,random') as Driver[];
 

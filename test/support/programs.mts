@@ -2,7 +2,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { type Ending, launch, type LaunchOptions } from './launch.mjs';
+import { type Ending, type LaunchOptions, launch } from './launch.mjs';
 import { type NodeLine, plainEnvironment, root } from './nodes.mjs';
 
 /** What a process says of itself when it leaves: one line per thread that ran a program. */
@@ -57,11 +57,7 @@ server.listen(0, '127.0.0.1', () => {
 process.exitCode = 5;
 `;
 
-export async function start(
-  line: NodeLine,
-  args: readonly string[],
-  options: LaunchOptions = {},
-): Promise<Outcome> {
+export async function start(line: NodeLine, args: readonly string[], options: LaunchOptions = {}): Promise<Outcome> {
   serial++;
   const file = join(scratch, `evidence-${serial}`);
   writeFileSync(file, '');

@@ -48,7 +48,13 @@ function answers(port: number): Promise<boolean> {
   });
 }
 
-async function serve(command: string, args: readonly string[], port: number, dir: string, socket: string): Promise<Service> {
+async function serve(
+  command: string,
+  args: readonly string[],
+  port: number,
+  dir: string,
+  socket: string,
+): Promise<Service> {
   const child = spawn(command, args, { stdio: 'ignore', cwd: dir });
   started.add(child);
   const gone = new Promise<void>((fulfil) => child.once('exit', () => fulfil()));
@@ -79,7 +85,20 @@ export async function redis(): Promise<Service | null> {
   const dir = mkdtempSync(join(tmpdir(), 'tsloop-redis-'));
   const port = await freePort();
   const socket = join(dir, 'redis.sock');
-  const args = ['--port', String(port), '--bind', '127.0.0.1', '--unixsocket', socket, '--save', '', '--appendonly', 'no', '--dir', dir];
+  const args = [
+    '--port',
+    String(port),
+    '--bind',
+    '127.0.0.1',
+    '--unixsocket',
+    socket,
+    '--save',
+    '',
+    '--appendonly',
+    'no',
+    '--dir',
+    dir,
+  ];
   return serve(command, args, port, dir, socket);
 }
 
@@ -95,7 +114,11 @@ export async function postgres(): Promise<Service | null> {
   mkdirSync(data);
   const as = unprivileged(dir, data);
   if (as === null) return null;
-  const made = spawnSync(as[0] ?? initdb, [...as.slice(1), ...(as.length > 0 ? [initdb] : []), '-D', data, '-A', 'trust', '-U', 'probe', '--no-sync'], { cwd: dir, encoding: 'utf8' });
+  const made = spawnSync(
+    as[0] ?? initdb,
+    [...as.slice(1), ...(as.length > 0 ? [initdb] : []), '-D', data, '-A', 'trust', '-U', 'probe', '--no-sync'],
+    { cwd: dir, encoding: 'utf8' },
+  );
   if (made.status !== 0) throw new Error(`initdb failed: ${made.stderr}`);
   const port = await freePort();
   const args = ['-D', data, '-h', '127.0.0.1', '-p', String(port), '-k', dir, '-F'];

@@ -109,7 +109,12 @@ function judge(driver: Driver, plain: Showing, actual: Showing, options: TwinOpt
   const found = differences(plain, actual, { stderr: options.stderr !== false });
   if (driver !== 'plain') found.push(...ledgerFaults(actual, options));
   if (found.length > 0 && actual.stderr.join('') !== plain.stderr.join('')) {
-    found.push(`standard error:\n${actual.stderr.slice(0, 30).map((text) => text.slice(0, 300)).join('\n')}`);
+    found.push(
+      `standard error:\n${actual.stderr
+        .slice(0, 30)
+        .map((text) => text.slice(0, 300))
+        .join('\n')}`,
+    );
   }
   return found;
 }
