@@ -15,6 +15,9 @@ const byHand = { requireManualDestroy: true };
 /** What asks a handle of ours for the id of its native base. */
 export const kBaseId: unique symbol = Symbol('tsloop.baseId');
 
+/** What a plain resource of ours stands for, while nobody watches. */
+const kOwner: unique symbol = Symbol('tsloop.owner');
+
 /** A program has made hooks: from then on what we make is seen as the handle or request that it belongs to. */
 let watched = false;
 
@@ -66,14 +69,22 @@ class OwnerScope implements Scope {
 /** A resource of ours; `triggerAsyncId` is null for the current one. */
 export function createResource(type: string, owner: object, triggerAsyncId: number | null): Scope {
   const options = triggerAsyncId === null ? byHand : { requireManualDestroy: true, triggerAsyncId };
-  return watched ? new OwnerScope(type, owner, options) : new AsyncResource(type, options);
+  if (watched) return new OwnerScope(type, owner, options);
+  const resource = new AsyncResource(type, options) as AsyncResource & { [kOwner]?: object };
+  resource[kOwner] = owner;
+  return resource;
 }
 
 /** Wraps `createHook`; `isOurs` tells whether a resource is one of our handles. */
 export function hookCreateHook(isOurs: (resource: object) => boolean): void {
   // The module object itself, not a view of it: what programs require is what is changed.
-  const module = require('node:async_hooks') as { createHook: AsyncHooks['createHook'] };
+  const module = require('node:async_hooks') as Pick<AsyncHooks, 'createHook' | 'executionAsyncResource'>;
   const original = module.createHook;
+  const current = module.executionAsyncResource;
+  module.executionAsyncResource = function executionAsyncResource() {
+    const resource = current() as { [kOwner]?: object };
+    return resource[kOwner] ?? resource;
+  };
 
   /** Whether the call that begins or ends is one of the native base, under whose id no hook saw a birth. */
   const isSilent = (id: number): boolean => {
