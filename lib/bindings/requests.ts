@@ -26,8 +26,28 @@ export class StreamWriteRequest implements Request {
   writeStatus: number | null = null;
 }
 
+/** Prototypes of Node's requests that tell our id while a handle of ours has them. */
+const taught = new WeakSet<object>();
+
+/** Node's request knows an id only from a native handle: with ours it asks here, once per class. */
+function teach(prototype: object): void {
+  taught.add(prototype);
+  const native = (prototype as { getAsyncId?: (this: object) => number }).getAsyncId;
+  if (typeof native !== 'function') return;
+  Object.defineProperty(prototype, 'getAsyncId', {
+    configurable: true,
+    enumerable: true,
+    writable: true,
+    value: function getAsyncId(this: Request): number {
+      return this[kScope]?.asyncId() ?? native.call(this);
+    },
+  });
+}
+
 /** Gives a request its resource, in the context that dispatches it, triggered by its handle. */
 export function begin(request: Request, type: Provider, handle: Scope): void {
+  const prototype: object | null = Object.getPrototypeOf(request);
+  if (prototype !== null && !taught.has(prototype)) teach(prototype);
   request[kScope] = createTriggeredScope(type, request, handle.asyncId());
 }
 
