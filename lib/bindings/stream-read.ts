@@ -36,9 +36,10 @@ function readLater(stream: Stream): number {
   stream.reading = true;
   stream.updateLiveness();
   defer(() => {
-    if (!stream.lazy || !stream.reading || stream.closed) return;
+    if (!stream.reading || stream.closed) return;
+    // A write may have opened it meanwhile; an attempt to connect starts the reading when it succeeds.
     stream.ensureOpen();
-    env().command(Command.readStart, stream);
+    if (stream.open) env().command(Command.readStart, stream);
   });
   return 0;
 }

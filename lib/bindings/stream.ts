@@ -260,7 +260,19 @@ export class Stream {
     this.shutdownNative = native;
     if (request !== null) begin(request, 'SHUTDOWNWRAP', this.scope);
     this.countRequest(1);
-    env().command(Command.shutdown, this);
+    const environment = env();
+    if (request === null || environment.offloaded) {
+      environment.command(Command.shutdown, this);
+      return 0;
+    }
+    // As libuv does, after the events of this turn: what the peer answers to it then comes a turn later.
+    deferToCheck(() => {
+      if (this.closed) return;
+      environment.command(Command.shutdown, this);
+      if (environment.offloaded || this.writes.length > 0) return;
+      environment.submit();
+      this.onShutdownDone(0);
+    });
     return 0;
   }
 

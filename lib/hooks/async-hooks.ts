@@ -82,8 +82,8 @@ export function hookCreateHook(isOurs: (resource: object) => boolean): void {
   const original = module.createHook;
   const current = module.executionAsyncResource;
   module.executionAsyncResource = function executionAsyncResource() {
-    const resource = current() as { [kOwner]?: object };
-    return resource[kOwner] ?? resource;
+    const resource = current() as { [kOwner]?: object } | undefined;
+    return resource?.[kOwner] ?? (resource as object);
   };
 
   /** Whether the call that begins or ends is one of the native base, under whose id no hook saw a birth. */

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::RawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::event::Batch;
-use crate::limits::EXIT_FLUSH_MS;
+use crate::limits::{CHUNK_BYTES, EXIT_FLUSH_MS, READ_AHEAD};
 use crate::mailbox::Mailbox;
 use crate::reactor::blocks::Block;
 use crate::reactor::passing::Seat;
@@ -19,7 +19,6 @@ use crate::reactor::seat::Driver;
 use crate::reactor::{Reactor, Turn};
 use crate::runtime;
 use crate::stats::Stats;
-use crate::sys;
 use crate::sys::sync::MutexGuard;
 use crate::table::{Id, Ids};
 
@@ -72,6 +71,9 @@ pub struct Environment {
     progress: Progress,
     /// Copied from the reactor after a turn; only ever goes from false to true, so any order does.
     wants_blocks: AtomicBool,
+    /// The offload driver has bytes to read and no batch for them: raised by it, taken down by JavaScript when it
+    /// takes a batch or gives one back.
+    reader_waits: AtomicBool,
     descriptor: RawFd,
     waker: mio::Waker,
     wake_javascript: Box<dyn Fn() + Send + Sync>,
@@ -81,6 +83,11 @@ impl fmt::Debug for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Environment").field("driver", &self.driver()).finish_non_exhaustive()
     }
+}
+
+/// True while a batch takes more.
+fn is_open(batch: &Batch) -> bool {
+    batch.received() < READ_AHEAD && batch.has_room() && batch.room() >= CHUNK_BYTES / 2
 }
 
 impl Environment {
@@ -93,12 +100,20 @@ impl Environment {
         let (reactor, waker) = Reactor::new(Arc::clone(&ids))?;
         let descriptor = reactor.descriptor();
         let mailbox = Mailbox::default();
-        // Nobody waits for an empty batch yet.
-        let _ = mailbox.empty.rouse();
         for batch in batches {
             let _ = mailbox.empty.post(batch);
         }
-        Ok(Arc::new(Self { seat: Seat::new(reactor), ids, mailbox, progress, wants_blocks: AtomicBool::new(false), descriptor, waker, wake_javascript }))
+        Ok(Arc::new(Self {
+            seat: Seat::new(reactor),
+            ids,
+            mailbox,
+            progress,
+            wants_blocks: AtomicBool::new(false),
+            reader_waits: AtomicBool::new(false),
+            descriptor,
+            waker,
+            wake_javascript,
+        }))
     }
 
     fn lock(&self) -> MutexGuard<'_, Reactor> {
@@ -115,11 +130,6 @@ impl Environment {
     #[must_use]
     pub fn descriptor(&self) -> RawFd {
         self.descriptor
-    }
-
-    /// The same under a descriptor of its own, for a registration that ends with it.
-    pub(crate) fn duplicate_descriptor(&self) -> Option<OwnedFd> {
-        sys::duplicate(self.descriptor).ok()
     }
 
     /// JavaScript thread: hands a stream of commands over. Returns the status of its last write (inline; 0 offload)
@@ -205,7 +215,18 @@ impl Environment {
 
     /// JavaScript thread: the oldest batch that the offload driver filled.
     pub fn take(&self) -> Option<Batch> {
-        self.mailbox.full.take()
+        let batch = self.mailbox.full.take();
+        if batch.is_some() {
+            self.tell_reader();
+        }
+        batch
+    }
+
+    /// A reactor that had bytes to read and nowhere to put them may go on.
+    fn tell_reader(&self) {
+        if self.reader_waits.swap(false, Ordering::SeqCst) {
+            self.wake_runtime();
+        }
     }
 
     /// JavaScript thread: true when filled batches wait; otherwise the next one wakes it.
@@ -217,9 +238,8 @@ impl Environment {
     /// JavaScript thread: an emptied batch, for the reactor.
     pub fn give_back(&self, mut batch: Batch) {
         batch.clear();
-        if self.mailbox.empty.post(batch) {
-            self.wake_runtime();
-        }
+        let _ = self.mailbox.empty.post(batch);
+        self.tell_reader();
     }
 
     /// JavaScript thread: passes the seat.
@@ -253,8 +273,13 @@ impl Environment {
         if turn.more && (had_batch || !turn.starved) {
             return Next::Again;
         }
-        if turn.starved && !self.mailbox.empty.fall_asleep() {
-            return Next::Again;
+        if turn.starved {
+            // Dekker's rule again: raise the flag, then look once more; JavaScript takes or gives back, then looks.
+            self.reader_waits.swap(true, Ordering::SeqCst);
+            if self.can_fill() {
+                self.reader_waits.swap(false, Ordering::SeqCst);
+                return Next::Again;
+            }
         }
         if self.seat.may_sleep(&reactor) { Next::Sleep } else { Next::Again }
     }
@@ -265,15 +290,25 @@ impl Environment {
         }
     }
 
-    /// The batch to fill: the newest one that JavaScript has not taken, or an empty one.
+    /// The batch to fill: the newest one that JavaScript has not taken, or an empty one. None while enough waits.
     fn open_batch(&self) -> Option<Batch> {
-        if let Some(mut open) = self.mailbox.full.take_back() {
-            if open.has_room() && open.tail().len() >= crate::limits::CHUNK_BYTES / 2 {
-                return Some(open);
-            }
-            self.publish(open);
+        let Some(open) = self.mailbox.full.take_back() else { return self.mailbox.empty.take() };
+        if is_open(&open) {
+            return Some(open);
         }
-        self.mailbox.empty.take()
+        let enough = open.received() >= READ_AHEAD;
+        self.publish(open);
+        if enough { None } else { self.mailbox.empty.take() }
+    }
+
+    /// True when [`Environment::open_batch`] would find one.
+    fn can_fill(&self) -> bool {
+        let waiting = self.mailbox.full.newest(|batch| (is_open(batch), batch.received() >= READ_AHEAD));
+        match waiting {
+            Some((true, _)) => true,
+            Some((false, true)) => false,
+            Some((false, false)) | None => !self.mailbox.empty.is_empty(),
+        }
     }
 
     /// Called under the reactor's lock, so that [`Environment::end`] knows that no wake-up is under way.

@@ -149,6 +149,12 @@ impl Batch {
         out
     }
 
+    /// Bytes of the region that are unused.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.byte_capacity - self.used
+    }
+
     /// The unused tail of the byte region.
     pub fn tail(&mut self) -> &mut [u8] {
         // SAFETY: `used <= byte_capacity`; the region is ours alone, and the borrow ends before anyone else sees it.

@@ -23,6 +23,11 @@ pub const BLOCKS: usize = 8;
 /// keep alive is then at most twice what they got, and smaller chunks are copied cheaper than blocks are lent.
 pub const LARGE_CHUNK: usize = CHUNK_BYTES / 2;
 
+/// Bytes that may wait for JavaScript before the offload driver stops reading until some are taken. One chunk: with
+/// more the kernel would only be asked sooner for smaller pieces; JavaScript finds the next batch filled while it
+/// works on the one before.
+pub const READ_AHEAD: usize = CHUNK_BYTES;
+
 /// Bytes that one connection may read in one turn before others get theirs.
 pub const TURN_BYTES: usize = 256 * 1024;
 

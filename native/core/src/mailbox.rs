@@ -58,6 +58,11 @@ impl<T> Tray<T> {
         self.with(VecDeque::pop_back)
     }
 
+    /// Looks at the newest.
+    pub fn newest<R>(&self, look: impl FnOnce(&T) -> R) -> Option<R> {
+        self.with(|items| items.back().map(look))
+    }
+
     /// How many wait.
     pub fn len(&self) -> usize {
         self.with(|items| items.len())
@@ -82,12 +87,6 @@ impl<T> Tray<T> {
         self.asleep.swap(false, Ordering::SeqCst);
         false
     }
-
-    /// Takes the flag down; true when the receiver slept and the caller has to wake it.
-    #[must_use]
-    pub fn rouse(&self) -> bool {
-        self.asleep.swap(false, Ordering::SeqCst)
-    }
 }
 
 /// Both directions of one environment.
@@ -95,6 +94,6 @@ impl<T> Tray<T> {
 pub struct Mailbox {
     /// Filled batches, for JavaScript.
     pub full: Tray<Batch>,
-    /// Empty batches, for the reactor. Its sleeper is a reactor that has bytes to read and no batch for them.
+    /// Empty batches, for the reactor.
     pub empty: Tray<Batch>,
 }

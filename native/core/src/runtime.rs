@@ -4,6 +4,7 @@
 //! with tokio lives exactly as long as its term: while JavaScript has the seat the runtime does not wake for sockets.
 
 use std::collections::VecDeque;
+use std::os::fd::{AsRawFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -35,6 +36,16 @@ pub fn is_available() -> bool {
     runtime().is_some()
 }
 
+/// The descriptor of an environment, kept open by keeping the environment.
+#[derive(Debug)]
+struct Watched(Arc<Environment>);
+
+impl AsRawFd for Watched {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.descriptor()
+    }
+}
+
 /// Starts the offload driver for one term. The caller has seen [`is_available`].
 pub(crate) fn drive(environment: Arc<Environment>, term: u32) {
     if let Some(runtime) = runtime() {
@@ -43,10 +54,10 @@ pub(crate) fn drive(environment: Arc<Environment>, term: u32) {
 }
 
 async fn run(environment: Arc<Environment>, term: u32) {
-    // SAFETY: the descriptor is owned by the registration itself and lives exactly as long as it does.
-    let watched = environment.duplicate_descriptor().and_then(|descriptor| unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) }.ok());
-    let Some(watched) = watched else {
-        // Out of descriptors or memory: without readiness the only honest driver is one that asks in turn.
+    // SAFETY: the descriptor stays open for as long as its environment, which the registration itself keeps.
+    let watched = unsafe { AsyncFd::register_with_interest(Watched(Arc::clone(&environment)), Interest::READABLE) };
+    let Ok(watched) = watched else {
+        // Out of memory: without readiness the only honest driver is one that asks in turn.
         return poll_without_readiness(environment, term).await;
     };
     let mut requests = VecDeque::new();
