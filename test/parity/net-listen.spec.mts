@@ -181,11 +181,13 @@ describe('parity: net servers', () => {
       ],
       { stdio: ['ignore', 'pipe', 'inherit', bound.fd] },
     );
+    // Asked for before the connection: the child may be gone before its last byte has been dealt with here.
+    const exited = t.once(child, 'exit');
     await t.once(child.stdout, 'data');
     const client = t.net.connect(port, '127.0.0.1');
     client.on('data', (data) => t.trace('data', String(data)));
     await t.closed(client);
-    const [code] = await t.once(child, 'exit');
+    const [code] = await exited;
     t.trace('child', code);
     bound.close();
   });
