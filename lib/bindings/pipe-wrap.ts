@@ -9,7 +9,7 @@ import { Command, Control } from '../native/protocol';
 import { countFallback, whyNative } from './fallback';
 import type { Request } from './requests';
 import type { NativeClass } from './seam';
-import { env, type Stream } from './stream';
+import { env } from './stream';
 import { type defineStreamHandle, isAccepting, kStream } from './stream-handle';
 
 const SERVER = 1;
@@ -68,7 +68,7 @@ export function definePipe(
 
     bind(name: string): number {
       const stream = this[kStream];
-      if (stream.closed) return closedError(stream);
+      if (stream.closed) return stream.closedError;
       if (stream.fd >= 0) return errno.EINVAL;
       const short = fit(name);
       if (short === null) return errno.EINVAL;
@@ -82,7 +82,7 @@ export function definePipe(
 
     listen(backlog: number): number {
       const stream = this[kStream];
-      if (stream.closed) return closedError(stream);
+      if (stream.closed) return stream.closedError;
       if (stream.fd < 0) return errno.EINVAL;
       const status = env().native.listenPipe(stream.fd, backlog);
       if (status !== 0) return status;
@@ -95,7 +95,7 @@ export function definePipe(
 
     connect(request: Request, name: string): number {
       const stream = this[kStream];
-      if (stream.closed) return closedError(stream);
+      if (stream.closed) return stream.closedError;
       if (stream.connectRequest !== null) return errno.EALREADY;
       const short = fit(name);
       if (short === null) return errno.EINVAL;
@@ -114,8 +114,4 @@ export function definePipe(
     }
   }
   return Pipe;
-}
-
-function closedError(stream: Stream): number {
-  return stream.gone ? errno.EINVAL : errno.EBADF;
 }

@@ -18,7 +18,7 @@ export function attachReadState(streamBaseState: Int32Array): void {
 }
 
 export function readStart(stream: Stream): number {
-  if (stream.closed) return stream.gone ? errno.EINVAL : errno.EBADF;
+  if (stream.closed) return stream.closedError;
   if (stream.lazy) return readLater(stream);
   if (!stream.open) return errno.ENOTCONN;
   if (stream.reading) return errno.EALREADY;
@@ -45,7 +45,7 @@ function readLater(stream: Stream): number {
 }
 
 export function readStop(stream: Stream): number {
-  if (stream.closed) return stream.gone ? errno.EINVAL : errno.EBADF;
+  if (stream.closed) return stream.closedError;
   if (!stream.reading) return 0;
   stream.reading = false;
   if (stream.slot >= 0 && !stream.ended) env().command(Command.readStop, stream);

@@ -29,7 +29,7 @@ export type WriteResult = number | StreamWriteRequest;
 export type Encoding = 'latin1' | 'utf8' | 'ucs2' | 'ascii';
 
 function refusal(stream: Stream): number {
-  if (stream.closed) return stream.gone ? errno.EINVAL : errno.EBADF;
+  if (stream.closed) return stream.closedError;
   stream.ensureOpen();
   if (!stream.open) return errno.EBADF;
   return stream.ending ? errno.EPIPE : 0;
@@ -58,7 +58,7 @@ function flagsFor(stream: Stream, bytes: number): number {
 }
 
 /** After a small write was appended: hands it over and says how it stands. */
-function settle(stream: Stream, request: Request | null, bytes: number, flags: number, keep?: unknown): WriteResult {
+function settle(stream: Stream, request: Request | null, bytes: number, flags: number): WriteResult {
   const environment = env();
   stream.bytesWritten += bytes;
   if (flags === 0) {
@@ -68,7 +68,7 @@ function settle(stream: Stream, request: Request | null, bytes: number, flags: n
   }
   const offloaded = environment.offloaded;
   const status = environment.submit();
-  return conclude(stream, request, bytes, offloaded ? 1 : status, keep);
+  return conclude(stream, request, bytes, offloaded ? 1 : status);
 }
 
 /** Turns a status (0 done, 1 waits, negative failed) into the answer of the protocol in use. */

@@ -153,6 +153,11 @@ export class Stream {
     unplaced.add(this);
   }
 
+  /** What a call on a closed handle answers: EBADF at first, EINVAL once the close callback ran. */
+  get closedError(): number {
+    return this.gone ? errno.EINVAL : errno.EBADF;
+  }
+
   /** Keeps the event loop alive exactly when libuv would (contract 15). */
   updateLiveness(): void {
     const active = !this.closed && (this.listening || (this.reading && (this.open || this.lazy) && !this.ended));

@@ -58,7 +58,7 @@ export function defineTcp(
 
     listen(backlog: number): number {
       const stream = this[kStream];
-      if (stream.closed) return closedError(stream);
+      if (stream.closed) return stream.closedError;
       if (stream.delayedError !== 0) return stream.delayedError;
       const { native, control } = env();
       const status = native.listenTcp(stream.fd, backlog);
@@ -108,7 +108,7 @@ export function defineTcp(
 
     reset(callback?: (this: unknown) => void): number {
       const stream = this[kStream];
-      if (stream.closed) return closedError(stream);
+      if (stream.closed) return stream.closedError;
       if (stream.fd < 0) return errno.EBADF;
       if (stream.shutdownRequest !== null || stream.shutdownNative !== null) return errno.EINVAL;
       stream.close(typeof callback === 'function' ? callback : null, true);
@@ -139,12 +139,8 @@ export function defineTcp(
   return TCP;
 }
 
-function closedError(stream: Stream): number {
-  return stream.gone ? errno.EINVAL : errno.EBADF;
-}
-
 function bind(stream: Stream, v6: boolean, host: string, port: number, flags: number): number {
-  if (stream.closed) return closedError(stream);
+  if (stream.closed) return stream.closedError;
   const { native, control } = env();
   const status = native.bindTcp(stream.fd, v6, String(host), port | 0, flags | 0);
   stream.fd = control[Control.out] as number;
@@ -154,7 +150,7 @@ function bind(stream: Stream, v6: boolean, host: string, port: number, flags: nu
 }
 
 function connect(stream: Stream, request: Request, v6: boolean, host: string, port: number): number {
-  if (stream.closed) return closedError(stream);
+  if (stream.closed) return stream.closedError;
   if (stream.connectRequest !== null) return errno.EALREADY;
   if (stream.delayedError !== 0) {
     stream.connect(request, 'TCPCONNECTWRAP', 1, stream.delayedError);
@@ -169,7 +165,7 @@ function connect(stream: Stream, request: Request, v6: boolean, host: string, po
 }
 
 function name(stream: Stream, out: Name, peer: boolean): number {
-  if (stream.closed) return closedError(stream);
+  if (stream.closed) return stream.closedError;
   if (stream.delayedError !== 0) return stream.delayedError;
   const { native, control } = env();
   const found = native.name(stream.fd, peer);
