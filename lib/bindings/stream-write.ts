@@ -10,7 +10,7 @@ import { errno } from '../native';
 import { ACKNOWLEDGED_BYTES, LARGE_CHUNK, MORE, NOTIFY } from '../native/protocol';
 import { callNative, readIn } from './async-scope';
 import { begin, finish, type Request, StreamWriteRequest } from './requests';
-import { deferToCheck, env, liveStreams, type Stream } from './stream';
+import { deferToImmediate, env, liveStreams, type Stream } from './stream';
 
 let state: Int32Array;
 const BYTES_WRITTEN = 2;
@@ -274,7 +274,7 @@ export function writeNative(stream: Stream, native: object, buffers: readonly Ui
   // OpenSSL must not be told inside the call; Node's own TLSWrap waits for a turn of the loop too.
   const entry = { request: null, native, bytes: 0 };
   stream.writes.push(entry);
-  deferToCheck(() => {
+  deferToImmediate(() => {
     const at = stream.writes.indexOf(entry);
     if (at < 0) return;
     stream.writes.splice(at, 1);

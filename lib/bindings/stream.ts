@@ -9,7 +9,7 @@
 import type { Environment } from '../environment';
 import { openEnvironment } from '../environment';
 import { errno } from '../native';
-import { CONNECTED, Command, NOTIFY, RESET } from '../native/protocol';
+import { CONNECTED, Command, NOTIFY, Phase, RESET } from '../native/protocol';
 import { callNative, type Provider, runIn, type Scope } from './async-scope';
 import { begin, finish, type Request } from './requests';
 import type { HeldRead } from './stream-read';
@@ -33,10 +33,8 @@ let environmentOf: StreamEnvironment | null = null;
 
 /** What waits for libuv's closing phase. */
 const closing: Stream[] = [];
-/** What waits for the next turn of the loop. */
-let deferred: (() => void)[] = [];
-/** What waits for the check phase of this turn. */
-let checks: (() => void)[] = [];
+/** What waits for each `Phase` of the loop. */
+const deferred: (() => void)[][] = [[], [], []];
 
 /** Open streams that have no place in the table: not bound, not connected yet. */
 const unplaced = new Set<Stream>();
@@ -53,21 +51,26 @@ export function env(): StreamEnvironment {
 
 /** Runs a function early in the next turn of the loop, never inside the call that asks. */
 export function defer(job: () => void): void {
-  deferred.push(job);
+  deferred[Phase.turn]?.push(job);
   env().native.defer();
 }
 
-/** Runs a function in the check phase of this turn, where Node's C++ runs what it puts off. */
+/** Runs a function in the check phase of this turn: where libuv ends what a call began. */
 export function deferToCheck(job: () => void): void {
-  if (checks.length === 0) env().native.deferCheck();
-  checks.push(job);
+  deferred[Phase.check]?.push(job);
+  env().native.deferCheck();
+}
+
+/** Runs a function among Node's native immediates, where its C++ runs what it puts off. */
+export function deferToImmediate(job: () => void): void {
+  deferred[Phase.immediate]?.push(job);
+  env().native.deferImmediate();
 }
 
 /** Called by the native part: what was deferred to a phase. */
 export function runDeferred(tick: () => void, phase: number): void {
-  const jobs = phase === 1 ? checks : deferred;
-  if (phase === 1) checks = [];
-  else deferred = [];
+  const jobs = deferred[phase] ?? [];
+  deferred[phase] = [];
   for (const job of jobs) {
     job();
     tick();

@@ -44,8 +44,10 @@ export interface Native {
   release(): number;
   /** Calls `deferred` early in the next turn of the loop; `scheduleClosing` calls `closing` in its closing phase. */
   defer(): number;
-  /** Calls `deferred` in the check phase of this turn. */
+  /** Calls `deferred` in the check phase of this turn, right after the poll phase. */
   deferCheck(): number;
+  /** Calls `deferred` where Node's C++ runs its own immediates, in the order they were set. */
+  deferImmediate(): number;
   scheduleClosing(): number;
   /** Reports an exception as libuv's own callbacks would: 'uncaughtException', or the end of the process. */
   fatalException(error: unknown): void;
@@ -84,7 +86,7 @@ export interface Callbacks {
    * those for native consumers must not have; returns where the kind changed, or the number of events.
    */
   dispatch(batch: number, from: number, events: number, wantsBlocks: number, scoped: number): number;
-  /** `phase` is 1 in the check phase. */
+  /** `phase` is one of `Phase`. */
   deferred(phase: number): void;
   closing(): void;
 }

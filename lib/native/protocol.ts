@@ -55,6 +55,9 @@ export const Control = {
 } as const;
 export const CONTROL_WORDS = 8;
 
+/** What `deferred` is asked to run: early in the next turn, in the check phase of this one, among Node's immediates. */
+export const Phase = { turn: 0, check: 1, immediate: 2 } as const;
+
 /** Sizes that both sides rely on. */
 export const BATCHES = 4;
 export const BATCH_BYTES = 128 * 1024;

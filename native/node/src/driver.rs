@@ -3,11 +3,13 @@
 //! - `uv_poll` on the reactor's descriptor: a turn on this thread (inline);
 //! - `uv_async`: the runtime has filled a batch (offload);
 //! - `uv_idle`, started only for one turn of libuv's loop: something is left to do without readiness;
-//! - `uv_check`: what OpenSSL waits for, where Node's own immediates run;
+//! - `uv_check`: the end of the poll phase, where libuv runs what it put off within a turn;
+//! - Node's queue of native immediates, right after it, where OpenSSL waits for its writes;
 //! - the closing phase: close callbacks run where Node's would (a handle of ours passes through `uv_close`).
 
-use std::ffi::c_int;
+use std::ffi::{c_int, c_void};
 use std::ptr;
+use std::sync::OnceLock;
 
 use napi_sys as napi;
 use tsloop_core::event::Batch;
@@ -15,8 +17,18 @@ use tsloop_core::reactor::seat::{self, Driver};
 use tsloop_core::runtime;
 
 use crate::convert;
-use crate::env::{State, control};
+use crate::env::{self, State, control};
 use crate::uv;
+
+/// What JavaScript's `deferred` is asked to run; `lib/native/protocol.ts` names the same.
+mod phase {
+    /// Early in the next turn of the loop.
+    pub(super) const TURN: i32 = 0;
+    /// The check phase of this turn.
+    pub(super) const CHECK: i32 = 1;
+    /// Node's native immediates.
+    pub(super) const IMMEDIATE: i32 = 2;
+}
 
 /// The `uv_async` of one environment, for the core to wake it.
 pub(crate) struct Wake(pub(crate) *mut uv::Handle);
@@ -67,7 +79,51 @@ unsafe extern "C" fn on_check(handle: *mut uv::Handle) {
     };
     state.check_due.set(false);
     if !state.ended.get() {
-        call(state, state.run_deferred, &[1], Scope::Open);
+        call(state, state.run_deferred, &[phase::CHECK], Scope::Open);
+    }
+    if !state.ended.get() && immediates().is_none() && state.immediate_due.replace(false) {
+        call(state, state.run_deferred, &[phase::IMMEDIATE], Scope::None);
+    }
+}
+
+/// `node_api_post_finalizer`, the one way from an addon into Node's queue of native immediates.
+type PostFinalizer = unsafe extern "C" fn(napi::napi_env, napi::napi_finalize, *mut c_void, *mut c_void) -> napi::napi_status;
+
+/// Node 20.10 and newer have it. Before that the check phase has to do, a moment ahead of Node's own immediates.
+fn immediates() -> Option<PostFinalizer> {
+    static FOUND: OnceLock<Option<PostFinalizer>> = OnceLock::new();
+    *FOUND.get_or_init(|| {
+        // SAFETY: a terminated name; a symbol of this name has this type since it exists.
+        unsafe {
+            let symbol = libc::dlsym(libc::RTLD_DEFAULT, c"node_api_post_finalizer".as_ptr());
+            std::mem::transmute::<*mut c_void, Option<PostFinalizer>>(symbol)
+        }
+    })
+}
+
+/// Has JavaScript's `deferred` run among Node's native immediates, in the order of those that Node's C++ sets itself.
+pub(crate) fn schedule_immediate(state: &State) {
+    if state.immediate_due.replace(true) {
+        return;
+    }
+    match immediates() {
+        // SAFETY: a live environment; the state is not freed while `immediate_due` is set.
+        Some(post) => unsafe {
+            post(state.env, Some(on_immediate), ptr::from_ref(state).cast_mut().cast(), ptr::null_mut());
+        },
+        None => schedule_check(state),
+    }
+}
+
+unsafe extern "C" fn on_immediate(_env: napi::napi_env, data: *mut c_void, _hint: *mut c_void) {
+    // SAFETY: the pointer from `schedule_immediate`; Node runs this once, at the environment's end at the latest.
+    let state = unsafe { &*data.cast::<State>() };
+    state.immediate_due.set(false);
+    if state.ended.get() {
+        // SAFETY: see above, and nothing uses the state after this.
+        unsafe { env::free_if_done(data.cast()) };
+    } else {
+        call(state, state.run_deferred, &[phase::IMMEDIATE], Scope::None);
     }
 }
 
@@ -85,7 +141,7 @@ unsafe extern "C" fn on_idle(handle: *mut uv::Handle) {
     // SAFETY: one of our handles.
     let state = unsafe { state_of(handle) };
     if state.deferred.replace(false) {
-        call(state, state.run_deferred, &[0], Scope::Open);
+        call(state, state.run_deferred, &[phase::TURN], Scope::Open);
     }
     deliver(state);
 }
@@ -244,12 +300,15 @@ pub(crate) fn schedule_closing(state: &State) {
 }
 
 unsafe extern "C" fn on_closing(handle: *mut uv::Handle) {
-    // SAFETY: as `state_of`; `on_closed` does not free the state while `closing` is set.
+    // SAFETY: as `state_of`; the state is not freed while `closing` is set.
     let state = unsafe { state_of(handle) };
     // SAFETY: libuv is done with the handle.
     unsafe { uv::free(handle) };
     state.closing.set(false);
-    if !state.ended.get() {
+    if state.ended.get() {
+        // SAFETY: nothing uses the state after this.
+        unsafe { env::free_if_done(ptr::from_ref(state).cast_mut()) };
+    } else {
         call(state, state.run_closing, &[], Scope::Open);
     }
 }

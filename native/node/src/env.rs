@@ -54,6 +54,8 @@ pub(crate) struct State {
     pub(crate) idling: Cell<bool>,
     /// JavaScript has deferred work for the next turn of the loop.
     pub(crate) deferred: Cell<bool>,
+    /// Node's queue of immediates has an entry for us.
+    pub(crate) immediate_due: Cell<bool>,
     /// A handle is on its way through libuv's closing phase for JavaScript's close callbacks.
     pub(crate) closing: Cell<bool>,
     /// The kind of the last event delivered, which the next one most likely shares.
@@ -157,6 +159,7 @@ pub(crate) fn open(call: &Call) -> Option<*mut State> {
         polling: Cell::new(false),
         idling: Cell::new(false),
         deferred: Cell::new(false),
+        immediate_due: Cell::new(false),
         closing: Cell::new(false),
         scoped: Cell::new(true),
         dispatch: reference(call.env, call.property(callbacks, c"dispatch"))?,
@@ -224,16 +227,28 @@ unsafe extern "C" fn on_closed(handle: *mut uv::Handle) {
     state.open_handles.set(state.open_handles.get() - 1);
     if state.open_handles.get() == 0 {
         // SAFETY: the hook came from napi_add_async_cleanup_hook and is removed once; the references belong to this
-        // environment; nothing refers to the state any more (functions answer `ended` no longer, since no JavaScript
-        // runs after the hook, and the core was told to end).
+        // environment; functions answer `ended` no longer, since no JavaScript runs after the hook, and the core was
+        // told to end.
         unsafe {
             for reference in [state.dispatch, state.run_deferred, state.run_closing, state.memory] {
                 napi::napi_delete_reference(state.env, reference);
             }
             napi::napi_remove_async_cleanup_hook(state.cleanup.get());
-            if !state.closing.get() {
-                drop(Box::from_raw(data));
-            }
+            free_if_done(data);
         }
+    }
+}
+
+/// Frees the state of an environment that has ended, once the last of those who still call back has done so: four
+/// handles, the one in the closing phase, an immediate.
+///
+/// # Safety
+/// The caller was one of them, and does not use the state again.
+pub(crate) unsafe fn free_if_done(data: *mut State) {
+    // SAFETY: not freed yet, as the caller was still to come.
+    let state = unsafe { &*data };
+    if state.open_handles.get() == 0 && !state.closing.get() && !state.immediate_due.get() {
+        // SAFETY: from Box::into_raw in `open`, and nobody else is left.
+        drop(unsafe { Box::from_raw(data) });
     }
 }

@@ -124,6 +124,11 @@ function!(defer_check, |state, call| {
     call.return_int(0)
 });
 
+function!(defer_immediate, |state, call| {
+    driver::schedule_immediate(state);
+    call.return_int(0)
+});
+
 function!(schedule_closing, |state, call| {
     driver::schedule_closing(state);
     call.return_int(0)
@@ -190,6 +195,7 @@ const FUNCTIONS: &[(&CStr, Callback)] = &[
     (c"release", release),
     (c"defer", defer),
     (c"deferCheck", defer_check),
+    (c"deferImmediate", defer_immediate),
     (c"scheduleClosing", schedule_closing),
     (c"fatalException", fatal_exception),
     (c"stats", stats),
