@@ -107,10 +107,19 @@ export function definePipe(
       return 0;
     }
 
+    /** By Node's own handle on the same socket: whether the file's other bits stay is libuv's to say, and it changed. */
     fchmod(mode: number): number {
       const stream = this[kStream];
       if (stream.closed || stream.fd < 0) return errno.EBADF;
-      return stream.path === null ? errno.EINVAL : env().native.chmodPipe(stream.path, mode);
+      const { native } = env();
+      const copy = native.duplicate(stream.fd);
+      if (copy < 0) return copy;
+      const twin = new Native(0);
+      let status: number = twin.open(copy);
+      if (status === 0) status = twin.fchmod(mode);
+      else native.closeDescriptor(copy);
+      twin.close();
+      return status;
     }
   }
   return Pipe;
