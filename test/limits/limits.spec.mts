@@ -5,7 +5,9 @@ describe('limits', () => {
   const options = { timeout: 40_000 } as const;
 
   twin('an endless writer and a reader that stops: the kernel, not our memory, holds the rest', options, async (t) => {
+    let writer: import('node:net').Socket | undefined;
     const server = t.net.createServer((socket) => {
+      writer = socket;
       socket.on('error', () => {});
       const chunk = Buffer.alloc(65_536, 'w');
       const pump = (): void => {
@@ -18,7 +20,9 @@ describe('limits', () => {
     const client = t.net.connect(port, '127.0.0.1');
     client.pause();
     await t.once(client, 'connect');
-    await t.sleep(300);
+    for (let written = -1; written !== writer?.bytesWritten || written === 0; await t.sleep(200)) {
+      written = writer?.bytesWritten ?? 0;
+    }
     const before = process.memoryUsage().rss;
     await t.sleep(700);
     t.trace('grown by less than 16 MiB', process.memoryUsage().rss - before < 16 << 20);
@@ -126,7 +130,10 @@ describe('limits', () => {
          });
          console.log('before', await once({ port, host: '127.0.0.1' }));
          while (await new Promise((done) => server.getConnections((_, n) => done(n)))) await new Promise(setImmediate);
-         await new Promise((done) => setTimeout(done, 50));
+         const sockets = () => fs.readdirSync('/proc/self/fd').filter((fd) => {
+           try { return fs.readlinkSync('/proc/self/fd/' + fd).startsWith('socket:'); } catch { return false; }
+         });
+         while (sockets().length > 1) await new Promise((done) => setTimeout(done, 5));
          const held = [];
          try { for (;;) held.push(fs.openSync('/dev/null')); } catch (error) { console.log(error.code); }
          console.log('none left', await once({ port, host: '127.0.0.1' }));
@@ -177,7 +184,8 @@ describe('limits', () => {
         }
       }),
     );
-    await t.sleep(50);
+    const patience = Date.now() + 10_000;
+    while (accepted <= 3500 && Date.now() < patience) await t.sleep(5);
     t.trace('all seen', accepted > 3500);
     await new Promise<void>((done) => server.close(() => done()));
   });
@@ -199,7 +207,8 @@ describe('limits', () => {
       client.on('drain', pump);
       return client;
     });
-    await t.sleep(500);
+    const written = (): number => clients.reduce((sum, client) => sum + client.bytesWritten, 0);
+    for (let last = 0; last === 0 || last !== written(); await t.sleep(200)) last = written();
     const before = process.memoryUsage().rss;
     await t.sleep(500);
     t.trace('grown by less than 16 MiB', process.memoryUsage().rss - before < 16 << 20);

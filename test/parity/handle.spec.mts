@@ -198,10 +198,14 @@ describe('parity: handle methods', () => {
   twin('writes with null: a number or a request with writeStatus', { since: 26 }, async (t) => {
     const { TCP, TCPConnectWrap, constants } = t.binding('tcp_wrap');
     const { streamBaseState } = t.binding('stream_wrap');
+    let close = (): void => {};
+    const closed = new Promise<void>((fulfil) => {
+      close = fulfil;
+    });
     const server = t.net.createServer((socket) => {
       socket.pause();
-      setTimeout(() => socket.resume(), 50);
       socket.on('error', () => {});
+      closed.then(() => socket.resume());
     });
     const port = await t.listen(server);
     const handle = new TCP(constants.SOCKET);
@@ -227,19 +231,25 @@ describe('parity: handle methods', () => {
     show('big', handle.writeBuffer(null, Buffer.alloc(12 * 1024 * 1024)));
     show('behind', handle.writeUtf8String(null, 'z'));
     await t.sleep(20);
-    handle.close(() => t.trace('closed'));
+    handle.close(() => {
+      t.trace('closed');
+      close();
+    });
     show('after close', handle.writeUtf8String(null, 'z'));
-    await t.sleep(100);
+    await closed;
     server.close();
   });
 
   twin('close with work pending: everything is cancelled in order, then the callback', async (t) => {
     const { TCP, TCPConnectWrap, constants } = t.binding('tcp_wrap');
     const { WriteWrap, ShutdownWrap } = t.binding('stream_wrap');
+    const peers: import('node:net').Socket[] = [];
+    let left = 2;
     const server = t.net.createServer((socket) => {
       socket.pause();
       socket.on('error', () => {});
-      setTimeout(() => socket.destroy(), 150);
+      if (left > 0) peers.push(socket);
+      else socket.destroy();
     });
     const port = await t.listen(server);
     const handle = new TCP(constants.SOCKET);
@@ -258,23 +268,29 @@ describe('parity: handle methods', () => {
     t.trace(handle.shutdown(shutdown));
     handle.close(function (this: unknown) {
       t.trace('closed', this === handle);
+      left--;
     });
     process.nextTick(() => t.trace('tick'));
     const early = new TCP(constants.SOCKET);
     const request = new TCPConnectWrap();
     request.oncomplete = (...args: unknown[]) => t.trace('early connect', args[0], args[3], args[4]);
     t.trace(early.connect(request, '127.0.0.1', port));
-    early.close(() => t.trace('early closed'));
-    await t.sleep(200);
+    early.close(() => {
+      t.trace('early closed');
+      left--;
+    });
+    await t.until(() => left === 0 && peers.length > 0);
+    for (const peer of peers) peer.destroy();
     server.close();
   });
 
   twin('readStop holds data back, readStart brings it; twice is EALREADY', async (t) => {
     const { TCP, TCPConnectWrap, constants } = t.binding('tcp_wrap');
     const { streamBaseState, kReadBytesOrError, kArrayBufferOffset } = t.binding('stream_wrap');
+    let peer: import('node:net').Socket | undefined;
     const server = t.net.createServer((socket) => {
       socket.write('one');
-      setTimeout(() => socket.end('two'), 40);
+      peer = socket;
     });
     const port = await t.listen(server);
     const handle = new TCP(constants.SOCKET);
@@ -297,7 +313,9 @@ describe('parity: handle methods', () => {
         if (nread < 0) fulfil();
         else {
           t.trace('readStop', handle.readStop());
-          setTimeout(() => t.trace('start again', handle.readStart()), 80);
+          if (peer?.writable) peer.end('two');
+          // Time for what must not come: nothing may be read before it is asked for.
+          t.sleep(60).then(() => t.trace('start again', handle.readStart()));
         }
       };
     });
@@ -333,7 +351,10 @@ describe('parity: handle methods', () => {
 
   twin('reset: the callback, and close afterwards is silent', async (t) => {
     const { TCP, TCPConnectWrap, constants } = t.binding('tcp_wrap');
-    const server = t.net.createServer((socket) => socket.on('error', (e) => t.lane('server')(e)).resume());
+    let peer: import('node:net').Socket | undefined;
+    const server = t.net.createServer((socket) => {
+      peer = socket.on('error', (e) => t.lane('server')(e)).resume();
+    });
     const port = await t.listen(server);
     const handle = new TCP(constants.SOCKET);
     const connect = new TCPConnectWrap();
@@ -341,13 +362,13 @@ describe('parity: handle methods', () => {
       connect.oncomplete = () => done();
       handle.connect(connect, '127.0.0.1', port);
     });
-    await t.sleep(20);
+    await t.until(() => peer !== undefined);
     t.trace(
       handle.reset(() => t.trace('reset done')),
       handle.fd,
     );
     t.trace(handle.close(() => t.trace('never')));
-    await t.sleep(30);
+    await t.until(() => peer?.closed);
     server.close();
   });
 

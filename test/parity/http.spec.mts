@@ -162,6 +162,7 @@ describe('parity: http', () => {
   });
 
   twin('aborts: by the client, by the server, in the middle of a body', async (t) => {
+    let cut = (): void => {};
     const server = t.http.createServer((request, response) => {
       const seen = t.lane(`server ${request.url}`);
       request.on('aborted', () => seen('aborted'));
@@ -171,7 +172,7 @@ describe('parity: http', () => {
       if (request.url === '/client') response.write('first');
       if (request.url === '/server') {
         response.write('first');
-        setTimeout(() => response.destroy(), 20);
+        cut = () => response.destroy();
       }
       if (request.url === '/silent') setTimeout(() => response.socket?.destroy(), 20);
       if (request.url === '/reset') setTimeout(() => response.socket?.resetAndDestroy(), 20);
@@ -190,6 +191,7 @@ describe('parity: http', () => {
           response.on('data', (data) => {
             seen('data', String(data));
             if (path === '/client') request.destroy();
+            if (path === '/server') setImmediate(cut);
           });
           response.on('aborted', () => seen('aborted'));
           response.on('error', (error) => seen('response error', error));
@@ -197,27 +199,34 @@ describe('parity: http', () => {
         if (path === '/before') request.destroy(new Error('changed my mind'));
       });
     }
-    await t.sleep(30);
     server.close();
   });
 
   twin('an abort signal on a request and on fetch', async (t) => {
+    let closed = 0;
     const server = t.http.createServer((request, response) => {
-      response.on('close', () => t.lane('server')(request.url, 'closed'));
+      response.on('close', () => {
+        t.lane('server')(request.url, 'closed');
+        closed++;
+      });
     });
     const port = await t.listen(server);
     const abort = new AbortController();
     const request = t.http.get({ port, host: '127.0.0.1', path: '/get', signal: abort.signal, agent: false });
     request.on('error', (error) => t.trace('request', error));
-    setTimeout(() => abort.abort(), 30);
+    // Abort what has arrived, and go on when the other side knows: no time is short or long enough for either.
+    await t.once(server, 'request');
+    abort.abort();
     await t.closed(request);
-    await t.sleep(20);
+    await t.until(() => closed === 1);
     const other = new AbortController();
-    setTimeout(() => other.abort(), 30);
-    await fetch(`http://127.0.0.1:${port}/fetch`, { signal: other.signal }).catch((error) =>
+    const fetched = fetch(`http://127.0.0.1:${port}/fetch`, { signal: other.signal }).catch((error) =>
       t.trace('fetch', error.name, error.message),
     );
-    await t.sleep(30);
+    await t.once(server, 'request');
+    other.abort();
+    await fetched;
+    await t.until(() => closed === 2);
     server.close();
     server.closeAllConnections();
   });
@@ -226,24 +235,27 @@ describe('parity: http', () => {
     const server = t.http.createServer({ connectionsCheckingInterval: 20 } as object, (request, response) => {
       request.resume();
       response.setHeader('date', 'fixed');
-      if (request.url !== '/never') response.end('ok');
+      if (request.url === '/idle') request.socket.setTimeout(40);
+      if (request.url === '/') response.end('ok');
     });
-    server.headersTimeout = 100;
-    server.requestTimeout = 200;
-    server.keepAliveTimeout = 60;
     server.on('clientError', (error, socket) => {
       t.lane('server')('clientError', error);
       if (socket.writable) socket.end('HTTP/1.1 400 Bad\r\n\r\n');
       else socket.destroy();
     });
     const port = await t.listen(server);
-    const cases: Record<string, string> = {
-      headers: 'GET / HTTP/1.1\r\nHost: a\r\nX-Slow',
-      request: 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc',
-      keepAlive: 'GET / HTTP/1.1\r\nHost: a\r\n\r\n',
-      bad: 'NONSENSE\r\n\r\n',
-    };
-    for (const [name, text] of Object.entries(cases)) {
+    // Node takes the lesser of the two for the headers.
+    const whole = { headersTimeout: 200, requestTimeout: 200 };
+    // Each limit by itself, and set once the server has read what there is: no other may be reached before it.
+    const cases: [string, string, object][] = [
+      ['headers', 'GET / HTTP/1.1\r\nHost: a\r\nX-Slow', { headersTimeout: 100 }],
+      ['request', 'POST /never HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc', whole],
+      ['keepAlive', 'GET / HTTP/1.1\r\nHost: a\r\n\r\n', {}],
+      ['bad', 'NONSENSE\r\n\r\n', {}],
+    ];
+    for (const [name, text, limit] of cases) {
+      Object.assign(server, { headersTimeout: 60_000, requestTimeout: 300_000, keepAliveTimeout: 60 });
+      const accepted = t.once(server, 'connection');
       const client = t.net.connect(port, '127.0.0.1');
       let answer = '';
       client.on('data', (data) => {
@@ -251,7 +263,11 @@ describe('parity: http', () => {
       });
       client.on('error', (error) => t.trace(name, 'error', error));
       client.write(text);
-      await t.closed(client);
+      const closed = t.closed(client);
+      const [socket] = await accepted;
+      await t.until(() => socket.bytesRead === text.length);
+      Object.assign(server, limit);
+      await closed;
       t.trace(name, answer.split('\r\n')[0]);
     }
     const request = t.http.get({ port, host: '127.0.0.1', path: '/never', timeout: 50, agent: false });
@@ -261,29 +277,34 @@ describe('parity: http', () => {
     });
     request.on('error', (error) => t.trace('client', error));
     await t.closed(request);
-    server.setTimeout(40, (socket: import('node:net').Socket) => {
+    server.setTimeout(60_000, (socket: import('node:net').Socket) => {
       t.lane('server')('server timeout');
       socket.destroy();
     });
-    const second = t.http.get({ port, host: '127.0.0.1', path: '/never', agent: false });
+    const second = t.http.get({ port, host: '127.0.0.1', path: '/idle', agent: false });
     second.on('error', (error) => t.trace('second', error));
     await t.closed(second);
     server.close();
   });
 
   twin('agents: limits, queue, reuse, free sockets closed by the server', async (t) => {
-    let open = 0;
+    let running = 0;
     let most = 0;
+    let held: (() => void)[] | null = [];
     const server = t.http.createServer((request, response) => {
       response.setHeader('date', 'fixed');
-      setTimeout(() => {
+      most = Math.max(most, ++running);
+      const answer = (): void => {
+        running--;
         if (request.url === '/close') response.setHeader('connection', 'close');
         response.end(String(request.url));
-      }, 2);
-    });
-    server.on('connection', (socket) => {
-      most = Math.max(most, ++open);
-      socket.on('close', () => open--);
+      };
+      if (held === null) return void setTimeout(answer, 2);
+      // The first are answered when as many as may be are there.
+      held.push(answer);
+      if (held.length < 3) return;
+      for (const one of held) one();
+      held = null;
     });
     const port = await t.listen(server);
     const agent = new t.http.Agent({ keepAlive: true, maxSockets: 3, maxFreeSockets: 2 });
@@ -301,9 +322,8 @@ describe('parity: http', () => {
     const paths = Array.from({ length: 30 }, (_, index) => (index % 7 === 0 ? '/close' : `/${index}`));
     t.trace((await Promise.all(paths.map(get))).join());
     t.trace('most', most);
-    await t.sleep(10);
     server.closeIdleConnections();
-    await t.sleep(20);
+    await t.until(() => Object.keys(agent.freeSockets).length === 0);
     t.trace(await get('/after'));
     agent.destroy();
     server.close();
@@ -327,7 +347,6 @@ describe('parity: http', () => {
     await t.once(server, 'request');
     server.close(() => t.lane('server')('closed'));
     await answered;
-    await t.sleep(20);
     agent.destroy();
   });
 
@@ -407,6 +426,7 @@ describe('parity: http', () => {
   });
 
   twin('fetch: bodies both ways, streams, redirects, failures', async (t: Bench) => {
+    let cutOff = (): void => {};
     const server = t.http.createServer((request, response) => {
       response.setHeader('date', 'fixed');
       if (request.url === '/redirect') {
@@ -415,7 +435,7 @@ describe('parity: http', () => {
       } else if (request.url === '/cut') {
         response.writeHead(200, { 'content-length': 100 });
         response.write('short');
-        setTimeout(() => response.destroy(), 10);
+        cutOff = () => response.destroy();
       } else request.pipe(response);
     });
     const port = await t.listen(server);
@@ -427,10 +447,12 @@ describe('parity: http', () => {
     const redirected = await fetch(`${base}/redirect`);
     t.trace(redirected.redirected, redirected.status, await redirected.text());
     const cut = await fetch(`${base}/cut`);
-    await cut.text().then(
+    const read = cut.text().then(
       () => t.trace('whole'),
       (error) => t.trace('cut', error.name, error.message, error.cause?.code),
     );
+    cutOff();
+    await read;
     server.close();
     server.closeAllConnections();
     await t.closed(server);
@@ -438,9 +460,9 @@ describe('parity: http', () => {
   });
 
   twin('raw sockets: half-close after the request, garbage, oversized headers', async (t) => {
-    const server = t.http.createServer((_request, response) => {
+    const server = t.http.createServer((request, response) => {
       response.setHeader('date', 'fixed');
-      setTimeout(() => response.end('late'), 20);
+      request.socket.once('end', () => setTimeout(() => response.end('late'), 20));
     });
     server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
       t.lane('server')(error.code, (error as unknown as { bytesParsed?: number }).bytesParsed);
@@ -462,7 +484,6 @@ describe('parity: http', () => {
       if (half) client.end(text);
       else client.write(text);
       client.on('end', () => client.end());
-      setTimeout(() => client.end(), 150);
       await t.closed(client);
       t.trace(name, answer);
     }

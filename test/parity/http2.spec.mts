@@ -77,8 +77,11 @@ describe('parity: http2 in clear text', () => {
         t.trace(path, 'stream close', request.rstCode);
         session.close();
       });
-      if (path === '/abort') setTimeout(() => request.close(t.http2.constants.NGHTTP2_CANCEL), 30);
       request.resume();
+      if (path === '/abort') {
+        await t.once(server, 'stream');
+        request.close(t.http2.constants.NGHTTP2_CANCEL);
+      }
       await t.closed(session);
     }
     server.close();

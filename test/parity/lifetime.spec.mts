@@ -16,7 +16,7 @@ describe('parity: lifetime', () => {
     'pending shutdown only',
   ];
   for (const state of states) {
-    const options = { ledger: false, timeout: 8000, given: state } as const;
+    const options = { ledger: false, timeout: 20_000, given: state } as const;
     twin(state, options, async (t, given: string) => {
       const peers: import('node:net').Socket[] = [];
       const server = t.net.createServer((socket) => {
@@ -93,7 +93,7 @@ describe('parity: lifetime', () => {
         'setTimeout on an unref-ed socket': () => {
           client.unref().resume();
           peer.unref().resume();
-          client.setTimeout(20, () => t.trace('never'));
+          client.setTimeout(5000, () => t.trace('never'));
         },
         'pending shutdown only': () => {
           client.pause();
@@ -155,6 +155,7 @@ describe('parity: lifetime', () => {
   });
 
   twin('process.exit right after writes: the peer gets as much as from plain Node', async (t) => {
+    let closed = 0;
     const server = t.net.createServer((socket) => {
       let bytes = 0;
       socket.on('data', (data) => {
@@ -162,8 +163,10 @@ describe('parity: lifetime', () => {
       });
       socket.on('error', (error) => t.lane('server')('error', error));
       socket.on('end', () => t.lane('server')('end', bytes));
+      socket.on('close', () => closed++);
     });
     const port = await t.listen(server);
+    let children = 0;
     for (const [count, size] of [
       [1, 5],
       [1, 100_000],
@@ -184,7 +187,8 @@ describe('parity: lifetime', () => {
       );
       const [code] = await t.once(child, 'exit');
       t.trace('child', count, size, code);
-      await t.sleep(30);
+      children++;
+      await t.until(() => closed === children);
     }
     server.close();
   });

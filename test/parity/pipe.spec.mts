@@ -103,7 +103,9 @@ describe('parity: unix-domain sockets', () => {
 
   twin('allowHalfOpen, big data, pauses and resets that do not exist', async (t) => {
     const path = t.path('s');
+    let closed = 0;
     const server = t.net.createServer({ allowHalfOpen: true }, (socket) => {
+      socket.on('close', () => closed++);
       let bytes = 0;
       socket.on('data', (data) => {
         bytes += data.length;
@@ -135,7 +137,7 @@ describe('parity: unix-domain sockets', () => {
     t.trace(other.setNoDelay() === other, other.setKeepAlive() === other);
     other.destroy();
     await t.closed(other);
-    await t.sleep(10);
+    await t.until(() => closed === 2);
     server.close();
   });
 

@@ -123,7 +123,8 @@ describe('parity: order within a turn', () => {
     const client = t.net.connect(port, '127.0.0.1');
     await t.once(client, 'connect');
     client.pause();
-    await t.sleep(30);
+    // A paused socket still reads until something comes: both the data and the end, before anything is told of them.
+    await t.until(() => (client as unknown as { _readableState: { ended: boolean } })._readableState.ended);
     for (const name of ['data', 'end', 'close']) {
       client.on(name, () => {
         t.trace(name);

@@ -37,7 +37,7 @@ interface Settings {
 /** Longer strings and buffers are traced as length and digest. */
 const LONGEST_TEXT = 200;
 /** How long the ledger waits for descriptors that another thread is about to close. */
-const LEDGER_PATIENCE = 1_000;
+const LEDGER_PATIENCE = 5_000;
 
 export class Bench {
   readonly dir: string;
@@ -115,8 +115,17 @@ export class Bench {
     return require('node:events').once(emitter, event);
   }
 
-  sleep(milliseconds: number): Promise<void> {
-    return new Promise((fulfil) => setTimeout(fulfil, milliseconds));
+  /** So long at least and, lest a machine that stalls use it up at once, a turn of the loop for every few milliseconds. */
+  async sleep(milliseconds: number): Promise<void> {
+    const turns = Math.ceil(milliseconds / 5);
+    for (let turn = 0; turn < turns; turn++) {
+      await new Promise((fulfil) => setTimeout(fulfil, Math.ceil(milliseconds / turns)));
+    }
+  }
+
+  /** Until it is so; what never becomes so ends with the time of the run. */
+  async until(isSo: () => unknown): Promise<void> {
+    while (!isSo()) await this.sleep(5);
   }
 
   /** The next turn of the loop, after its I/O. */

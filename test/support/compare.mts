@@ -69,7 +69,7 @@ const LONGEST_LINE = 300;
 /** How many lines around the first differing one are printed. */
 const CONTEXT = 4;
 
-function differingLines(name: string, expected: string[], actual: string[]): string | null {
+function differingLines(name: string, expected: string[], actual: string[], whose: string): string | null {
   const length = Math.max(expected.length, actual.length);
   for (let at = 0; at < length; at++) {
     if (expected[at] === actual[at]) continue;
@@ -82,13 +82,19 @@ function differingLines(name: string, expected: string[], actual: string[]): str
     return [
       `${name} differs at line ${at + 1} (${expected.length} and ${actual.length} lines)`,
       `    plain Node:\n${part(expected)}`,
-      `    tsloop:\n${part(actual)}`,
+      `    ${whose}:\n${part(actual)}`,
     ].join('\n');
   }
   return null;
 }
 
-export function differences(expected: Showing, actual: Showing, parts: { stderr: boolean }): string[] {
+/** In what `actual`, the showing of `whose`, differs from that of plain Node. */
+export function differences(
+  expected: Showing,
+  actual: Showing,
+  parts: { stderr: boolean },
+  whose = 'tsloop',
+): string[] {
   const found: string[] = [];
   if (actual.timedOut !== expected.timedOut) found.push(`timed out: ${actual.timedOut}`);
   if (actual.code !== expected.code) found.push(`exit code ${expected.code} became ${actual.code}`);
@@ -96,12 +102,12 @@ export function differences(expected: Showing, actual: Showing, parts: { stderr:
     found.push(`signal ${expected.signal} became ${actual.signal}`);
   }
   for (const lane of new Set([...Object.keys(expected.lanes), ...Object.keys(actual.lanes)])) {
-    const line = differingLines(`lane ${lane}`, expected.lanes[lane] ?? [], actual.lanes[lane] ?? []);
+    const line = differingLines(`lane ${lane}`, expected.lanes[lane] ?? [], actual.lanes[lane] ?? [], whose);
     if (line !== null) found.push(line);
   }
-  const stdout = differingLines('stdout', expected.stdout, actual.stdout);
+  const stdout = differingLines('stdout', expected.stdout, actual.stdout, whose);
   if (stdout !== null) found.push(stdout);
-  const stderr = differingLines('stderr', expected.stderr, actual.stderr);
+  const stderr = differingLines('stderr', expected.stderr, actual.stderr, whose);
   if (stderr !== null && parts.stderr) found.push(stderr);
   return found;
 }

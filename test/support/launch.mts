@@ -25,7 +25,8 @@ export interface LaunchOptions {
 
 /** What a program may print before it is cut off: a loop that prints must not fill the disk. */
 const OUTPUT_CAP = 4 * 1024 * 1024;
-const DEFAULT_TIMEOUT = 20_000;
+/** What hangs is ended here: no program of the specs takes a second where nothing else runs. */
+const DEFAULT_TIMEOUT = 30_000;
 
 const running = new Set<number>();
 

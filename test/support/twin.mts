@@ -125,6 +125,22 @@ function worded(found: Map<string, Driver[]>): string {
   return `\n(seed ${seed})\n${texts.join('\n')}`;
 }
 
+/** How often plain Node is asked again when tsloop differs from it. */
+const SECOND_LOOKS = 3;
+
+/**
+ * Whether the body shows one thing on plain Node at all: words for how it does not, or null. A body that races with
+ * itself is no measure; it fails all the same, and the reader knows where to look.
+ */
+async function unsteady(line: NodeLine, body: Body, options: TwinOptions, plain: Showing): Promise<string | null> {
+  for (let look = 0; look < SECOND_LOOKS; look++) {
+    const again = await runOnce(line, null, body, options);
+    const found = differences(plain, again, { stderr: options.stderr !== false }, 'plain Node again');
+    if (found.length > 0) return `plain Node differs from itself: the body races\n${found.join('\n')}`;
+  }
+  return null;
+}
+
 /** The comparison itself: plain Node beside the first driver, then the other drivers in pairs. */
 export async function twinRun(line: NodeLine, body: Body, options: TwinOptions = {}): Promise<void> {
   const runs: (Driver | null)[] = [null, ...(options.drivers ?? drivers)];
@@ -146,7 +162,9 @@ export async function twinRun(line: NodeLine, body: Body, options: TwinOptions =
       }
     }
   }
-  if (found.size > 0) throw new Error(worded(found));
+  if (found.size === 0 || plain === undefined) return;
+  const race = await unsteady(line, body, options, plain);
+  throw new Error(race === null ? worded(found) : `\n${race}\n${worded(found)}`);
 }
 
 /** Declares one behaviour as a mocha test per Node line. */
