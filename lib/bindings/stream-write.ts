@@ -80,9 +80,7 @@ function conclude(stream: Stream, request: Request | null, bytes: number, status
   const waiting = request ?? new StreamWriteRequest();
   begin(waiting, 'WRITEWRAP', stream.scope);
   if (keep !== undefined) kept.set(waiting, keep);
-  stream.writes.push({ request: waiting, native: null, bytes });
-  stream.queued += bytes;
-  stream.countRequest(1);
+  stream.beginWrite({ request: waiting, native: null, bytes });
   report(bytes, 1, 0);
   return request === null ? (waiting as StreamWriteRequest) : 0;
 }
@@ -258,28 +256,21 @@ export function writeNative(stream: Stream, native: object, buffers: readonly Ui
   }
   if (status < 0) return status;
   stream.bytesWritten += total;
-  stream.countRequest(1);
   if (status === 1) {
-    stream.writes.push({ request: null, native, bytes: total });
-    stream.queued += total;
+    stream.beginWrite({ request: null, native, bytes: total });
     return 0;
   }
   if (stream.tls === null) {
     // http2 takes the end inside the call, as it takes a libuv write that finished at once: a session that is
     // destroyed next must not find a write under way.
-    stream.countRequest(-1);
     callNative(stream.handle, stream.handle.finishWrite, native, 0);
     return 0;
   }
   // OpenSSL must not be told inside the call; Node's own TLSWrap waits for a turn of the loop too.
   const entry = { request: null, native, bytes: 0 };
-  stream.writes.push(entry);
+  stream.beginWrite(entry);
   deferToImmediate(() => {
-    const at = stream.writes.indexOf(entry);
-    if (at < 0) return;
-    stream.writes.splice(at, 1);
-    stream.countRequest(-1);
-    callNative(stream.handle, stream.handle.finishWrite, native, 0);
+    if (stream.endWrite(entry)) callNative(stream.handle, stream.handle.finishWrite, native, 0);
   });
   return 0;
 }
@@ -297,11 +288,9 @@ export function onWriteFailed(stream: Stream, status: number): void {
 /** The oldest write under way has ended. */
 export function onWriteDone(stream: Stream, status: number): void {
   if (stream.closed) return;
-  const at = stream.writes.findIndex((write) => write.bytes > 0);
-  if (at < 0) return;
-  const [{ request, native, bytes }] = stream.writes.splice(at, 1) as [Stream['writes'][number]];
-  stream.queued -= bytes;
-  stream.countRequest(-1);
+  const write = stream.writes.find((candidate) => candidate.bytes > 0);
+  if (!stream.endWrite(write)) return;
+  const { request, native } = write;
   if (native !== null) callNative(stream.handle, stream.handle.finishWrite, native, status);
   else if (request !== null) finish(request, status, stream.handle, undefined);
 }

@@ -13,6 +13,7 @@ import { CONNECTED, Command, NOTIFY, Phase, RESET } from '../native/protocol';
 import { callNative, type Provider, runIn, type Scope } from './async-scope';
 import { begin, finish, type Request } from './requests';
 import type { HeldRead } from './stream-read';
+import { StreamState } from './stream-state';
 
 export type StreamEnvironment = Environment<Stream>;
 
@@ -100,7 +101,17 @@ export function closingStreams(): readonly Stream[] {
   return closing;
 }
 
-export class Stream {
+/** A write under way. */
+export interface Write {
+  readonly request: Request | null;
+  readonly native: object | null;
+  readonly bytes: number;
+}
+
+/** Shared by all streams without one; never changed. */
+const none: Write[] = [];
+
+export class Stream extends StreamState {
   readonly handle: Shell;
   readonly type: Provider;
   scope: Scope;
@@ -108,48 +119,23 @@ export class Stream {
   generation = 0;
   /** Descriptor, −1 without one. After the close callback lib/ sees EINVAL instead. */
   fd = -1;
-  closed = false;
-  gone = false;
-  listening = false;
-  /** Connected or opened: reads and writes make sense. */
-  open = false;
-  referenced = true;
-
-  reading = false;
-  ended = false;
   consumer: number = Consumer.lib;
-  /** A native consumer has started reading by itself. */
-  nativeReads = false;
-  /** OpenSSL on top of us, if any: where a read error goes. */
-  tls: { onread(data?: ArrayBuffer): unknown } | null = null;
   userBuffer: Uint8Array | null = null;
   /** Bytes that came while nobody was reading. */
   held: HeldRead[] | null = null;
   bytesRead = 0;
   bytesWritten = 0;
-
-  /** Writes under way, oldest first, with their sizes. */
-  writes: { request: Request | null; native: object | null; bytes: number }[] = [];
+  /** Writes under way, oldest first. */
+  writes: Write[] = none;
   /** Bytes of those writes. */
   queued = 0;
   /** Bytes acknowledged while the offload driver had the seat, up to and with the hand-over `acknowledgedIn`. */
   acknowledged = 0;
   acknowledgedIn = 0;
-  /** The kernel's buffer is full (offload). */
-  pressed = false;
-  shutdownRequest: Request | null = null;
-  shutdownNative: object | null = null;
-  ending = false;
-  connectRequest: Request | null = null;
-  delayedError = 0;
-  /** A bound path, unlinked at close. */
-  path: string | null = null;
-
-  #closeCallback: ((this: unknown) => void) | null = null;
-  #requests = 0;
-  #alive = false;
+  requests = 0;
 
   constructor(handle: Shell, type: Provider, scope: Scope) {
+    super();
     this.handle = handle;
     this.type = type;
     this.scope = scope;
@@ -164,16 +150,16 @@ export class Stream {
   /** Keeps the event loop alive exactly when libuv would (contract 15). */
   updateLiveness(): void {
     const active = !this.closed && (this.listening || (this.reading && (this.open || this.lazy) && !this.ended));
-    const alive = (active && this.referenced) || this.#requests > 0;
-    if (alive === this.#alive) return;
-    this.#alive = alive;
+    const alive = (active && this.referenced) || this.requests > 0;
+    if (alive === this.alive) return;
+    this.alive = alive;
     if (alive) env().hold();
     else env().release();
   }
 
   /** A request begins or ends. */
   countRequest(by: 1 | -1): void {
-    this.#requests += by;
+    this.requests += by;
     this.updateLiveness();
   }
 
@@ -208,14 +194,30 @@ export class Stream {
     return 0;
   }
 
-  /** An adopted descriptor that is not in the reactor yet: it may still become a listener or connect. */
-  lazy = false;
-
   /** Makes an adopted descriptor a stream when it is first used as one. */
   ensureOpen(): void {
     if (!this.lazy) return;
     this.lazy = false;
     this.enter(Command.openStream);
+  }
+
+  /** A write that has not ended inside its call. */
+  beginWrite(write: Write): void {
+    if (this.writes.length === 0) this.writes = [write];
+    else this.writes.push(write);
+    this.queued += write.bytes;
+    this.countRequest(1);
+  }
+
+  /** Ends a write under way; false if there is none such any more. */
+  endWrite(write: Write | undefined): write is Write {
+    const at = write === undefined ? -1 : this.writes.indexOf(write);
+    if (write === undefined || at < 0) return false;
+    if (this.writes.length === 1) this.writes = none;
+    else this.writes.splice(at, 1);
+    this.queued -= write.bytes;
+    this.countRequest(-1);
+    return true;
   }
 
   /** A connection attempt: under way in the reactor, or ended and reported later. */
@@ -292,7 +294,7 @@ export class Stream {
     this.reading = false;
     this.held = null;
     unplaced.delete(this);
-    this.#closeCallback = callback;
+    this.closeCallback = callback;
     if (this.path !== null) environment.native.unlink(this.path);
     const lent = this.writes.length > 0;
     if (this.slot >= 0) {
@@ -317,7 +319,9 @@ export class Stream {
       this.onConnected(errno.ECANCELED);
       tick();
     }
-    for (const { request, native } of this.writes.splice(0)) {
+    const { writes } = this;
+    this.writes = none;
+    for (const { request, native } of writes) {
       this.countRequest(-1);
       if (native !== null) callNative(this.handle, this.handle.finishWrite, native, errno.ECANCELED);
       else if (request !== null) finish(request, errno.ECANCELED, this.handle, undefined);
@@ -327,8 +331,8 @@ export class Stream {
       this.onShutdownDone(errno.ECANCELED);
       tick();
     }
-    const callback = this.#closeCallback;
-    this.#closeCallback = null;
+    const callback = this.closeCallback;
+    this.closeCallback = null;
     if (typeof callback === 'function') runIn(this.scope, this.handle, callback as never);
     this.scope.emitDestroy();
   }

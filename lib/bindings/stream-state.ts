@@ -1,0 +1,99 @@
+/**
+ * What a stream remembers, in little memory: ten thousand connections that never speak must not weigh more than
+ * Node's. Answers of yes and no share one word; what few streams ever have stands in an object of its own.
+ */
+
+import type { Request } from './requests';
+
+const flags = {
+  closed: 1 << 0,
+  gone: 1 << 1,
+  listening: 1 << 2,
+  open: 1 << 3,
+  referenced: 1 << 4,
+  reading: 1 << 5,
+  ended: 1 << 6,
+  nativeReads: 1 << 7,
+  pressed: 1 << 8,
+  ending: 1 << 9,
+  lazy: 1 << 10,
+  alive: 1 << 11,
+} as const;
+
+class Rare {
+  tls: { onread(data?: ArrayBuffer): unknown } | null = null;
+  shutdownRequest: Request | null = null;
+  shutdownNative: object | null = null;
+  connectRequest: Request | null = null;
+  closeCallback: ((this: unknown) => void) | null = null;
+  delayedError = 0;
+  path: string | null = null;
+}
+
+const nothingRare = new Rare();
+
+export class StreamState {
+  /** `close` was called. */
+  declare closed: boolean;
+  /** The close callback ran. */
+  declare gone: boolean;
+  declare listening: boolean;
+  /** Connected or opened: reads and writes make sense. */
+  declare open: boolean;
+  declare referenced: boolean;
+  declare reading: boolean;
+  /** The end of reading, or its error, was delivered or waits to be. */
+  declare ended: boolean;
+  /** A native consumer has started reading by itself. */
+  declare nativeReads: boolean;
+  /** The kernel's buffer is full (offload). */
+  declare pressed: boolean;
+  /** `shutdown` was called. */
+  declare ending: boolean;
+  /** An adopted descriptor that is not in the reactor yet: it may still become a listener or connect. */
+  declare lazy: boolean;
+  /** Holds the event loop. */
+  declare alive: boolean;
+
+  /** OpenSSL on top of us, if any: where a read error goes. */
+  declare tls: { onread(data?: ArrayBuffer): unknown } | null;
+  declare shutdownRequest: Request | null;
+  declare shutdownNative: object | null;
+  declare connectRequest: Request | null;
+  declare closeCallback: ((this: unknown) => void) | null;
+  /** An error of `bind` that a later call answers with, as libuv has it. */
+  declare delayedError: number;
+  /** A bound path, unlinked at close. */
+  declare path: string | null;
+
+  bits: number = flags.referenced;
+  rare: Rare | null = null;
+}
+
+type Bits = { bits: number };
+
+for (const [name, bit] of Object.entries(flags)) {
+  Object.defineProperty(StreamState.prototype, name, {
+    get(this: Bits) {
+      return (this.bits & bit) !== 0;
+    },
+    set(this: Bits, on: boolean) {
+      this.bits = on ? this.bits | bit : this.bits & ~bit;
+    },
+  });
+}
+
+for (const name of Object.keys(nothingRare) as (keyof Rare)[]) {
+  Object.defineProperty(StreamState.prototype, name, {
+    get(this: StreamState) {
+      return (this.rare ?? nothingRare)[name];
+    },
+    set(this: StreamState, value: never) {
+      if (this.rare === null) {
+        if (value === nothingRare[name]) return;
+        this.rare = new Rare();
+      }
+      this.rare[name] = value;
+    },
+  });
+}
