@@ -46,8 +46,8 @@ pub const INBOX_BYTES: usize = 8 * 1024 * 1024;
 /// Milliseconds that process exit waits for acknowledged bytes which the kernel does not take at once.
 pub const EXIT_FLUSH_MS: u64 = 1_000;
 
-/// Milliseconds that acknowledged bytes of a closed TCP connection may wait for a peer that does not read
-/// (`TCP_USER_TIMEOUT`), about what a kernel gives an orphan.
+/// Milliseconds that acknowledged bytes of a closed connection may wait for a peer that does not read (TCP: the
+/// kernel's `TCP_USER_TIMEOUT`; others: the first turn after it), about what a kernel gives an orphan.
 pub const LINGER_MS: u32 = 60_000;
 
 /// Turns that the offload driver runs in a row before it lets other tasks of the runtime run.

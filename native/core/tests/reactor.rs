@@ -158,3 +158,58 @@ fn a_stale_id_reaches_nobody() {
     assert_eq!(bench.reactor.open_streams(), 1, "the slot's new owner is untouched");
     assert_eq!(common::read_all(&mut peer), b"");
 }
+
+/// A stream with acknowledged bytes that its peer does not read, closed.
+fn lingering(bench: &mut Bench) -> (Id, std::os::unix::net::UnixStream) {
+    let (ours, peer) = std::os::unix::net::UnixStream::pair().expect("a pair");
+    ours.set_nonblocking(true).expect("a flag");
+    let id = bench.open(OPEN_STREAM, ours);
+    while bench.ask(WRITE, id, 64 * 1024, 0, &[7; 64 * 1024]) == 0 {}
+    bench.ask(CLOSE, id, 0, 0, &[]);
+    (id, peer)
+}
+
+#[test]
+fn what_lingers_is_closed_when_its_time_is_over() {
+    let _alone = common::alone();
+    let before = common::descriptors();
+    let mut bench = Bench::new();
+    let (read, mut reader) = lingering(&mut bench);
+    let streams: Vec<_> = (0..200).map(|_| lingering(&mut bench)).collect();
+    assert_eq!(bench.reactor.lingering(), 201);
+    // One is read to its end, and gone long before its time.
+    reader.set_nonblocking(true).expect("a flag");
+    while bench.reactor.lingering() == 201 {
+        let _ = reader.read(&mut [0; 1 << 16]);
+        bench.turn();
+    }
+    bench.reactor.end_old_lingering(std::time::Instant::now());
+    assert_eq!(bench.reactor.lingering(), 200, "none had its time, {read:?} aside");
+    let later = std::time::Instant::now() + std::time::Duration::from_millis(u64::from(tsloop_core::limits::LINGER_MS));
+    bench.reactor.end_old_lingering(later);
+    assert_eq!((bench.reactor.lingering(), bench.reactor.open_streams()), (0, 0));
+    drop((bench, streams, reader));
+    common::assert_descriptors(before);
+}
+
+#[test]
+fn a_listener_that_fails_is_tried_again_in_every_turn() {
+    let _alone = common::alone();
+    let mut bench = Bench::new();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.set_nonblocking(true).expect("a flag");
+    let address = listener.local_addr().expect("bound");
+    let handle = listener.try_clone().expect("a descriptor");
+    let id = bench.open(OPEN_LISTENER, listener);
+    let _peer = std::net::TcpStream::connect(address).expect("to connect");
+    assert!(matches!(bench.turn()[..], [(op, _, _)] if op == Op::Accept as i32));
+    // Accepting on a socket that no longer listens fails with EINVAL, without any new readiness after the first.
+    socket2::Socket::from(handle).shutdown(std::net::Shutdown::Both).expect("to shut down");
+    for _ in 0..3 {
+        assert_eq!(bench.turn(), [(Op::AcceptError as i32, id, -libc::EINVAL)]);
+        assert!(bench.reactor.is_due());
+    }
+    bench.ask(CLOSE, id, 0, 0, &[]);
+    assert_eq!(bench.turn(), []);
+    assert!(!bench.reactor.is_due());
+}

@@ -22,7 +22,7 @@ pub(crate) enum Accepting {
     More,
     /// Descriptors ran out and this many connections were shed.
     Shed(u64),
-    /// The listener itself failed.
+    /// The kernel had none to give (ENOMEM, ENOBUFS), or the listener itself failed.
     Failed(Errno),
 }
 
@@ -31,6 +31,7 @@ pub(crate) fn accept(listener: &mut Listener, reserve: &mut Reserve, mut accepte
     for _ in 0..TURN_ACCEPTS {
         match sys::accept(listener.fd.as_fd()) {
             Ok(connection) => {
+                reserve.restore();
                 if !accepted(connection) {
                     return Accepting::More;
                 }
@@ -45,10 +46,7 @@ pub(crate) fn accept(listener: &mut Listener, reserve: &mut Reserve, mut accepte
                 listener.readable = false;
                 return reserve.shed(listener.fd.as_fd()).map_or(Accepting::Failed(errno), Accepting::Shed);
             }
-            Err(errno) => {
-                listener.readable = false;
-                return Accepting::Failed(errno);
-            }
+            Err(errno) => return Accepting::Failed(errno),
         }
     }
     Accepting::More

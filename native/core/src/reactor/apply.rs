@@ -1,6 +1,7 @@
 //! What JavaScript asks for, applied: at once by the inline driver, in order by the offload driver. One code for both.
 
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::Instant;
 
 use super::{Entry, Reactor};
 use crate::command::{CONNECTED, Command, MORE, NOTIFY, Reader};
@@ -238,7 +239,9 @@ impl Reactor {
         if now {
             self.remove(id);
         } else {
-            self.lingering += 1;
+            let mut lingering = std::mem::take(&mut self.lingering);
+            lingering.begin(id, Instant::now(), |id| self.lingers(id));
+            self.lingering = lingering;
             let _ = self.watch_stream(id);
             self.enqueue(id);
         }
@@ -246,7 +249,7 @@ impl Reactor {
 
     /// Sends acknowledged bytes that still wait, at most until the deadline: the process is about to exit, and they
     /// count as written. Returns how many bytes were left behind.
-    pub fn flush_for_exit(&mut self, deadline: std::time::Instant) -> usize {
+    pub fn flush_for_exit(&mut self, deadline: Instant) -> usize {
         use std::os::fd::AsFd;
         let mut left = 0;
         for slot in &mut self.table {
@@ -261,7 +264,7 @@ impl Reactor {
                 if stream.queue.as_ref().is_none_or(|queue| !queue.starts_acknowledged()) {
                     break;
                 }
-                let remaining = deadline.saturating_duration_since(std::time::Instant::now());
+                let remaining = deadline.saturating_duration_since(Instant::now());
                 let millis = u64::try_from(remaining.as_millis()).unwrap_or(u64::MAX);
                 if millis == 0 || !sys::wait_writable(stream.fd.as_fd(), millis) {
                     left += stream.queue.as_ref().map_or(0, |queue| queue.bytes());

@@ -6,6 +6,7 @@
 
 pub mod apply;
 pub mod blocks;
+mod lingering;
 pub mod passing;
 pub mod seat;
 
@@ -13,7 +14,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mio::event::Event as Readiness;
 use mio::unix::SourceFd;
@@ -29,6 +30,7 @@ use crate::stream::{self, Stream};
 use crate::sys::{self, Errno, Reserve};
 use crate::table::{Id, Ids};
 use blocks::Blocks;
+use lingering::Lingering;
 
 /// Readiness of the waker rather than of a socket.
 const WAKER: Token = Token(usize::MAX);
@@ -73,8 +75,7 @@ pub struct Reactor {
     blocks: Blocks,
     ids: Arc<Ids>,
     reserve: Reserve,
-    /// Streams that JavaScript gave up and whose acknowledged bytes still leave.
-    lingering: u32,
+    lingering: Lingering,
     stats: Stats,
 }
 
@@ -103,7 +104,7 @@ impl Reactor {
             blocks: Blocks::default(),
             ids,
             reserve: Reserve::default(),
-            lingering: 0,
+            lingering: Lingering::default(),
             stats: Stats::default(),
         };
         Ok((reactor, waker))
@@ -135,7 +136,7 @@ impl Reactor {
     /// Streams given up whose acknowledged bytes still leave.
     #[must_use]
     pub fn lingering(&self) -> u32 {
-        self.lingering
+        self.lingering.count()
     }
 
     /// True when a turn has something to do before any new readiness.
@@ -206,6 +207,9 @@ impl Reactor {
     /// only does what needs none.
     pub fn turn(&mut self, mut batch: Option<&mut Batch>) -> Turn {
         let mut turn = Turn::default();
+        if self.lingering.count() > 0 {
+            self.end_old_lingering(Instant::now());
+        }
         let saturated = self.take_readiness();
         if let Some(batch) = batch.as_deref_mut() {
             while batch.has_room() {
@@ -386,9 +390,24 @@ impl Reactor {
         }
     }
 
+    fn lingers(&self, id: Id) -> bool {
+        self.table
+            .get(id.slot as usize)
+            .is_some_and(|slot| slot.generation == id.generation && matches!(&slot.entry, Entry::Stream(stream) if stream.has(stream::LINGERING)))
+    }
+
     fn end_lingering(&mut self, id: Id) {
-        self.lingering -= 1;
+        self.lingering.end();
         self.remove(id);
+    }
+
+    /// Closes what has lingered for its time: a peer that never reads keeps no descriptor.
+    pub fn end_old_lingering(&mut self, now: Instant) {
+        while let Some(id) = self.lingering.expired(now) {
+            if self.lingers(id) {
+                self.end_lingering(id);
+            }
+        }
     }
 
     fn accept(&mut self, id: Id, batch: &mut Option<&mut Batch>, turn: &mut Turn) {
@@ -398,6 +417,8 @@ impl Reactor {
             return;
         };
         let Entry::Listener(listener) = &mut self.table[id.slot as usize].entry else { return };
+        // Whatever happens below, the next readiness finds the listener again.
+        listener.queued = false;
         let ids = &self.ids;
         let mut accepted = Vec::new();
         let outcome = listen::accept(listener, &mut self.reserve, |fd| {
@@ -406,7 +427,7 @@ impl Reactor {
             accepted.push((new, fd));
             into.has_room()
         });
-        listener.queued = outcome == Accepting::More;
+        listener.queued = matches!(outcome, Accepting::More | Accepting::Failed(_));
         turn.sockets += 1;
         self.stats.accepted += accepted.len() as u64;
         for (new, fd) in accepted {
@@ -416,7 +437,11 @@ impl Reactor {
             Accepting::Drained => {}
             Accepting::More => self.ready.push_back(id),
             Accepting::Shed(count) => self.stats.shed += count,
-            Accepting::Failed(errno) => self.emit(batch, Event::new(Op::AcceptError, id, errno)),
+            // Tried again in the next turn, as libuv would: whoever waits is still there and brings no new edge.
+            Accepting::Failed(errno) => {
+                self.emit(batch, Event::new(Op::AcceptError, id, errno));
+                self.ready.push_back(id);
+            }
         }
     }
 

@@ -237,6 +237,13 @@ impl Reserve {
         (fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd) })
     }
 
+    /// Makes up for a reserve that was lost: whoever had just been given a descriptor can get one for this too.
+    pub fn restore(&mut self) {
+        if self.0.is_none() {
+            self.0 = Self::open();
+        }
+    }
+
     /// Accepts and closes everything that waits on a listener; how many were shed. None without a reserve.
     pub fn shed(&mut self, listener: BorrowedFd<'_>) -> Option<u64> {
         drop(self.0.take()?);
