@@ -128,12 +128,13 @@ describe('limits', () => {
            client.on('error', (error) => { text += error.code; });
            client.on('close', () => done(text));
          });
-         console.log('before', await once({ port, host: '127.0.0.1' }));
-         while (await new Promise((done) => server.getConnections((_, n) => done(n)))) await new Promise(setImmediate);
          const sockets = () => fs.readdirSync('/proc/self/fd').filter((fd) => {
            try { return fs.readlinkSync('/proc/self/fd/' + fd).startsWith('socket:'); } catch { return false; }
-         });
-         while (sockets().length > 1) await new Promise((done) => setTimeout(done, 5));
+         }).length;
+         const idle = sockets();
+         console.log('before', await once({ port, host: '127.0.0.1' }));
+         while (await new Promise((done) => server.getConnections((_, n) => done(n)))) await new Promise(setImmediate);
+         while (sockets() > idle) await new Promise((done) => setTimeout(done, 5));
          const held = [];
          try { for (;;) held.push(fs.openSync('/dev/null')); } catch (error) { console.log(error.code); }
          console.log('none left', await once({ port, host: '127.0.0.1' }));
@@ -170,7 +171,7 @@ describe('limits', () => {
     const server = t.net.createServer((socket) => {
       accepted++;
       socket.on('error', () => {});
-      socket.resume();
+      socket.on('data', (data) => socket.end(data));
     });
     const port = await t.listen(server, { port: 0, host: '127.0.0.1', backlog: 1024 });
     let left = 4000;
@@ -184,15 +185,19 @@ describe('limits', () => {
         }
       }),
     );
-    const patience = Date.now() + 10_000;
-    while (accepted <= 3500 && Date.now() < patience) await t.sleep(5);
-    t.trace('all seen', accepted > 3500);
+    // Plain Node does not see all of them when it is slow: what was reset in the queue may leave it untold.
+    t.trace('seen', accepted > 1000);
+    const last = t.net.connect(port, '127.0.0.1');
+    last.write('still there');
+    t.trace(String((await t.once(last, 'data'))[0]));
+    await t.closed(last);
     await new Promise<void>((done) => server.close(() => done()));
   });
 
-  twin('a flood of bytes into a paused receiver, from many sockets', { ...options, ledger: false }, async (t) => {
+  twin('a flood of bytes into a paused receiver, from many sockets', options, async (t) => {
+    const peers: import('node:net').Socket[] = [];
     const server = t.net.createServer((socket) => {
-      socket.pause();
+      peers.push(socket.pause());
       socket.on('error', () => {});
     });
     const port = await t.listen(server);
@@ -212,9 +217,8 @@ describe('limits', () => {
     const before = process.memoryUsage().rss;
     await t.sleep(500);
     t.trace('grown by less than 16 MiB', process.memoryUsage().rss - before < 16 << 20);
-    for (const client of clients) client.destroy();
+    await t.until(() => peers.length === clients.length);
+    for (const socket of [...clients, ...peers]) socket.destroy();
     server.close();
-    server.unref();
-    setTimeout(() => process.exit(0), 100);
   });
 });

@@ -62,7 +62,8 @@ async function runOnce(line: NodeLine, driver: Driver | null, body: Body, option
     `'use strict';\nrequire(${JSON.stringify(support)}).run(${body.toString()}, ${JSON.stringify(given ?? null)});\n`,
   );
   const hook = hookFor(driver ?? 'plain');
-  const settings = { dir, trace, entry: driver === null || driver === 'plain' ? '' : entry };
+  const hooked = driver !== null && driver !== 'plain';
+  const settings = { dir, trace, entry: hooked ? entry : '', balanced: options.ledger !== false };
   const ending = await launch(line.binary, [...hook.flags, ...(options.flags ?? []), program], {
     env: {
       ...plainEnvironment(),
