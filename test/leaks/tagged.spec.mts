@@ -4,7 +4,8 @@
  * aborted, reset and half-closed with answers under way, and the seat passes at random. None answered
  * wrongly, none lost, nothing left open.
  *
- * TSLOOP_TAGGED sets how many are to be answered, of each kind; `npm run tagged` is the full run.
+ * TSLOOP_TAGGED sets how many are to be answered, of each kind; `npm run tagged` asks for ten million, the
+ * seat passing at random.
  */
 import { twin } from '../support/twin.mjs';
 
