@@ -456,6 +456,8 @@ describe('parity: http', () => {
     server.close();
     server.closeAllConnections();
     await t.closed(server);
+    // The idle connections of fetch must have seen the end, or the next request is tried on one of them.
+    await t.until(() => t.sockets() === 0);
     await fetch(`${base}/gone`).catch((error) => t.trace('gone', error.message, error.cause?.code));
   });
 

@@ -157,12 +157,16 @@ export class Bench {
     return { key: fs.readFileSync(this.path('key')), cert: fs.readFileSync(this.path('cert')) };
   }
 
+  /** How many sockets this process has open that it did not start with. */
+  sockets(): number {
+    return countSockets() - this.#socketsAtStart;
+  }
+
   closed(emitter: Loose): Promise<void> {
     return new Promise((fulfil) => emitter.once('close', () => fulfil()));
   }
 
   ledger(): void {
-    const own = (): number => countSockets() - this.#socketsAtStart;
     const deadline = Date.now() + (this.#settings.balanced ? LEDGER_PATIENCE : 0);
     const tsloop = this.#settings.entry === '' ? undefined : require(this.#settings.entry);
     const open = (): number => tsloop?.stats().connections.open ?? 0;
@@ -170,7 +174,7 @@ export class Bench {
       const queues = tsloop?.stats().queues;
       return queues === undefined ? 0 : queues.writeBytes + queues.lingering;
     };
-    while ((own() > 0 || open() > 0 || waiting() > 0) && Date.now() < deadline && tsloop !== undefined) {
+    while ((this.sockets() > 0 || open() > 0 || waiting() > 0) && Date.now() < deadline && tsloop !== undefined) {
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
     }
     const status = tsloop?.status();
@@ -179,7 +183,7 @@ export class Bench {
       active: status?.active ?? false,
       reason: status?.reason ?? null,
       driver: status?.driver ?? null,
-      sockets: own(),
+      sockets: this.sockets(),
       open: open(),
       accepted: connections?.accepted ?? 0,
       connected: connections?.connected ?? 0,
