@@ -263,7 +263,7 @@ export function writeNative(stream: Stream, native: object, buffers: readonly Ui
   if (stream.tls === null) {
     // http2 takes the end inside the call, as it takes a libuv write that finished at once: a session that is
     // destroyed next must not find a write under way.
-    callNative(stream.handle, stream.handle.finishWrite, native, 0);
+    finishNative(stream, native, 0);
     return 0;
   }
   // OpenSSL must not be told inside the call; Node's own TLSWrap waits for a turn of the loop too.
@@ -273,6 +273,28 @@ export function writeNative(stream: Stream, native: object, buffers: readonly Ui
     if (stream.endWrite(entry)) callNative(stream.handle, stream.handle.finishWrite, native, 0);
   });
   return 0;
+}
+
+/** Streams that a consumer is being told of a finished write, with its further writes that have finished meanwhile. */
+const finishing = new Map<Stream, object[]>();
+
+/**
+ * Tells a native consumer that a write of its own has ended, never while it hears of another one. http2 then resumes
+ * parsing what it held back and may write from inside the parser; told of that write there, it would start the parser
+ * a second time on the same bytes.
+ */
+function finishNative(stream: Stream, native: object, status: number): void {
+  const { handle } = stream;
+  const outer = finishing.get(stream);
+  if (outer !== undefined) {
+    outer.push(native);
+    return;
+  }
+  const ended: object[] = [];
+  finishing.set(stream, ended);
+  callNative(handle, handle.finishWrite, native, status);
+  for (const next of ended) callNative(handle, handle.finishWrite, next, 0);
+  finishing.delete(stream);
 }
 
 /**
@@ -291,7 +313,7 @@ export function onWriteDone(stream: Stream, status: number): void {
   const write = stream.writes.find((candidate) => candidate.bytes > 0);
   if (!stream.endWrite(write)) return;
   const { request, native } = write;
-  if (native !== null) callNative(stream.handle, stream.handle.finishWrite, native, status);
+  if (native !== null) finishNative(stream, native, status);
   else if (request !== null) finish(request, status, stream.handle, undefined);
 }
 
