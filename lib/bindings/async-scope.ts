@@ -95,8 +95,8 @@ export function callIn(scope: Scope, target: object, name: string, ...args: unkn
 }
 
 function invokeOnread(
-  this: { onread: (data: ArrayBuffer | undefined) => unknown },
-  data: ArrayBuffer | undefined,
+  this: { onread: (data: ArrayBuffer | Uint8Array | undefined) => unknown },
+  data: ArrayBuffer | Uint8Array | undefined,
 ): unknown {
   try {
     return this.onread(data);
@@ -107,7 +107,7 @@ function invokeOnread(
 }
 
 /** Calls `target.onread(data)` in a resource: exactly one argument, as Node's tests count. */
-export function readIn(scope: Scope, target: object, data: ArrayBuffer | undefined): unknown {
+export function readIn(scope: Scope, target: object, data: ArrayBuffer | Uint8Array | undefined): unknown {
   return scope.runInAsyncScope(invokeOnread as never, target, data);
 }
 

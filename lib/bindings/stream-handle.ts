@@ -9,7 +9,7 @@ import { createScope, createTriggeredScope, LazyScope, type Provider, type Scope
 import type { Request } from './requests';
 import type { NativeClass } from './seam';
 import { Consumer, type Shell, Stream } from './stream';
-import { readStart, readStop } from './stream-read';
+import { makesBuffers, readStart, readStop } from './stream-read';
 import { type WriteResult, writeBuffer, writeNative, writeString, writev } from './stream-write';
 
 /** The stream inside a handle. */
@@ -242,7 +242,8 @@ export function defineStreamHandle(Base: NativeClass) {
     get(this: Record<symbol, unknown>) {
       return this[kOnread];
     },
-    set(this: Record<symbol, unknown>, value: unknown) {
+    set(this: Handle & Record<symbol, unknown>, value: unknown) {
+      this[kStream].copies = makesBuffers(value);
       if (!Object.hasOwn(this, kOnread))
         Object.defineProperty(this, kOnread, { value, writable: true, enumerable: false, configurable: true });
       else this[kOnread] = value;

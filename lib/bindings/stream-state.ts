@@ -18,6 +18,7 @@ const flags = {
   ending: 1 << 9,
   lazy: 1 << 10,
   alive: 1 << 11,
+  copies: 1 << 12,
 } as const;
 
 class Rare {
@@ -54,6 +55,8 @@ export class StreamState {
   declare lazy: boolean;
   /** Holds the event loop. */
   declare alive: boolean;
+  /** `onread` is lib/'s own, which copies what it is shown (`makesBuffers`). */
+  declare copies: boolean;
 
   /** OpenSSL on top of us, if any: where a read error goes. */
   declare tls: { onread(data?: ArrayBuffer): unknown } | null;
