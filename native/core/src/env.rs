@@ -7,7 +7,7 @@ use std::os::fd::RawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::event::Batch;
@@ -50,6 +50,15 @@ impl Progress {
     }
 }
 
+/// What reading can wait for.
+mod lack {
+    pub(super) const NOTHING: u8 = 0;
+    /// A batch: there is one when JavaScript takes or returns one.
+    pub(super) const ROOM: u8 = 1;
+    /// A block: there are some when JavaScript has gone through a batch.
+    pub(super) const BLOCK: u8 = 2;
+}
+
 /// What the offload driver does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
@@ -71,9 +80,9 @@ pub struct Environment {
     progress: Progress,
     /// Copied from the reactor after a turn; only ever goes from false to true, so any order does.
     wants_blocks: AtomicBool,
-    /// The offload driver has bytes to read and no batch for them: raised by it, taken down by JavaScript when it
-    /// takes a batch or gives one back.
-    reader_waits: AtomicBool,
+    /// What the offload driver lacks for bytes that are there to read, one of `lack`: set by it, taken back by
+    /// JavaScript when it helps.
+    reader_lacks: AtomicU8,
     descriptor: RawFd,
     waker: mio::Waker,
     wake_javascript: Box<dyn Fn() + Send + Sync>,
@@ -109,7 +118,7 @@ impl Environment {
             mailbox,
             progress,
             wants_blocks: AtomicBool::new(false),
-            reader_waits: AtomicBool::new(false),
+            reader_lacks: AtomicU8::new(lack::NOTHING),
             descriptor,
             waker,
             wake_javascript,
@@ -216,17 +225,10 @@ impl Environment {
     /// JavaScript thread: the oldest batch that the offload driver filled.
     pub fn take(&self) -> Option<Batch> {
         let batch = self.mailbox.full.take();
-        if batch.is_some() {
-            self.tell_reader();
-        }
-        batch
-    }
-
-    /// A reactor that had bytes to read and nowhere to put them may go on.
-    fn tell_reader(&self) {
-        if self.reader_waits.swap(false, Ordering::SeqCst) {
+        if batch.is_some() && self.reader_lacks.compare_exchange(lack::ROOM, lack::NOTHING, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
             self.wake_runtime();
         }
+        batch
     }
 
     /// JavaScript thread: true when filled batches wait; otherwise the next one wakes it.
@@ -239,7 +241,9 @@ impl Environment {
     pub fn give_back(&self, mut batch: Batch) {
         batch.clear();
         let _ = self.mailbox.empty.post(batch);
-        self.tell_reader();
+        if self.reader_lacks.swap(lack::NOTHING, Ordering::SeqCst) != lack::NOTHING {
+            self.wake_runtime();
+        }
     }
 
     /// JavaScript thread: passes the seat.
@@ -261,23 +265,28 @@ impl Environment {
     pub fn offload_turn(&self, term: u32, scratch: &mut VecDeque<Request>) -> Next {
         let Some(mut reactor) = self.seat.enter(term, scratch, |reactor, asked| self.apply(reactor, asked)) else { return Next::Stop };
         let mut batch = self.open_batch();
+        let before = batch.as_ref().map_or(0, Batch::len);
         let turn = guarded_turn(&mut reactor, batch.as_mut());
         self.note_blocks(&reactor);
         reactor.stats().offload_turns += 1;
         let had_batch = batch.is_some();
+        let told = batch.as_ref().map_or(0, Batch::len);
         if let Some(batch) = batch {
             self.publish(batch);
         }
-        // Whatever is left can be gone on with at once, unless it needs room in a batch and there is none: then only
-        // JavaScript can help. What the kernel has not told yet brings no new edge, so it must not wait for one.
-        if turn.more && (had_batch || !turn.starved) {
+        // Whatever is left can be gone on with at once, unless it needs a block or room in a batch and there is none: then
+        // only JavaScript can help. What the kernel has not told yet brings no new edge, so it must not wait for one.
+        let helpless = (turn.starved && !had_batch) || (turn.blocked && told == before);
+        if turn.more && !helpless {
             return Next::Again;
         }
-        if turn.starved {
-            // Dekker's rule again: raise the flag, then look once more; JavaScript takes or gives back, then looks.
-            self.reader_waits.swap(true, Ordering::SeqCst);
-            if self.can_fill() {
-                self.reader_waits.swap(false, Ordering::SeqCst);
+        if helpless {
+            // Dekker's rule again: say what is lacking, then look once more; JavaScript helps, then looks. Blocks come
+            // through the inbox, which `may_sleep` looks into.
+            let lacks = if turn.starved { lack::ROOM } else { lack::BLOCK };
+            self.reader_lacks.store(lacks, Ordering::SeqCst);
+            if turn.starved && self.can_fill() {
+                self.reader_lacks.store(lack::NOTHING, Ordering::SeqCst);
                 return Next::Again;
             }
         }

@@ -10,10 +10,12 @@ use std::sync::Arc;
 
 use common::{CLOSE, Memory, OPEN_CONNECTING, OPEN_LISTENER, OPEN_STREAM, READ_START, WRITE};
 use tsloop_core::command::NOTIFY;
-use tsloop_core::env::Caller;
+use tsloop_core::env::{Caller, Request};
 use tsloop_core::event::{Batch, Op};
+use tsloop_core::limits::CHUNK_BYTES;
 use tsloop_core::net::tcp;
 use tsloop_core::reactor::Reactor;
+use tsloop_core::reactor::blocks::Block;
 use tsloop_core::table::{Id, Ids};
 
 /// A reactor with one batch.
@@ -212,4 +214,38 @@ fn a_listener_that_fails_is_tried_again_in_every_turn() {
     bench.ask(CLOSE, id, 0, 0, &[]);
     assert_eq!(bench.turn(), []);
     assert!(!bench.reactor.is_due());
+}
+
+#[test]
+fn a_large_read_waits_for_a_block_once_some_were_lent() {
+    let _alone = common::alone();
+    let mut bench = Bench::new();
+    let (ours, peer) = common::pair();
+    let id = bench.open(OPEN_STREAM, ours);
+    peer.set_nonblocking(true).expect("a flag");
+    let fill = || while (&peer).write(&[5; CHUNK_BYTES]).is_ok() {};
+    fill();
+    bench.ask(READ_START, id, 0, 0, &[]);
+    // Without a block the bytes travel in the batch.
+    let told = bench.turn();
+    assert!(!told.is_empty() && told.iter().all(|(op, ..)| *op == Op::Data as i32), "{told:?}");
+    assert!(bench.reactor.wants_blocks());
+    let mut memory = vec![0_u8; CHUNK_BYTES];
+    let pointer = std::ptr::NonNull::new(memory.as_mut_ptr()).expect("a vector's");
+    for round in 0..3_u8 {
+        fill();
+        // SAFETY: the vector outlives the bench's last turn, and is only read between turns, after it was filled.
+        let block = unsafe { Block::new(u32::from(round), pointer) };
+        bench.reactor.request(Request::LendBlock(block), Caller::Waits);
+        assert_eq!(bench.turn(), [(Op::Block as i32, id, i32::from(round))], "one block, one piece");
+        assert_eq!(bench.turn(), [], "the rest waits for the next");
+        assert!(bench.reactor.is_due());
+    }
+    assert!(memory.iter().all(|byte| *byte == 5));
+    // What is small needs none.
+    let (ours, other) = common::pair();
+    let small = bench.open(OPEN_STREAM, ours);
+    (&other).write_all(b"small").expect("to send");
+    bench.ask(READ_START, small, 0, 0, &[]);
+    assert_eq!(bench.turn(), [(Op::Data as i32, small, 0)]);
 }

@@ -29,6 +29,7 @@ impl Block {
 pub struct Blocks {
     empty: Vec<Block>,
     wanted: bool,
+    lent: bool,
 }
 
 impl Blocks {
@@ -39,7 +40,13 @@ impl Blocks {
 
     /// Takes a block from JavaScript, or an unfilled one back.
     pub(crate) fn lend(&mut self, block: Block) {
+        self.lent = true;
         self.empty.push(block);
+    }
+
+    /// True when JavaScript lends blocks and has all of them: it gives them back as it goes on.
+    pub(crate) fn are_out(&self) -> bool {
+        self.lent && self.empty.is_empty()
     }
 
     /// A stream reads enough for blocks to pay.

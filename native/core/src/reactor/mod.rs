@@ -58,6 +58,8 @@ pub struct Turn {
     pub more: bool,
     /// What is left needs room in a batch.
     pub starved: bool,
+    /// What is left needs a block.
+    pub blocked: bool,
 }
 
 /// See the module.
@@ -326,10 +328,9 @@ impl Reactor {
         let (progress, count) = stream::read::read(stream, id, batch, &mut self.blocks);
         self.stats.received += count as u64;
         turn.sockets += 1;
-        if progress == Progress::Full {
-            turn.starved = true;
-            self.stats.read_stalls += 1;
-        }
+        turn.starved |= progress == Progress::Full;
+        turn.blocked |= progress == Progress::NoBlock;
+        self.stats.read_stalls += u64::from(progress == Progress::Full);
     }
 
     fn flush(&mut self, id: Id, batch: &mut Option<&mut Batch>, turn: &mut Turn) {

@@ -21,6 +21,8 @@ pub enum Progress {
     More,
     /// More may be there, but the batch has no room.
     Full,
+    /// More may be there, but JavaScript has all the blocks: bytes in a batch would have to be copied.
+    NoBlock,
 }
 
 /// Reads what the stream has, up to its share of the turn. Returns how it ended and how many bytes came.
@@ -29,6 +31,9 @@ pub(crate) fn read(stream: &mut Stream, id: Id, batch: &mut Batch, blocks: &mut 
     while total < TURN_BYTES {
         if !batch.has_room() {
             return (Progress::Full, total);
+        }
+        if stream.has(BULK) && blocks.are_out() {
+            return (Progress::NoBlock, total);
         }
         let lent = if stream.has(BULK) { blocks.borrow() } else { None };
         let (result, wanted) = if let Some(block) = lent {
