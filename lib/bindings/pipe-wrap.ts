@@ -3,14 +3,13 @@
  * presence means TCP to lib/ (`getsockname`, `setNoDelay`, …).
  */
 
-import { environment } from '../environment';
 import { errno } from '../native';
 import { Command, Control } from '../native/protocol';
-import { countFallback, whyNative } from './fallback';
+import { countFallback } from './fallback';
 import type { Request } from './requests';
 import type { NativeClass } from './seam';
 import { env } from './stream';
-import { type defineStreamHandle, isAccepting, kStream } from './stream-handle';
+import { type defineStreamHandle, kStream, mustBeNative } from './stream-handle';
 
 const SERVER = 1;
 const IPC = 2;
@@ -48,17 +47,8 @@ export function definePipe(
         // biome-ignore lint/correctness/noConstructorReturn: a derived class may answer with another object: Node's own handle
         return channel;
       }
-      const why = isAccepting() ? null : whyNative();
-      if (why !== null) {
-        countFallback(why);
-        // biome-ignore lint/correctness/noConstructorReturn: see above
-        return new Native(type);
-      }
-      if (environment() === null) {
-        countFallback('unavailable');
-        // biome-ignore lint/correctness/noConstructorReturn: see above
-        return new Native(type);
-      }
+      // biome-ignore lint/correctness/noConstructorReturn: see above
+      if (mustBeNative()) return new Native(type);
       super(type === SERVER ? 'PIPESERVERWRAP' : 'PIPEWRAP');
     }
 

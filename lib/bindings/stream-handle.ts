@@ -4,8 +4,10 @@
  */
 
 import { executionAsyncId } from 'node:async_hooks';
+import { environment } from '../environment';
 import { kBaseId } from '../hooks/async-hooks';
 import { createScope, createTriggeredScope, LazyScope, type Provider, type Scope } from './async-scope';
+import { countFallback, whyNative } from './fallback';
 import type { Request } from './requests';
 import type { NativeClass } from './seam';
 import { Consumer, type Shell, Stream } from './stream';
@@ -28,9 +30,12 @@ export function makeAccepted<T>(server: Stream, make: () => T): T {
   }
 }
 
-/** True while the handle under construction is that of an accepted connection: the reactor has it already. */
-export function isAccepting(): boolean {
-  return acceptedBy !== 0;
+/** Whether the handle under construction has to be Node's own, which is then counted; never that of an accepted connection. */
+export function mustBeNative(): boolean {
+  if (acceptedBy !== 0) return false;
+  const why = whyNative() ?? (environment() === null ? 'unavailable' : null);
+  if (why !== null) countFallback(why);
+  return why !== null;
 }
 
 export interface StreamHandle extends Shell {

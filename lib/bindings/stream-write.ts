@@ -57,18 +57,22 @@ function flagsFor(stream: Stream, bytes: number): number {
   return env().offloaded && mayAcknowledge(stream, bytes) ? 0 : NOTIFY;
 }
 
-/** After a small write was appended: hands it over and says how it stands. */
-function settle(stream: Stream, request: Request | null, bytes: number, flags: number): WriteResult {
+/** Hands over a small write that was appended: 0 done, 1 waits, negative failed. */
+function handOverGathered(flags: number): number {
   const environment = env();
-  stream.bytesWritten += bytes;
   if (flags === 0) {
     environment.submitSoon();
-    report(bytes, 0, 0);
     return 0;
   }
-  const offloaded = environment.offloaded;
+  const { offloaded } = environment;
   const status = environment.submit();
-  return conclude(stream, request, bytes, offloaded ? 1 : status);
+  return offloaded ? 1 : status;
+}
+
+/** After a small write was appended: hands it over and says how it stands. */
+function settle(stream: Stream, request: Request | null, bytes: number, flags: number): WriteResult {
+  stream.bytesWritten += bytes;
+  return conclude(stream, request, bytes, handOverGathered(flags));
 }
 
 /** Turns a status (0 done, 1 waits, negative failed) into the answer of the protocol in use. */
@@ -236,23 +240,16 @@ export function writeNative(stream: Stream, native: object, buffers: readonly Ui
   const refused = refusal(stream);
   if (refused !== 0) return refused;
   const total = buffers.reduce((sum, buffer) => sum + buffer.length, 0);
-  const environment = env();
-  let flags = NOTIFY;
   let status = 0;
   if (total > LARGE_CHUNK) {
-    const offloaded = environment.offloaded;
+    const { offloaded } = env();
     status = handOverAll(stream, buffers, NOTIFY);
     if (offloaded) status = 1;
     kept.set(native, buffers);
   } else if (total > 0) {
-    flags = flagsFor(stream, total);
-    environment.writeChunks(stream, buffers, total, flags);
-    if (flags === 0) environment.submitSoon();
-    else {
-      const offloaded = environment.offloaded;
-      status = environment.submit();
-      if (offloaded) status = 1;
-    }
+    const flags = flagsFor(stream, total);
+    env().writeChunks(stream, buffers, total, flags);
+    status = handOverGathered(flags);
   }
   if (status < 0) return status;
   stream.bytesWritten += total;

@@ -1,13 +1,11 @@
 /** `tcp_wrap`: TCP as Node's lib/ knows it (contract 5). */
 
-import { environment } from '../environment';
 import { errno } from '../native';
 import { Command, Control } from '../native/protocol';
-import { countFallback, whyNative } from './fallback';
 import type { Request } from './requests';
 import type { NativeClass } from './seam';
 import { env, type Stream } from './stream';
-import { type defineStreamHandle, isAccepting, kStream } from './stream-handle';
+import { type defineStreamHandle, kStream, mustBeNative } from './stream-handle';
 
 const SERVER = 1;
 
@@ -30,17 +28,8 @@ export function defineTcp(
   class TCP extends Handle {
     // biome-ignore lint/correctness/noUnreachableSuper: where Node's own handle is the answer there is none of ours
     constructor(type: number) {
-      const why = isAccepting() ? null : whyNative();
-      if (why !== null) {
-        countFallback(why);
-        // biome-ignore lint/correctness/noConstructorReturn: a derived class may answer with another object: Node's own handle
-        return new Native(type);
-      }
-      if (environment() === null) {
-        countFallback('unavailable');
-        // biome-ignore lint/correctness/noConstructorReturn: see above
-        return new Native(type);
-      }
+      // biome-ignore lint/correctness/noConstructorReturn: a derived class may answer with another object: Node's own handle
+      if (mustBeNative()) return new Native(type);
       super(type === SERVER ? 'TCPSERVERWRAP' : 'TCPWRAP');
     }
 
