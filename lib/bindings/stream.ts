@@ -32,6 +32,9 @@ export const Consumer = { lib: 0, parser: 1, native: 2 } as const;
 
 let environmentOf: StreamEnvironment | null = null;
 
+/** Writes of closed streams out of whose memory the reactor may still read: their requests keep that memory. */
+const lending = new Map<Stream, readonly Write[]>();
+
 /** What waits for libuv's closing phase. */
 const closing: Stream[] = [];
 /** What waits for each `Phase` of the loop. */
@@ -298,8 +301,10 @@ export class Stream extends StreamState {
     if (this.path !== null) environment.native.unlink(this.path);
     const lent = this.writes.length > 0;
     if (this.slot >= 0) {
-      // Whoever reads large writes out of JavaScript's memory says when it is done: until then the table holds us.
-      if (!lent) environment.table[this.slot] = undefined;
+      // Whoever reads large writes out of JavaScript's memory says when it is done: until then the table holds us, and
+      // the writes, whose requests end sooner, are held too.
+      if (lent) lending.set(this, this.writes);
+      else environment.table[this.slot] = undefined;
       environment.command(Command.close, this, 0, (reset ? RESET : 0) | (lent ? NOTIFY : 0));
       // The port of a listener is free again when close returns.
       if (this.listening) environment.settle();
@@ -341,5 +346,6 @@ export class Stream extends StreamState {
   onClosed(): void {
     const { table } = env();
     if (table[this.slot] === this) table[this.slot] = undefined;
+    lending.delete(this);
   }
 }
