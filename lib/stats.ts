@@ -11,7 +11,10 @@ export interface Stats {
     readonly accepted: number;
     readonly connected: number;
     readonly open: number;
+    /** Accepted and closed at once, as no descriptors were left. */
     readonly shed: number;
+    /** Times that the kernel refused to hand over a connection, which was tried again. */
+    readonly acceptFailures: number;
   };
   readonly bytes: { readonly received: number; readonly sent: number };
   /** What waits: bytes for the kernel, requests for the offload driver, batches for JavaScript, closed sockets with bytes to send. */
@@ -45,13 +48,14 @@ export function readStats(): Stats {
     inline = 0,
     offload = 0,
     shed = 0,
+    acceptFailures = 0,
     readStalls = 0,
     panics = 0,
   ] = new Float64Array(memory);
-  const [writeBytes = 0, lingering = 0, requests = 0, batches = 0] = new Float64Array(memory, 10 * 8);
+  const [writeBytes = 0, lingering = 0, requests = 0, batches = 0] = new Float64Array(memory, 11 * 8);
   const open = liveStreams().filter((stream) => stream.open).length;
   return {
-    connections: { accepted, connected, open, shed },
+    connections: { accepted, connected, open, shed, acceptFailures },
     bytes: { received, sent },
     queues: { writeBytes, requests, batches, lingering },
     turns: { inline, offload },

@@ -17,6 +17,8 @@ pub struct Stats {
     pub offload_turns: u64,
     /// Connections that were accepted and shed because descriptors had run out.
     pub shed: u64,
+    /// Times that accepting failed for another reason (no memory, say) and was put off to the next turn.
+    pub accept_failures: u64,
     /// Times a connection's reading waited because JavaScript was behind.
     pub read_stalls: u64,
     /// Panics caught in a turn; each failed what it was working on.

@@ -152,6 +152,7 @@ function!(stats, |state, call| {
         counters.inline_turns,
         counters.offload_turns,
         counters.shed,
+        counters.accept_failures,
         counters.read_stalls,
         counters.panics,
         open as u64,

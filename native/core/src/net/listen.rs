@@ -3,13 +3,12 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use crate::limits::TURN_ACCEPTS;
-use crate::sys::{self, Errno, Reserve};
+use crate::sys::{self, Reserve};
 
 /// A listening socket.
 #[derive(Debug)]
 pub struct Listener {
     pub(crate) fd: OwnedFd,
-    pub(crate) readable: bool,
     pub(crate) queued: bool,
 }
 
@@ -22,8 +21,8 @@ pub(crate) enum Accepting {
     More,
     /// Descriptors ran out and this many connections were shed.
     Shed(u64),
-    /// The kernel had none to give (ENOMEM, ENOBUFS), or the listener itself failed.
-    Failed(Errno),
+    /// The kernel had none to give (ENOMEM, ENOBUFS), or no descriptor was left to shed with.
+    Failed,
 }
 
 /// Accepts what waits; `accepted` returns false when it has no room for another.
@@ -37,16 +36,14 @@ pub(crate) fn accept(listener: &mut Listener, reserve: &mut Reserve, mut accepte
                 }
             }
             Err(errno) if errno == -libc::EAGAIN => {
-                listener.readable = false;
                 return Accepting::Drained;
             }
             // The peer gave up while it waited: the next one may be fine.
             Err(errno) if errno == -libc::ECONNABORTED || errno == -libc::EPROTO => {}
             Err(errno) if errno == -libc::EMFILE || errno == -libc::ENFILE => {
-                listener.readable = false;
-                return reserve.shed(listener.fd.as_fd()).map_or(Accepting::Failed(errno), Accepting::Shed);
+                return reserve.shed(listener.fd.as_fd()).map_or(Accepting::Failed, Accepting::Shed);
             }
-            Err(errno) => return Accepting::Failed(errno),
+            Err(_) => return Accepting::Failed,
         }
     }
     Accepting::More

@@ -67,7 +67,7 @@ impl Reactor {
                     self.open(id, fd, |fd| Entry::Stream(Stream::new(fd)));
                 }
                 Command::OpenListener(fd) => {
-                    if self.open(id, fd, |fd| Entry::Listener(Listener { fd, readable: false, queued: false })) {
+                    if self.open(id, fd, |fd| Entry::Listener(Listener { fd, queued: false })) {
                         self.watch(id, fd, Op::AcceptError);
                     }
                 }

@@ -254,10 +254,7 @@ impl Reactor {
         let due = match self.entry(id) {
             None | Some(Entry::Vacant) => false,
             Some(Entry::Connecting(_)) => true,
-            Some(Entry::Listener(listener)) => {
-                listener.readable = true;
-                !std::mem::replace(&mut listener.queued, true)
-            }
+            Some(Entry::Listener(listener)) => !std::mem::replace(&mut listener.queued, true),
             Some(Entry::Stream(stream)) => {
                 if readiness.is_readable() || hung_up {
                     stream.set(stream::READABLE);
@@ -428,7 +425,7 @@ impl Reactor {
             accepted.push((new, fd));
             into.has_room()
         });
-        listener.queued = matches!(outcome, Accepting::More | Accepting::Failed(_));
+        listener.queued = matches!(outcome, Accepting::More | Accepting::Failed);
         turn.sockets += 1;
         self.stats.accepted += accepted.len() as u64;
         for (new, fd) in accepted {
@@ -438,9 +435,10 @@ impl Reactor {
             Accepting::Drained => {}
             Accepting::More => self.ready.push_back(id),
             Accepting::Shed(count) => self.stats.shed += count,
-            // Tried again in the next turn, as libuv would: whoever waits is still there and brings no new edge.
-            Accepting::Failed(errno) => {
-                self.emit(batch, Event::new(Op::AcceptError, id, errno));
+            // As libuv: JavaScript does not hear of it, and the next turn tries again, since whoever waits is still there
+            // and brings no new edge.
+            Accepting::Failed => {
+                self.stats.accept_failures += 1;
                 self.ready.push_back(id);
             }
         }
