@@ -77,8 +77,8 @@ unsafe extern "C" fn on_check(handle: *mut uv::Handle) {
         uv::uv_check_stop(handle);
         state_of(handle)
     };
-    state.check_due.set(false);
-    if !state.ended.get() {
+    state.delivered.set(false);
+    if state.check_due.replace(false) && !state.ended.get() {
         call(state, state.run_deferred, &[phase::CHECK], Scope::Open);
     }
     if !state.ended.get() && immediates().is_none() && state.immediate_due.replace(false) {
@@ -147,8 +147,16 @@ unsafe extern "C" fn on_idle(handle: *mut uv::Handle) {
 }
 
 /// One delivery: a batch of the runtime's if one waits, else (inline) a turn of our own.
+///
+/// At most one in a turn of libuv's loop, though both its idle phase and two handles of its poll phase come here. What a
+/// peer answers to the first must not be heard before Node's immediates have run: with libuv's own sockets it cannot be,
+/// and OpenSSL loses the end of a handshake if the answer finds its last write unfinished.
 fn deliver(state: &State) {
     if state.ended.get() {
+        return;
+    }
+    if state.delivered.get() {
+        set_idling(state, true);
         return;
     }
     let driver = state.core.driver();
@@ -188,6 +196,9 @@ fn deliver(state: &State) {
 /// native consumer (http's parser, http2, OpenSSL) run outside one, as `uv_read_cb` reaches it: it opens a scope for
 /// each of its own callbacks and drains ticks between them. JavaScript stops where the kind changes and says where.
 fn hand_over(state: &State, batch: Batch) {
+    state.delivered.set(true);
+    // SAFETY: the check handle is initialised and not closing; starting it twice does nothing.
+    unsafe { uv::uv_check_start(state.check, Some(on_check)) };
     let events = i32::try_from(batch.len()).unwrap_or(0);
     let wants_blocks = i32::from(state.core.wants_blocks());
     let mut at = 0;

@@ -48,6 +48,8 @@ pub(crate) struct State {
     pub(crate) check: *mut uv::Handle,
     /// The check handle runs: the poll phase before it must not wait.
     pub(crate) check_due: Cell<bool>,
+    /// A batch has been handed over in this turn of libuv's loop: the next one waits for the next turn.
+    pub(crate) delivered: Cell<bool>,
     /// A callback of libuv's poll phase is on the stack: the check phase comes without waiting.
     pub(crate) polling: Cell<bool>,
     /// `uv_idle` runs: the next turn of libuv's loop does not wait.
@@ -156,6 +158,7 @@ pub(crate) fn open(call: &Call) -> Option<*mut State> {
         idle: uv::allocate(uv::IDLE),
         check: uv::allocate(uv::CHECK),
         check_due: Cell::new(false),
+        delivered: Cell::new(false),
         polling: Cell::new(false),
         idling: Cell::new(false),
         deferred: Cell::new(false),
