@@ -63,7 +63,6 @@ export interface Native {
   bindPipe(name: string): number;
   listenPipe(fd: number, backlog: number): number;
   connectPipe(fd: number, name: string): number;
-  chmodPipe(path: string, mode: number): number;
   unlink(path: string): number;
   /** The address, with port and "is IPv6" in the control words. */
   name(fd: number, peer: boolean): string | number;

@@ -208,7 +208,6 @@ const FUNCTIONS: &[(&CStr, Callback)] = &[
     (c"bindPipe", sockets::bind_pipe),
     (c"listenPipe", sockets::listen_pipe),
     (c"connectPipe", sockets::connect_pipe),
-    (c"chmodPipe", sockets::chmod_pipe),
     (c"unlink", sockets::unlink),
     (c"name", sockets::name),
     (c"setNoDelay", sockets::set_no_delay),

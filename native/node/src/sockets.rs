@@ -3,7 +3,6 @@
 //! Each returns 0 or a negative errno; a second result lies in the control word `OUT`, a third in `OUT2`.
 
 use std::os::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
-use std::path::Path;
 
 use tsloop_core::net::tcp::{Attempt, Slot};
 use tsloop_core::net::{address, options, pipe, tcp};
@@ -99,12 +98,6 @@ function!(connect_pipe, |state, call| {
     let result = pipe::connect(&mut slot, &call.string(1));
     settle(state, slot);
     call.return_int(result.map_or_else(|errno| errno, |attempt| attempted(state, attempt)))
-});
-
-function!(chmod_pipe, |_state, call| {
-    use std::os::unix::ffi::OsStrExt;
-    let path = call.string(0);
-    call.return_int(status(pipe::chmod(Path::new(std::ffi::OsStr::from_bytes(&path)), call.uint(1))))
 });
 
 function!(unlink, |_state, call| {

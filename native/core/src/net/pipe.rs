@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::mem::offset_of;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
@@ -66,18 +66,4 @@ pub fn connect(slot: &mut Slot, name: &[u8]) -> Result<Attempt, Errno> {
     }
     let fd = slot.0.as_ref().expect("made above").as_fd();
     Ok(super::tcp::begin(fd, &address).unwrap_or_else(Attempt::Ended))
-}
-
-/// Makes a bound path readable or writable for everyone as well (`UV_READABLE` 1, `UV_WRITABLE` 2).
-///
-/// # Errors
-/// `EINVAL` for another mode; the negative errno of `chmod`.
-pub fn chmod(path: &Path, mode: u32) -> Result<(), Errno> {
-    use std::os::unix::fs::PermissionsExt;
-    if mode == 0 || mode > 3 {
-        return Err(-libc::EINVAL);
-    }
-    let added = if mode & 1 != 0 { 0o444 } else { 0 } | if mode & 2 != 0 { 0o222 } else { 0 };
-    let current = std::fs::metadata(path).map_err(|error| errno_of(&error))?.permissions().mode();
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(current | added)).map_err(|error| errno_of(&error))
 }
