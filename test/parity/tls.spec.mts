@@ -154,4 +154,46 @@ describe('parity: TLS over our transport', () => {
     await t.closed(secure);
     server.close();
   });
+
+  twin('a server that ends at once: the handshake arrives whole, and so do its last words', options, async (t) => {
+    const { key, cert } = t.certificate();
+    const server = t.tls.createServer({ key, cert, maxVersion: 'TLSv1.2' }, (socket) => {
+      socket.on('error', (error) => t.lane('server')('error', error)).end('bye');
+    });
+    const port = await t.listen(server);
+    for (let round = 0; round < 20; round++) {
+      const client = t.tls.connect({ port, host: '127.0.0.1', ca: cert, servername: 'localhost' });
+      let text = '';
+      client.on('data', (data) => {
+        text += data;
+      });
+      client.on('error', (error) => t.trace('error', error));
+      await t.closed(client);
+      t.trace(round, text);
+    }
+    server.close();
+  });
+
+  twin('a write behind one whose callback destroys the socket still arrives', options, async (t) => {
+    const { key, cert } = t.certificate();
+    const server = t.tls.createServer({ key, cert }, (socket) => {
+      const seen = t.lane('server');
+      socket.write('first ', () => {
+        socket.write('second ', () => {
+          seen('second written');
+          socket.destroy();
+        });
+        socket.write('third', (error) => seen('third written', error));
+      });
+    });
+    const port = await t.listen(server);
+    const client = t.tls.connect({ port, host: '127.0.0.1', ca: cert, servername: 'localhost' });
+    let text = '';
+    client.on('data', (data) => {
+      text += data;
+    });
+    client.on('end', () => t.trace('end', text));
+    await t.closed(client);
+    server.close();
+  });
 });
