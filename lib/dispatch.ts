@@ -4,6 +4,9 @@
  */
 
 import { callIn, reportException, reportTo } from './bindings/async-scope';
+import { type Datagram, datagramAt } from './bindings/datagram';
+import { onDatagram, onDatagramError } from './bindings/datagram-receive';
+import { endSendingTurn, onSendFailed } from './bindings/datagram-send';
 import { attach, Consumer, runClosing, runDeferred, type Stream, type StreamEnvironment } from './bindings/stream';
 import { makeAccepted, streamOf } from './bindings/stream-handle';
 import { onBlock, onData, onReadEnd } from './bindings/stream-read';
@@ -23,6 +26,7 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
   const blocks: (ArrayBuffer | undefined)[] = [];
   let words: Int32Array[] = [];
   let bytes: Uint8Array[] = [];
+  let byteWords: Int32Array[] = [];
   let buffers: readonly ArrayBuffer[] = [];
 
   const tick = (): void => {
@@ -71,11 +75,22 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
     const { memory } = environment;
     words = memory.words.map((buffer) => new Int32Array(buffer));
     bytes = memory.bytes.map((buffer) => new Uint8Array(buffer));
+    byteWords = memory.bytes.map((buffer) => new Int32Array(buffer));
     buffers = memory.bytes;
     current = environment;
     attach(environment);
     runBeforeExit(writeHeldBack);
     reportTo(environment.native);
+  };
+
+  /** An event of a datagram socket: everything in it is for lib/. */
+  const toDatagram = (socket: Datagram, batch: number, op: number, a: number, b: number, c: number): void => {
+    if (op <= Event.datagram6)
+      onDatagram(socket, bytes[batch] as Uint8Array, byteWords[batch] as Int32Array, op, a, b, c);
+    else if (op === Event.datagramError) onDatagramError(socket, a);
+    else if (op === Event.sendDone) socket.endSend(a);
+    else if (op === Event.sendPressure) socket.pressed = a === 1;
+    else onSendFailed(socket);
   };
 
   const dispatch = (batch: number, from: number, events: number, wantsBlocks: number, scoped: number): number => {
@@ -93,6 +108,12 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
       const op = record[at] as number;
       const unscoped = stream !== undefined && stream.consumer !== Consumer.lib && op <= Event.readEnd;
       if (unscoped === (scoped === 1)) break;
+      if (op >= Event.datagram4) {
+        const socket = datagramAt(slot, record[at + 2] as number);
+        if (socket !== undefined) toDatagram(socket, batch, op, a, b, record[at + 5] as number);
+        tick();
+        continue;
+      }
       switch (op) {
         case Event.data:
           if (stream !== undefined) onData(stream, buffers[batch] as ArrayBuffer, bytes[batch] as Uint8Array, a, b);
@@ -136,6 +157,7 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
       for (let index = 0; index < BLOCKS; index += 1) lend(environment, index);
     environment.delivering = false;
     environment.submit();
+    endSendingTurn();
     return index;
   };
 

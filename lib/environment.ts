@@ -46,6 +46,8 @@ export class Environment<T extends Entry> {
   readonly #bytes: Buffer & Writers;
   #used = 0;
   #writes = 0;
+  /** Datagrams in the outbox. */
+  gathered = 0;
   /** Requests handed to the offload driver, and their bytes, wrapping like the control words they are held against. */
   #posted = 0;
   #postedBytes = 0;
@@ -63,11 +65,54 @@ export class Environment<T extends Entry> {
     return this.control[Control.driver] === 1;
   }
 
+  /** A new id. */
+  assign(entry: Entry): void {
+    entry.slot = this.native.allocate();
+    entry.generation = this.out;
+  }
+
   /** A new id for a stream that JavaScript opens. */
   register(entry: T): void {
-    entry.slot = this.native.allocate();
-    entry.generation = this.control[Control.out] as number;
+    this.assign(entry);
     this.table[entry.slot] = entry;
+  }
+
+  /** The second result of the last native call. */
+  get out(): number {
+    return this.control[Control.out] as number;
+  }
+
+  get outbox(): Buffer {
+    return this.#bytes;
+  }
+
+  get outboxWords(): Int32Array {
+    return this.#words;
+  }
+
+  /** Most bytes of a datagram with its peer that the outbox has room for. */
+  readonly largestDatagram = OUTBOX_BYTES - HEADER_BYTES - 4;
+
+  /** Appends a datagram of so many bytes, its peer's included; returns where to write them. */
+  gather(entry: Entry, length: number, flags: number): number {
+    if (this.#used + HEADER_BYTES + length + 4 > OUTBOX_BYTES) this.submit();
+    const at = (this.#header(Command.send, entry, length, flags) << 2) + HEADER_BYTES;
+    this.#used += (length + 3) & ~3;
+    this.gathered += 1;
+    return at;
+  }
+
+  /** As `gather`, for one that is sent inside the call: nothing else is in the outbox, and nothing stays there. */
+  alone(entry: Entry, length: number, flags: number): number {
+    this.submit();
+    const at = (this.#header(Command.send, entry, length, flags) << 2) + HEADER_BYTES;
+    this.#used = 0;
+    return at;
+  }
+
+  /** Bytes of a datagram alone in the outbox. */
+  aloneBytes(length: number): number {
+    return HEADER_BYTES + ((length + 3) & ~3);
   }
 
   /** Appends a command without bytes and hands it over unless a delivery is under way. */
@@ -146,6 +191,7 @@ export class Environment<T extends Entry> {
     if (used === 0) return 0;
     this.#used = 0;
     this.#writes = 0;
+    this.gathered = 0;
     if (this.offloaded) {
       this.#posted = (this.#posted + 1) | 0;
       this.#postedBytes = (this.#postedBytes + used) | 0;
@@ -175,6 +221,7 @@ export class Environment<T extends Entry> {
     const used = this.#used;
     this.#used = 0;
     this.#writes = 0;
+    this.gathered = 0;
     if (this.offloaded) {
       this.#posted = (this.#posted + (used > 0 ? 2 : 1)) | 0;
       this.#postedBytes = (this.#postedBytes + used + more) | 0;

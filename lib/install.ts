@@ -8,7 +8,7 @@
 
 import type { Classes } from './bindings/classes';
 import { setDetached } from './bindings/fallback';
-import { type Doors, fetchDoors, netIsLoaded, restore, swapOnRead } from './bindings/seam';
+import { type Doors, fetchDoors, isLoaded, restore, swapOnRead } from './bindings/seam';
 import type { Config } from './boot/config';
 import { debug } from './debug';
 import { type Reason, reason } from './errors';
@@ -44,13 +44,18 @@ export function install(config: Config): void {
   try {
     if (doors === null) hookProcess();
     doors ??= fetchDoors();
-    swapOnRead(doors.tcp, 'TCP', () => ready()?.TCP ?? doors?.NativeTCP);
+    const { disabled } = config;
+    if (!disabled.includes('net')) swapOnRead(doors.tcp, 'TCP', () => ready()?.TCP ?? doors?.NativeTCP);
+    // Also without `net`: datagram sockets may be sent over a channel, which is a pipe.
     swapOnRead(doors.pipe, 'Pipe', () => ready()?.Pipe ?? doors?.NativePipe);
+    // A dgram that was loaded first has Node's class for good, and no place at which a handle could come in.
+    if (!disabled.includes('dgram') && !isLoaded('dgram'))
+      swapOnRead(doors.udp, 'UDP', () => ready()?.UDP ?? doors?.NativeUDP);
   } catch (error) {
     stepAside(reason('ERR_TSLOOP_SEAM', error instanceof Error ? error.message : String(error)));
     return;
   }
-  late = netIsLoaded();
+  late = isLoaded('net');
   if (classes !== null || late || config.strict) ready();
   if (standing.active) debug(`attached, driver ${config.driver}`);
 }

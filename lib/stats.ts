@@ -1,5 +1,6 @@
 /** Counters of this thread: what the native part counts, in the order of `native/core/src/stats.rs`, and what lib/ does. */
 
+import { liveDatagrams } from './bindings/datagram';
 import { fallbacks, resetFallbacks } from './bindings/fallback';
 import { liveStreams, type StreamEnvironment } from './bindings/stream';
 import { openEnvironment } from './environment';
@@ -23,6 +24,19 @@ export interface Stats {
     readonly requests: number;
     readonly batches: number;
     readonly lingering: number;
+  };
+  /**
+   * Datagrams. `failed` counted as sent and were refused; `dropped` were lost by the kernel because its buffer was full;
+   * what waits: messages for JavaScript, bytes for the kernel.
+   */
+  readonly datagrams: {
+    readonly received: number;
+    readonly sent: number;
+    readonly failed: number;
+    readonly dropped: number;
+    readonly waiting: number;
+    readonly sendBytes: number;
+    readonly open: number;
   };
   readonly turns: { readonly inline: number; readonly offload: number };
   readonly seatChanges: number;
@@ -53,11 +67,23 @@ export function readStats(): Stats {
     panics = 0,
   ] = new Float64Array(memory);
   const [writeBytes = 0, lingering = 0, requests = 0, batches = 0] = new Float64Array(memory, 11 * 8);
+  const datagrams = new ArrayBuffer(7 * 8);
+  environment?.native.datagramStats(datagrams);
+  const [arrived = 0, left = 0, failed = 0, dropped = 0, waiting = 0, sendBytes = 0] = new Float64Array(datagrams);
   const open = liveStreams().filter((stream) => stream.open).length;
   return {
     connections: { accepted, connected, open, shed, acceptFailures },
     bytes: { received, sent },
     queues: { writeBytes, requests, batches, lingering },
+    datagrams: {
+      received: arrived,
+      sent: left,
+      failed,
+      dropped,
+      waiting,
+      sendBytes,
+      open: liveDatagrams().filter((socket) => !socket.closed).length,
+    },
     turns: { inline, offload },
     seatChanges: ((environment?.control[Control.seatChanges] ?? 0) - seatChangesBefore) | 0,
     readStalls,

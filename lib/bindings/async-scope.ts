@@ -15,7 +15,9 @@ export type Provider =
   | 'TCPCONNECTWRAP'
   | 'PIPECONNECTWRAP'
   | 'WRITEWRAP'
-  | 'SHUTDOWNWRAP';
+  | 'SHUTDOWNWRAP'
+  | 'UDPWRAP'
+  | 'UDPSENDWRAP';
 
 export type { Scope };
 
@@ -109,6 +111,32 @@ function invokeOnread(
 /** Calls `target.onread(data)` in a resource: exactly one argument, as Node's tests count. */
 export function readIn(scope: Scope, target: object, data: ArrayBuffer | Uint8Array | undefined): unknown {
   return scope.runInAsyncScope(invokeOnread as never, target, data);
+}
+
+type OnMessage = (length: number, handle: object, message?: Buffer, peer?: object) => void;
+
+function invokeOnmessage(
+  this: { onmessage?: OnMessage },
+  length: number,
+  message: Buffer | undefined,
+  peer: object | undefined,
+): void {
+  try {
+    this.onmessage?.(length, this, message, peer);
+  } catch (error) {
+    fatal(error);
+  }
+}
+
+/** Calls `target.onmessage(length, target, message, peer)` in a resource. */
+export function messageIn(
+  scope: Scope,
+  target: object,
+  length: number,
+  message: Buffer | undefined,
+  peer: object | undefined,
+): void {
+  scope.runInAsyncScope(invokeOnmessage as never, target, length, message, peer);
 }
 
 function invokeFunction(this: unknown, callback: (...args: unknown[]) => void, args: unknown[]): void {

@@ -11,17 +11,19 @@ import { type Reason, reason } from '../errors';
 import { hookLateNet } from '../hooks/late-net';
 import { acceptBoth, adoptChannel, attachPairs, wrapSpawn } from '../hooks/transfer';
 import { definePipe } from './pipe-wrap';
-import { type Doors, fetchSeam, type NativeClass, type Seam, swap } from './seam';
+import { type Doors, fetchSeam, isLoaded, type NativeClass, type Seam, swap } from './seam';
 import type { Stream } from './stream';
 import { defineStreamHandle } from './stream-handle';
 import { attachReadState } from './stream-read';
 import { attachWriteState } from './stream-write';
 import { defineTcp } from './tcp-wrap';
 import { wrapWrap } from './tls-wrap';
+import { defineUdp } from './udp-wrap';
 
 export interface Classes {
   readonly TCP: NativeClass;
   readonly Pipe: NativeClass;
+  readonly UDP: NativeClass;
   /** Whether an async resource is the base of one of our handles. */
   isHandle(resource: object): boolean;
   /** Replaces the two methods that meet handles of ours; `restore` of the seam takes them back. */
@@ -59,7 +61,7 @@ function whyNone(): Reason {
 
 function define(
   config: Config,
-  { NativeTCP, NativePipe }: Doors,
+  { NativeTCP, NativePipe, NativeUDP }: Doors,
   seam: Seam,
   unavailable: (why: Reason) => void,
 ): Classes {
@@ -74,22 +76,28 @@ function define(
   });
   const Handle = defineStreamHandle(seam.jsStream.JSStream);
   const TCP = defineTcp(Handle, NativeTCP, { typeOfService: 'setTypeOfService' in NativeTCP.prototype });
-  const Pipe = definePipe(Handle, NativePipe, adoptChannel);
+  const Pipe = definePipe(Handle, NativePipe, adoptChannel, config.disabled.includes('net'));
+  const UDP = defineUdp(NativeUDP);
   const pairs = [
     { Native: NativeTCP, Ours: TCP },
     { Native: NativePipe, Ours: Pipe },
+    { Native: NativeUDP, Ours: UDP },
   ];
-  attachPairs(pairs);
+  // What arrives from another process becomes ours only where lib/ works with our class.
+  const isOurs = ({ Ours }: { Ours: NativeClass }) =>
+    !config.disabled.includes(Ours === UDP ? 'dgram' : 'net') && !(Ours === UDP && isLoaded('dgram'));
+  attachPairs(pairs.filter(isOurs));
   for (const pair of pairs) acceptBoth(pair);
   return {
     TCP,
     Pipe,
+    UDP,
     isHandle: (resource) => resource instanceof Handle,
     attach() {
       const { prototype } = seam.process.Process;
       swap(prototype, 'spawn', wrapSpawn(prototype.spawn, NativePipe));
       swap(seam.tls, 'wrap', wrapWrap(seam.tls.wrap));
     },
-    attachLate: () => hookLateNet(TCP, Pipe),
+    attachLate: () => (config.disabled.includes('net') ? () => {} : hookLateNet(TCP, Pipe)),
   };
 }

@@ -21,6 +21,7 @@ export function definePipe(
   Handle: ReturnType<typeof defineStreamHandle>,
   Native: NativeClass,
   adoptIpc: (channel: object) => void,
+  ipcOnly: boolean,
 ): NativeClass {
   /** Long names: refused by newer lines, cut by older ones. Node's own handle knows, asked once. */
   let refusesLongNames: boolean | undefined;
@@ -47,8 +48,9 @@ export function definePipe(
         // biome-ignore lint/correctness/noConstructorReturn: a derived class may answer with another object: Node's own handle
         return channel;
       }
+      // The channel matters to datagram sockets too; the rest of us may be switched off.
       // biome-ignore lint/correctness/noConstructorReturn: see above
-      if (mustBeNative()) return new Native(type);
+      if (mustBeNative(ipcOnly)) return new Native(type);
       super(type === SERVER ? 'PIPESERVERWRAP' : 'PIPEWRAP');
     }
 

@@ -10,12 +10,14 @@
 // biome-ignore lint/suspicious/noExplicitAny: classes of Node's C++ side have no types
 export type NativeClass = new (...args: any[]) => any;
 
-/** The two binding objects that lib/ reads its handle classes from, and those classes. */
+/** The binding objects that lib/ reads its handle classes from, and those classes. */
 export interface Doors {
   readonly tcp: object;
   readonly pipe: object;
+  readonly udp: object;
   readonly NativeTCP: NativeClass;
   readonly NativePipe: NativeClass;
+  readonly NativeUDP: NativeClass;
 }
 
 /** What else of Node's tsloop attaches to, fetched once the first class is read. */
@@ -58,10 +60,12 @@ export function fetchDoors(): Doors {
   const binding = unwrapped((process as unknown as ProcessInternals).binding);
   const tcp: Record<string, unknown> = binding('tcp_wrap');
   const pipe: Record<string, unknown> = binding('pipe_wrap');
+  const udp: Record<string, unknown> = binding('udp_wrap');
   const { TCP: NativeTCP } = tcp;
   const { Pipe: NativePipe } = pipe;
-  if (!isClass(NativeTCP) || !isClass(NativePipe)) throw new Error('a handle class is missing');
-  return { tcp, pipe, NativeTCP, NativePipe };
+  const { UDP: NativeUDP } = udp;
+  if (!isClass(NativeTCP) || !isClass(NativePipe) || !isClass(NativeUDP)) throw new Error('a handle class is missing');
+  return { tcp, pipe, udp, NativeTCP, NativePipe, NativeUDP };
 }
 
 /**
@@ -85,10 +89,10 @@ export function fetchSeam(): Seam {
   return seam;
 }
 
-/** True when lib/'s net has read Node's classes already, or is about to. */
-export function netIsLoaded(): boolean {
+/** True when a module of lib/'s has read Node's classes already, or is about to. */
+export function isLoaded(module: 'net' | 'dgram'): boolean {
   const { moduleLoadList } = process as unknown as { moduleLoadList?: readonly string[] };
-  return Array.isArray(moduleLoadList) && moduleLoadList.includes('NativeModule net');
+  return Array.isArray(moduleLoadList) && moduleLoadList.includes(`NativeModule ${module}`);
 }
 
 interface Swap {

@@ -31,9 +31,9 @@ export function makeAccepted<T>(server: Stream, make: () => T): T {
 }
 
 /** Whether the handle under construction has to be Node's own, which is then counted; never that of an accepted connection. */
-export function mustBeNative(): boolean {
+export function mustBeNative(disabled = false): boolean {
   if (acceptedBy !== 0) return false;
-  const why = whyNative() ?? (environment() === null ? 'unavailable' : null);
+  const why = disabled ? 'disabled' : (whyNative() ?? (environment() === null ? 'unavailable' : null));
   if (why !== null) countFallback(why);
   return why !== null;
 }

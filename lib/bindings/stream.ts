@@ -35,8 +35,11 @@ let environmentOf: StreamEnvironment | null = null;
 /** Writes of closed streams out of whose memory the reactor may still read: their requests keep that memory. */
 const lending = new Map<Stream, readonly Write[]>();
 
-/** What waits for libuv's closing phase. */
-const closing: Stream[] = [];
+/** What waits for libuv's closing phase: streams, and other sockets. */
+interface Closing {
+  finishClosing(tick: () => void): void;
+}
+const closing: Closing[] = [];
 /** What waits for each `Phase` of the loop. */
 const deferred: (() => void)[][] = [[], [], []];
 
@@ -101,7 +104,13 @@ export function liveStreams(): Stream[] {
 
 /** Streams between `close` and its callback: Node's introspection still lists them. */
 export function closingStreams(): readonly Stream[] {
-  return closing;
+  return closing.filter((one) => one instanceof Stream);
+}
+
+/** Has a socket's close callback run in libuv's closing phase. */
+export function waitForClosing(one: Closing): void {
+  closing.push(one);
+  env().native.scheduleClosing();
 }
 
 /** A write under way. */
@@ -312,8 +321,7 @@ export class Stream extends StreamState {
       environment.native.closeDescriptor(this.fd);
     }
     this.fd = -1;
-    closing.push(this);
-    environment.native.scheduleClosing();
+    waitForClosing(this);
     this.updateLiveness();
   }
 

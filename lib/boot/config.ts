@@ -9,7 +9,7 @@
 import { type Reason, reason } from '../errors';
 
 /** The parts that can be switched off one by one. */
-export const parts = ['net'] as const;
+export const parts = ['net', 'dgram'] as const;
 export type Part = (typeof parts)[number];
 
 /** `random` passes the seat at random between the drivers: a test mode. */

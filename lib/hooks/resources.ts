@@ -4,6 +4,7 @@
  */
 
 import type { Provider } from '../bindings/async-scope';
+import type { Datagram } from '../bindings/datagram';
 import type { Stream } from '../bindings/stream';
 
 /** Node's names for what keeps a process alive. */
@@ -14,13 +15,18 @@ const resourceNames: Partial<Record<Provider, string>> = {
   PIPESERVERWRAP: 'PipeWrap',
 };
 
+function listedDatagrams(): Datagram[] {
+  const { liveDatagrams }: typeof import('../bindings/datagram') = require('../bindings/datagram');
+  return liveDatagrams().filter((socket) => socket.referenced);
+}
+
 function listed(): Stream[] {
   const { closingStreams, liveStreams }: typeof import('../bindings/stream') = require('../bindings/stream');
   return [...liveStreams(), ...closingStreams()].filter((stream) => stream.referenced);
 }
 
-function ownerOf(stream: Stream): unknown {
-  const handle = stream.handle as unknown as Record<PropertyKey, unknown>;
+function ownerOf(inside: Stream | Datagram): unknown {
+  const handle = inside.handle as unknown as Record<PropertyKey, unknown>;
   const symbol = Object.getOwnPropertySymbols(handle).find((found) => found.description === 'owner_symbol');
   return (symbol === undefined ? undefined : handle[symbol]) ?? handle;
 }
@@ -36,7 +42,7 @@ export function hookResources(mayHaveHandles: () => boolean): void {
   const { _getActiveHandles: handles, getActiveResourcesInfo: resources } = internals;
   internals._getActiveHandles = function _getActiveHandles() {
     const native = handles.call(process);
-    return mayHaveHandles() ? [...native, ...listed().map(ownerOf)] : native;
+    return mayHaveHandles() ? [...native, ...listed().map(ownerOf), ...listedDatagrams().map(ownerOf)] : native;
   };
   internals.getActiveResourcesInfo = function getActiveResourcesInfo() {
     const native = resources.call(process);
@@ -50,6 +56,7 @@ export function hookResources(mayHaveHandles: () => boolean): void {
             resourceNames[stream.type] ?? stream.type,
           ];
     });
-    return [...native, ...ours];
+    const datagrams = listedDatagrams().flatMap((socket) => [...socket.sends.map(() => 'UDPSendWrap'), 'UDPWrap']);
+    return [...native, ...ours, ...datagrams];
   };
 }

@@ -4,9 +4,11 @@
  */
 
 import { countFallback } from '../bindings/fallback';
+import type { Datagram } from '../bindings/datagram';
 import type { NativeClass } from '../bindings/seam';
 import { env, type Stream } from '../bindings/stream';
 import { streamOf } from '../bindings/stream-handle';
+import { datagramOf } from '../bindings/udp-wrap';
 
 const SOCKET = 0;
 
@@ -29,18 +31,23 @@ export function attachPairs(all: readonly Pair[]): void {
   pairs = all;
 }
 
+/** What is inside one of our handles of any class. */
+function insideOf(handle: unknown): Stream | Datagram | null {
+  return streamOf(handle) ?? datagramOf(handle);
+}
+
 /** The descriptor of one of our handles, with nothing of it under way in the reactor. */
-export function settledDescriptor(stream: Stream): number {
-  if (stream.slot >= 0) env().settle();
-  return stream.fd;
+function settledDescriptor(inside: Stream | Datagram): number {
+  if (inside.slot >= 0) env().settle();
+  return inside.fd;
 }
 
 /** A native handle on a duplicate of ours; null if the descriptor cannot be duplicated (`EMFILE`). */
 export function toNative(handle: object): NativeHandle | null {
-  const stream = streamOf(handle);
+  const inside = insideOf(handle);
   const pair = pairs.find(({ Ours }) => Object.getPrototypeOf(handle) === Ours.prototype);
-  if (stream === null || pair === undefined || stream.fd < 0) return null;
-  const copy = env().native.duplicate(settledDescriptor(stream));
+  if (inside === null || pair === undefined || inside.fd < 0) return null;
+  const copy = env().native.duplicate(settledDescriptor(inside));
   if (copy < 0) return null;
   const native = new pair.Native(SOCKET) as NativeHandle;
   if (native.open(copy) !== 0) {
@@ -54,11 +61,11 @@ export function toNative(handle: object): NativeHandle | null {
 /** One of our handles on a duplicate of a native one, which is closed; the native one itself if that fails. */
 export function toOurs(handle: unknown): unknown {
   const native = handle as NativeHandle;
-  if (handle === null || typeof handle !== 'object' || streamOf(handle) !== null) return handle;
+  if (handle === null || typeof handle !== 'object' || insideOf(handle) !== null) return handle;
   const pair = pairs.find(({ Native }) => Object.getPrototypeOf(handle) === Native.prototype);
   if (pair === undefined) return handle;
   const ours = new pair.Ours(SOCKET) as NativeHandle;
-  if (streamOf(ours) === null) return handle;
+  if (insideOf(ours) === null) return handle;
   const copy = env().native.duplicate(native.fd);
   if (copy < 0) {
     ours.close();
@@ -92,7 +99,7 @@ export function adoptChannel(channel: object): void {
       configurable: true,
       writable: true,
       value(this: object, request: object, data: unknown, handle?: object) {
-        if (handle === undefined || streamOf(handle) === null) return write.call(this, request, data, handle);
+        if (handle === undefined || insideOf(handle) === null) return write.call(this, request, data, handle);
         const native = toNative(handle);
         const result = write.call(this, request, data, native ?? undefined);
         if (native !== null) closeWhenSent(request, native, result);
@@ -151,9 +158,9 @@ export function wrapSpawn(
 ): (...args: unknown[]) => number {
   const convert = (stdio: StdioEntry[]): StdioEntry[] =>
     stdio.map((entry) => {
-      const stream = streamOf(entry.handle);
-      if (stream === null) return entry;
-      if (entry.type === 'wrap') return { type: 'fd', fd: settledDescriptor(stream) };
+      const inside = insideOf(entry.handle);
+      if (inside === null) return entry;
+      if (entry.type === 'wrap') return { type: 'fd', fd: settledDescriptor(inside) };
       countFallback('child-stdio');
       // In place: lib/ makes its sockets from this very entry afterwards.
       entry.handle = new NativePipe(SOCKET) as object;

@@ -22,6 +22,12 @@ export const errno = {
   EPIPE: -constants.errno.EPIPE,
   EALREADY: -constants.errno.EALREADY,
   ENOTSUP: -constants.errno.ENOTSUP,
+  EAGAIN: -constants.errno.EAGAIN,
+  EBUSY: -constants.errno.EBUSY,
+  EDESTADDRREQ: -constants.errno.EDESTADDRREQ,
+  EEXIST: -constants.errno.EEXIST,
+  EISCONN: -constants.errno.EISCONN,
+  EMSGSIZE: -constants.errno.EMSGSIZE,
 } as const;
 
 /** One thread's environment: functions that return 0 or a negative errno unless said otherwise. */
@@ -76,6 +82,27 @@ export interface Native {
   /** A second descriptor, or an errno. */
   duplicate(fd: number): number;
   closeDescriptor(fd: number): number;
+  /** The descriptor of a call that may make the socket lies in `Control.out` after it. */
+  bindUdp(fd: number, v6: boolean, host: string, port: number, flags: number): number;
+  bindAnyUdp(fd: number, v6: boolean): number;
+  connectUdp(fd: number, v6: boolean, host: string, port: number): number;
+  disconnectUdp(fd: number): number;
+  openUdp(fd: number): number;
+  /** Sends the datagram that lies alone in the outbox, so many bytes with its header. */
+  sendUdp(fd: number, bytes: number): number;
+  /** `which` is one of `UdpNumber`. */
+  setUdpNumber(fd: number, v6: boolean, which: number, value: number): number;
+  setMulticastInterface(fd: number, address: string): number;
+  setMembership(fd: number, join: boolean, group: string, face: string | undefined): number;
+  setSourceMembership(fd: number, join: boolean, source: string, group: string, face: string | undefined): number;
+  /** Sets it unless `size` is 0; the size, or an errno. */
+  bufferSize(fd: number, size: number, receiving: boolean): number;
+  /** An IPv6 address as `name` would have it, from its words and scope. */
+  peerText(word0: number, word1: number, word2: number, word3: number, scope: number): string;
+  /** Address and scope of an IPv6 literal, 20 bytes. */
+  parseV6(host: string, into: Uint8Array): number;
+  /** Fills doubles, see `lib/stats.ts`; returns how many. */
+  datagramStats(into: ArrayBuffer): number;
 }
 
 /** What the native part calls. */

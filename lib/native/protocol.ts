@@ -17,6 +17,12 @@ export const Event = {
   pressure: 9,
   closed: 10,
   writeFailed: 11,
+  datagram4: 12,
+  datagram6: 13,
+  datagramError: 14,
+  sendDone: 15,
+  sendPressure: 16,
+  sendFailed: 17,
 } as const;
 
 /** Commands: a header of five words `op, id, generation, a, b`; a write's bytes follow, padded to four. */
@@ -30,6 +36,8 @@ export const Command = {
   write: 6,
   shutdown: 7,
   close: 8,
+  openDatagram: 9,
+  send: 10,
 } as const;
 
 /** Flags of a write: more pieces of the request follow; report its end if it does not come inside the call. */
@@ -39,6 +47,13 @@ export const NOTIFY = 2;
 export const RESET = 1;
 /** Flag of `openStream`: by a connection attempt that succeeded inside its call. */
 export const CONNECTED = 1;
+
+/** Flags of a send: the bytes begin with an IPv4 address and port, or an IPv6 address, scope and port. */
+export const TO_V4 = 4;
+export const TO_V6 = 8;
+
+/** Options of a datagram socket that are one number. */
+export const UdpNumber = { broadcast: 0, timeToLive: 1, multicastTimeToLive: 2, multicastLoopback: 3 } as const;
 
 /** Words of the control buffer. */
 export const Control = {
@@ -78,6 +93,12 @@ export const ACKNOWLEDGED_BYTES = 128 * 1024;
 
 /** Writes that are gathered during a delivery before the offload driver gets them: it starts early, wakes rarely. */
 export const WRITES_PER_HANDOVER = 8;
+
+/** Datagrams that are gathered before they are handed over: as many as one group may have that the kernel cuts apart. */
+export const MORE_DATAGRAMS = 64;
+
+/** Bytes of one socket that count as sent in one turn of the loop: what a turn later is known to wait is bounded by it. */
+export const TURN_SENT_BYTES = 1024 * 1024;
 
 /** `driver` argument of `open`. */
 export const driverNumbers = { auto: 0, inline: 1, offload: 2, random: 3 } as const;

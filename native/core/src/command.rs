@@ -5,6 +5,8 @@
 //! The stream comes from our own JavaScript, yet nothing in it is trusted: no length, id or op in it can make the
 //! reader leave its slice (`native/fuzz`).
 
+use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
+
 use crate::table::Id;
 
 /// Bytes of a header.
@@ -18,6 +20,15 @@ pub const NOTIFY: i32 = 2;
 pub const RESET: i32 = 1;
 /// [`Command::OpenStream`]: by a connection attempt that succeeded inside its call.
 pub const CONNECTED: i32 = 1;
+
+/// [`Command::Send`]: the bytes begin with an IPv4 peer, [`V4_PEER`] bytes of address and port.
+pub const TO_V4: i32 = 4;
+/// [`Command::Send`]: the bytes begin with an IPv6 peer, [`V6_PEER`] bytes of address, scope and port.
+pub const TO_V6: i32 = 8;
+/// Bytes of an IPv4 peer.
+pub const V4_PEER: usize = 8;
+/// Bytes of an IPv6 peer.
+pub const V6_PEER: usize = 24;
 
 /// One command.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,6 +49,27 @@ pub enum Command<'a> {
     Shutdown,
     /// Give the socket up; with [`RESET`].
     Close(i32),
+    /// A descriptor becomes a datagram socket.
+    OpenDatagram(i32),
+    /// A datagram to send, with [`NOTIFY`]; to the connected peer, or to one named by [`TO_V4`], [`TO_V6`].
+    Send(Option<SocketAddr>, &'a [u8], i32),
+}
+
+/// The peer at the head of a datagram's bytes, and the datagram.
+fn addressed(bytes: &[u8], flags: i32) -> Option<(Option<SocketAddr>, &[u8])> {
+    let word = |at: usize| u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+    let port = |at: usize| u16::try_from(word(at)).ok();
+    if flags & TO_V6 != 0 {
+        let (peer, rest) = bytes.split_at_checked(V6_PEER)?;
+        let address: [u8; 16] = peer[..16].try_into().ok()?;
+        return Some((Some(SocketAddrV6::new(address.into(), port(20)?, 0, word(16)).into()), rest));
+    }
+    if flags & TO_V4 != 0 {
+        let (peer, rest) = bytes.split_at_checked(V4_PEER)?;
+        let address: [u8; 4] = peer[..4].try_into().ok()?;
+        return Some((Some(SocketAddrV4::new(address.into(), port(4)?).into()), rest));
+    }
+    Some((None, bytes))
 }
 
 /// Why a stream cannot be read on.
@@ -93,6 +125,16 @@ impl<'a> Iterator for Reader<'a> {
             }
             7 => Command::Shutdown,
             8 => Command::Close(b),
+            9 => Command::OpenDatagram(a),
+            10 => {
+                let length = usize::try_from(a).unwrap_or(usize::MAX);
+                let Some((peer, bytes)) = rest.get(..length).and_then(|bytes| addressed(bytes, b)) else {
+                    self.0 = &[];
+                    return Some(Err(Malformed));
+                };
+                self.0 = &rest[length.next_multiple_of(4).min(rest.len())..];
+                Command::Send(peer, bytes, b)
+            }
             _ => {
                 self.0 = &[];
                 return Some(Err(Malformed));
@@ -117,6 +159,21 @@ mod tests {
         let all: Vec<_> = Reader::new(&bytes).collect();
         let id = Id { slot: 3, generation: 9 };
         assert_eq!(all, [Ok((id, Command::Write(b"hello", NOTIFY))), Ok((id, Command::Shutdown))]);
+    }
+
+    #[test]
+    fn a_datagram_names_its_peer_or_is_malformed() {
+        let mut bytes = stream(&[10, 3, 9, 10, TO_V4], &[127, 0, 0, 1]);
+        bytes.extend(stream(&[53], b"hi\0\0"));
+        let peer = "127.0.0.1:53".parse().expect("a literal");
+        let id = Id { slot: 3, generation: 9 };
+        assert_eq!(Reader::new(&bytes).collect::<Vec<_>>(), [Ok((id, Command::Send(Some(peer), b"hi", TO_V4)))]);
+        for (length, flags) in [(7, TO_V4), (23, TO_V6), (-1, 0), (25, 0)] {
+            let bytes = stream(&[10, 3, 9, length, flags], &[0; 24]);
+            assert_eq!(Reader::new(&bytes).collect::<Vec<_>>(), [Err(Malformed)]);
+        }
+        let port = stream(&[10, 3, 9, 8, TO_V4], &[127, 0, 0, 1, 255, 255, 255, 255]);
+        assert_eq!(Reader::new(&port).collect::<Vec<_>>(), [Err(Malformed)]);
     }
 
     #[test]

@@ -23,6 +23,7 @@ use crate::sys::sync::MutexGuard;
 use crate::table::{Id, Ids};
 
 pub use crate::reactor::apply::{Caller, Request};
+pub use crate::reactor::datagrams::Waiting;
 
 /// Two words of JavaScript's memory in which the offload driver says how far it has come: requests applied and bytes
 /// of requests applied, both wrapping. JavaScript reads them to know which acknowledged writes are no longer queued.
@@ -344,6 +345,11 @@ impl Environment {
         let mut reactor = self.lock();
         let (open, queued, lingering) = (reactor.open_streams(), reactor.queued_bytes(), reactor.lingering());
         (*reactor.stats(), open, queued, lingering)
+    }
+
+    /// What there is of datagrams now.
+    pub fn datagrams_waiting(&self) -> Waiting {
+        self.lock().datagrams_waiting()
     }
 
     /// Sets the counters back.

@@ -35,6 +35,19 @@ pub enum Op {
     WriteFailed = 11,
     /// The socket is gone and nothing lent to it is referenced any more.
     Closed = 10,
+    /// A message from an IPv4 peer: `a` offset in the batch, `b` length and, in the upper half, port, `c` address in the
+    /// network's order.
+    Datagram4 = 12,
+    /// As [`Op::Datagram4`] from an IPv6 peer: address and scope, 20 bytes, lie before the message.
+    Datagram6 = 13,
+    /// Receiving failed: `a` negative errno.
+    DatagramError = 14,
+    /// The oldest message that asked for notice was sent (`a` 0) or not (negative errno).
+    SendDone = 15,
+    /// Messages wait for the kernel (`a` 1), or none does any more (`a` 0).
+    SendPressure = 16,
+    /// A message that counted as sent was refused: `a` negative errno.
+    SendFailed = 17,
 }
 
 /// `UV_EOF`, the number Node's `lib/` takes for the end of a stream.

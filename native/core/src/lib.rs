@@ -2,7 +2,7 @@
 //!
 //! Map: [`mod@env`] ties one JavaScript environment together; [`reactor`] owns its sockets and runs turns;
 //! [`command`] is what JavaScript asks for, [`event`] what it is told; [`mailbox`] carries both across threads;
-//! [`runtime`] is the tokio side of the offload driver; [`net`] and [`stream`] hold what a socket does;
+//! [`runtime`] is the tokio side of the offload driver; [`net`], [`stream`] and [`dgram`] hold what a socket does;
 //! [`limits`] has every cap.
 //!
 //! Threading rules, in order of importance:
@@ -12,6 +12,7 @@
 //! 3. Batches are owned by exactly one side at a time: the reactor that fills them or JavaScript that reads them.
 
 pub mod command;
+pub mod dgram;
 pub mod env;
 pub mod event;
 pub mod limits;

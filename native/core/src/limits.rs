@@ -52,3 +52,37 @@ pub const LINGER_MS: u32 = 60_000;
 
 /// Turns that the offload driver runs in a row before it lets other tasks of the runtime run.
 pub const TURNS_IN_A_ROW: u32 = 32;
+
+/// Datagrams taken from the kernel by one call: enough to make the call's own price vanish; the memory for them is
+/// two megabytes, of which pages that no large datagram touched are never there.
+pub const RECEIVE_MESSAGES: usize = 32;
+
+/// Datagrams, or groups of them that the kernel cuts apart, handed to it by one call; its own bound is 1,024.
+pub const SEND_MESSAGES: usize = 32;
+
+/// Datagrams in one group that the kernel cuts apart: its own bound (`UDP_MAX_SEGMENTS`) was 64 until Linux 6.9.
+pub const GROUP_DATAGRAMS: usize = 64;
+
+/// Largest datagram that travels in a group. What the kernel cuts must fit the route's frames, and this fits every
+/// Ethernet, tunnels included; larger ones gain little.
+pub const GROUP_DATAGRAM_BYTES: usize = 1_200;
+
+/// Bytes in one group, headers included no more than one packet of the internet protocol.
+pub const GROUP_BYTES: usize = 60_000;
+
+/// Datagrams that one socket may receive in one turn before others get theirs.
+pub const TURN_DATAGRAMS: usize = 512;
+
+/// Bytes of datagrams, with [`DATAGRAM_OVERHEAD`] for each, that wait for JavaScript per socket: half a second of
+/// 100,000 small ones and as much again. What comes after stays with the kernel, which drops the newest.
+pub const DATAGRAM_QUEUE_BYTES: usize = 16 * 1024 * 1024;
+
+/// As [`DATAGRAM_QUEUE_BYTES`], for all sockets of an environment.
+pub const DATAGRAMS_QUEUE_BYTES: usize = 32 * 1024 * 1024;
+
+/// What a datagram that waits costs besides its bytes: its length and its peer.
+pub const DATAGRAM_OVERHEAD: usize = 48;
+
+/// Milliseconds that closing a socket waits for datagrams which count as sent and which the kernel does not take at
+/// once: its buffer empties at the speed of the network, so this is long for any that works.
+pub const CLOSE_FLUSH_MS: u64 = 100;

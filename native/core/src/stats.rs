@@ -23,4 +23,12 @@ pub struct Stats {
     pub read_stalls: u64,
     /// Panics caught in a turn; each failed what it was working on.
     pub panics: u64,
+    /// Datagrams received from the kernel.
+    pub datagrams_received: u64,
+    /// Datagrams that the kernel took.
+    pub datagrams_sent: u64,
+    /// Datagrams that counted as sent and were refused, or left behind at close.
+    pub datagrams_failed: u64,
+    /// Datagrams that the kernel dropped at sockets that are closed; those that are open are asked.
+    pub datagrams_dropped: u64,
 }

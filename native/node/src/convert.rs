@@ -67,6 +67,13 @@ impl Call {
         bytes
     }
 
+    pub(crate) fn is_string(&self, index: usize) -> bool {
+        let mut kind = 0;
+        // SAFETY: a live environment and a local.
+        unsafe { napi::napi_typeof(self.env, self.values[index], &raw mut kind) };
+        kind == napi::ValueType::napi_string
+    }
+
     /// The memory of an `ArrayBuffer`.
     pub(crate) fn array_buffer(&self, value: napi::napi_value) -> Option<(*mut u8, usize)> {
         let (mut data, mut length) = (ptr::null_mut(), 0);

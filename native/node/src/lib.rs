@@ -1,6 +1,7 @@
 //! tsloop's addon: every export, in one list. It converts and decides nothing; the core acts.
 
 mod convert;
+mod datagrams;
 mod driver;
 mod env;
 mod sockets;
@@ -54,7 +55,7 @@ fn id(call: &Call) -> Id {
 }
 
 /// The first bytes of the outbox, as many as an argument says.
-fn outbox<'a>(state: &'a State, call: &Call, argument: usize) -> &'a [u8] {
+pub(crate) fn outbox<'a>(state: &'a State, call: &Call, argument: usize) -> &'a [u8] {
     let (outbox, capacity) = state.outbox;
     let length = usize::try_from(call.int(argument)).unwrap_or(0).min(capacity);
     // SAFETY: the outbox is referenced until teardown and has `capacity` bytes; JavaScript does not run meanwhile.
@@ -218,6 +219,20 @@ const FUNCTIONS: &[(&CStr, Callback)] = &[
     (c"accessMode", sockets::access_mode),
     (c"duplicate", sockets::duplicate),
     (c"closeDescriptor", sockets::close_descriptor),
+    (c"bindUdp", datagrams::bind_udp),
+    (c"bindAnyUdp", datagrams::bind_any_udp),
+    (c"connectUdp", datagrams::connect_udp),
+    (c"disconnectUdp", datagrams::disconnect_udp),
+    (c"openUdp", datagrams::open_udp),
+    (c"sendUdp", datagrams::send_udp),
+    (c"setUdpNumber", datagrams::set_udp_number),
+    (c"setMulticastInterface", datagrams::set_multicast_interface),
+    (c"setMembership", datagrams::set_membership),
+    (c"setSourceMembership", datagrams::set_source_membership),
+    (c"bufferSize", datagrams::buffer_size),
+    (c"peerText", datagrams::peer_text),
+    (c"parseV6", datagrams::parse_v6),
+    (c"datagramStats", datagrams::datagram_stats),
 ];
 
 fn define(env: napi::napi_env, object: napi::napi_value, name: &CStr, callback: Callback, data: *mut std::ffi::c_void) {

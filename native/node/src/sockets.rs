@@ -12,30 +12,30 @@ use crate::convert::Call;
 use crate::env::{State, control};
 use crate::function;
 
-fn slot(fd: RawFd) -> Slot {
+pub(crate) fn slot(fd: RawFd) -> Slot {
     // SAFETY: JavaScript names a descriptor that its handle owns and lends it for the call; `settle` gives it back.
     Slot((fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd) }))
 }
 
-fn settle(state: &State, slot: Slot) {
+pub(crate) fn settle(state: &State, slot: Slot) {
     state.set_control(control::OUT, slot.0.map_or(-1, IntoRawFd::into_raw_fd));
 }
 
-fn borrowed<'a>(fd: RawFd) -> Option<BorrowedFd<'a>> {
+pub(crate) fn borrowed<'a>(fd: RawFd) -> Option<BorrowedFd<'a>> {
     // SAFETY: JavaScript names a descriptor that its handle owns; nobody closes it during the call. A wrong number
     // answers EBADF.
     (fd >= 0).then(|| unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
-fn status(result: Result<(), Errno>) -> i32 {
+pub(crate) fn status(result: Result<(), Errno>) -> i32 {
     result.err().unwrap_or(0)
 }
 
-fn with_fd(call: &Call, f: impl FnOnce(BorrowedFd<'_>) -> Result<(), Errno>) -> i32 {
+pub(crate) fn with_fd(call: &Call, f: impl FnOnce(BorrowedFd<'_>) -> Result<(), Errno>) -> i32 {
     borrowed(call.int(0)).map_or(-libc::EBADF, |fd| status(f(fd)))
 }
 
-fn parse(call: &Call) -> Result<std::net::SocketAddr, Errno> {
+pub(crate) fn parse(call: &Call) -> Result<std::net::SocketAddr, Errno> {
     let host = String::from_utf8(call.string(2)).map_err(|_| -libc::EINVAL)?;
     let port = u16::try_from(call.int(3)).map_err(|_| -libc::EINVAL)?;
     if call.bool(1) { address::parse_v6(&host, port) } else { address::parse_v4(&host, port) }

@@ -8,3 +8,4 @@ pub mod listen;
 pub mod options;
 pub mod pipe;
 pub mod tcp;
+pub mod udp;

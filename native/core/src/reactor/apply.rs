@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::{Entry, Reactor};
 use crate::command::{CONNECTED, Command, MORE, NOTIFY, Reader};
+use crate::dgram::{self, Datagram};
 use crate::event::{Event, Op};
 use crate::net::listen::Listener;
 use crate::reactor::blocks::Block;
@@ -53,15 +54,22 @@ impl Reactor {
     pub fn apply(&mut self, bytes: &[u8], caller: Caller) -> i32 {
         let mut status = 0;
         for command in Reader::new(bytes) {
-            let Ok((id, command)) = command else { return -libc::EINVAL };
+            let Ok((id, command)) = command else {
+                status = -libc::EINVAL;
+                break;
+            };
             match command {
                 Command::Write(bytes, flags) => status = self.write(id, Piece::Bytes(bytes), flags, caller),
                 Command::ReadStart => self.read_start(id),
-                Command::ReadStop => {
-                    if let Some(Entry::Stream(stream)) = self.entry(id) {
-                        stream.clear(stream::READING);
-                    }
+                Command::ReadStop => match self.entry(id) {
+                    Some(Entry::Stream(stream)) => stream.clear(stream::READING),
+                    Some(Entry::Datagram(socket)) => socket.clear(dgram::RECEIVING),
+                    _ => {}
+                },
+                Command::OpenDatagram(fd) => {
+                    self.open(id, fd, |fd| Entry::Datagram(Box::new(Datagram::new(fd))));
                 }
+                Command::Send(peer, bytes, flags) => self.queue_datagram(id, peer, bytes, flags),
                 Command::OpenStream(fd, flags) => {
                     self.stats.connected += u64::from(flags & CONNECTED != 0);
                     self.open(id, fd, |fd| Entry::Stream(Stream::new(fd)));
@@ -80,6 +88,7 @@ impl Reactor {
                 Command::Close(flags) => self.close(id, flags),
             }
         }
+        self.send_datagrams();
         status
     }
 
@@ -134,6 +143,9 @@ impl Reactor {
     }
 
     fn read_start(&mut self, id: Id) {
+        if matches!(self.entry(id), Some(Entry::Datagram(_))) {
+            return self.receive_start(id);
+        }
         let Some(Entry::Stream(stream)) = self.entry(id) else { return };
         stream.set(stream::READING);
         match self.watch_stream(id) {
@@ -230,6 +242,7 @@ impl Reactor {
     fn close(&mut self, id: Id, flags: i32) {
         let now = match self.entry(id) {
             None | Some(Entry::Vacant) => return,
+            Some(Entry::Datagram(_)) => self.finish_datagram(id),
             Some(Entry::Stream(stream)) => stream::end::close(stream, flags),
             Some(Entry::Listener(_) | Entry::Connecting(_)) => true,
         };
@@ -251,7 +264,7 @@ impl Reactor {
     /// count as written. Returns how many bytes were left behind.
     pub fn flush_for_exit(&mut self, deadline: Instant) -> usize {
         use std::os::fd::AsFd;
-        let mut left = 0;
+        let mut left = self.flush_datagrams_for_exit(deadline);
         for slot in &mut self.table {
             let Entry::Stream(stream) = &mut slot.entry else { continue };
             while stream.queue.as_ref().is_some_and(|queue| !queue.is_empty()) {

@@ -6,6 +6,7 @@
 
 pub mod apply;
 pub mod blocks;
+pub mod datagrams;
 mod lingering;
 pub mod passing;
 pub mod seat;
@@ -20,6 +21,7 @@ use mio::event::Event as Readiness;
 use mio::unix::SourceFd;
 use mio::{Interest, Token};
 
+use crate::dgram::Datagram;
 use crate::event::{Batch, Event, Op};
 use crate::limits::POLL_EVENTS;
 use crate::net::listen::{self, Accepting, Listener};
@@ -30,6 +32,7 @@ use crate::stream::{self, Stream};
 use crate::sys::{self, Errno, Reserve};
 use crate::table::{Id, Ids};
 use blocks::Blocks;
+use datagrams::Datagrams;
 use lingering::Lingering;
 
 /// Readiness of the waker rather than of a socket.
@@ -41,6 +44,7 @@ enum Entry {
     Listener(Listener),
     Connecting(OwnedFd),
     Stream(Stream),
+    Datagram(Box<Datagram>),
 }
 
 #[derive(Debug)]
@@ -78,6 +82,7 @@ pub struct Reactor {
     ids: Arc<Ids>,
     reserve: Reserve,
     lingering: Lingering,
+    datagrams: Datagrams,
     stats: Stats,
 }
 
@@ -107,6 +112,7 @@ impl Reactor {
             ids,
             reserve: Reserve::default(),
             lingering: Lingering::default(),
+            datagrams: Datagrams::default(),
             stats: Stats::default(),
         };
         Ok((reactor, waker))
@@ -185,6 +191,7 @@ impl Reactor {
                 }
                 stream.fd
             }
+            Entry::Datagram(socket) => self.forget_datagram(*socket),
         };
         let _ = self.poll.registry().deregister(&mut SourceFd(&fd.as_raw_fd()));
         self.ids.release(id);
@@ -196,6 +203,7 @@ impl Reactor {
         self.ready.clear();
         self.backlog.clear();
         self.blocks = Blocks::default();
+        self.datagrams = Datagrams::default();
     }
 
     fn emit(&mut self, batch: &mut Option<&mut Batch>, event: Event) {
@@ -255,6 +263,7 @@ impl Reactor {
             None | Some(Entry::Vacant) => false,
             Some(Entry::Connecting(_)) => true,
             Some(Entry::Listener(listener)) => !std::mem::replace(&mut listener.queued, true),
+            Some(Entry::Datagram(socket)) => datagrams::mark(socket, readiness),
             Some(Entry::Stream(stream)) => {
                 if readiness.is_readable() || hung_up {
                     stream.set(stream::READABLE);
@@ -301,6 +310,7 @@ impl Reactor {
             None | Some(Entry::Vacant) => {}
             Some(Entry::Connecting(_)) => self.finish_connecting(id, batch, turn),
             Some(Entry::Listener(_)) => self.accept(id, batch, turn),
+            Some(Entry::Datagram(_)) => self.work_datagram(id, batch, turn),
             Some(Entry::Stream(stream)) => {
                 stream.clear(stream::QUEUED);
                 if stream.has(stream::WRITABLE) && stream.queue.is_some() {

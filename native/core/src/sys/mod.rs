@@ -2,6 +2,7 @@
 
 mod unix;
 
+pub mod datagram;
 pub mod sync;
 
 pub use unix::*;

@@ -126,6 +126,27 @@ pub fn set_option(fd: BorrowedFd<'_>, level: libc::c_int, name: libc::c_int, val
     checked(unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, (&raw const value).cast(), length) }).map(drop)
 }
 
+/// Sets a socket option that is a structure.
+///
+/// # Errors
+/// The negative errno.
+pub fn set_option_value<T>(fd: BorrowedFd<'_>, level: libc::c_int, name: libc::c_int, value: &T) -> Result<(), Errno> {
+    let length = libc::socklen_t::try_from(size_of::<T>()).expect("small");
+    // SAFETY: the pointer is to a value of the size told.
+    checked(unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, ptr::from_ref(value).cast(), length) }).map(drop)
+}
+
+/// Makes a datagram socket forget its peer.
+///
+/// # Errors
+/// The negative errno.
+pub fn disconnect(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    let nobody = libc::sockaddr { sa_family: 0, sa_data: [0; 14] };
+    let length = libc::socklen_t::try_from(size_of::<libc::sockaddr>()).expect("small");
+    // SAFETY: the pointer is to a local of the size told; its family is AF_UNSPEC.
+    checked(unsafe { libc::connect(fd.as_raw_fd(), &raw const nobody, length) }).map(drop)
+}
+
 /// Reads one integer socket option.
 ///
 /// # Errors

@@ -1,0 +1,186 @@
+/**
+ * Sending. A message that the caller waits for goes to the kernel inside the call, which says what it thinks of it. Once
+ * the kernel has taken one for an address, further messages of the same turn gather and leave together: at the end of a
+ * delivery, at the end of the turn, or when there are enough. They count as sent, which for a datagram promises little;
+ * if one is refused after all, the next is sent inside its call again.
+ */
+
+import { errno } from '../native';
+import { MORE_DATAGRAMS, NOTIFY, TO_V4, TO_V6, TURN_SENT_BYTES } from '../native/protocol';
+import type { Datagram } from './datagram';
+import { begin, type Request } from './requests';
+import { deferToCheck, env } from './stream';
+
+/** Sends of one turn that go to the kernel one by one before others gather: a lonely message must not wait. */
+const AT_ONCE = 2;
+
+/** Largest message of the internet protocol; what is larger is refused by the kernel, inside the call. */
+const LARGEST = 65_507;
+
+/** A peer's address as the native part reads it: one word, or five with a scope. */
+interface Target {
+  readonly words: Int32Array;
+  readonly flag: number;
+}
+
+/** Parsed addresses by text, forgotten when there are too many. */
+const TARGETS = 4096;
+const targets = [new Map<string, Target>(), new Map<string, Target>()] as const;
+
+function parseV4(text: string): Target | null {
+  const octets = text.split('.');
+  if (octets.length !== 4 || !octets.every((octet) => /^(0|[1-9]\d{0,2})$/.test(octet) && Number(octet) <= 255)) return null;
+  return { words: new Int32Array(Uint8Array.from(octets, Number).buffer), flag: TO_V4 };
+}
+
+function parseV6(text: string): Target | null {
+  const bytes = new Uint8Array(20);
+  return env().native.parseV6(text, bytes) === 0 ? { words: new Int32Array(bytes.buffer), flag: TO_V6 } : null;
+}
+
+function targetOf(text: string, v6: boolean): Target | null {
+  const known = targets[v6 ? 1 : 0];
+  let target = known.get(text);
+  if (target === undefined) {
+    const parsed = v6 ? parseV6(text) : parseV4(text);
+    if (parsed === null) return null;
+    // A zone is the name of an interface, which may come and go.
+    if (text.includes('%')) return parsed;
+    if (known.size >= TARGETS) known.clear();
+    target = parsed;
+    known.set(text, target);
+  }
+  return target;
+}
+
+/** Sockets with messages that count as sent since the last end of a turn. */
+const busy: Datagram[] = [];
+let sentOutside = 0;
+let checking = false;
+let refusesTry: boolean | undefined;
+
+/** Node's switch for its own tests: nothing is sent inside the call. */
+function triesNothing(): boolean {
+  refusesTry ??= process.execArgv.some((option) => option.replaceAll('_', '-') === '--test-udp-no-try-send');
+  return refusesTry;
+}
+
+/** The end of a turn, or of a delivery: what gathered has been handed over. */
+export function endSendingTurn(): void {
+  sentOutside = 0;
+  for (const socket of busy) socket.acknowledged = 0;
+  busy.length = 0;
+}
+
+function flushGathered(): void {
+  checking = false;
+  env().submit();
+  endSendingTurn();
+}
+
+function mayAcknowledge(socket: Datagram, peer: unknown, length: number): boolean {
+  if (socket.pressed || socket.slot < 0 || length > LARGEST || !socket.proved.has(peer)) return false;
+  if (socket.acknowledged + length > TURN_SENT_BYTES || socket.sends.length > 0) return false;
+  const environment = env();
+  return environment.delivering ? environment.hasRoom() : ++sentOutside > AT_ONCE && environment.hasRoom();
+}
+
+/** Writes one message at a place of the outbox. */
+function write(at: number, target: Target | null, port: number, list: readonly ArrayBufferView[]): void {
+  const { outbox, outboxWords } = env();
+  let to = at;
+  if (target !== null) {
+    const { words } = target;
+    let word = at >> 2;
+    for (let index = 0; index < words.length; index += 1) outboxWords[word++] = words[index] as number;
+    outboxWords[word++] = port;
+    to = word << 2;
+  }
+  for (const chunk of list) {
+    // Anything with bytes, as Node's own handle takes it.
+    outbox.set(chunk instanceof Uint8Array ? chunk : bytesOf(chunk), to);
+    to += chunk.byteLength;
+  }
+}
+
+function bytesOf(view: ArrayBufferView): Uint8Array {
+  return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+}
+
+function lengthOf(list: readonly ArrayBufferView[]): number {
+  let length = 0;
+  for (const chunk of list) length += chunk.byteLength;
+  return length;
+}
+
+/** `host` is undefined for the connected peer. Returns the bytes and one, 0 when it waits, or an errno. */
+export function send(
+  socket: Datagram,
+  v6: boolean,
+  request: Request,
+  list: readonly ArrayBufferView[],
+  port: number,
+  host: string | undefined,
+  hasCallback: boolean,
+): number {
+  const target = host === undefined ? null : targetOf(host, v6);
+  if (host !== undefined && target === null) return errno.EINVAL;
+  if (socket.closed) return errno.EBADF;
+  if (target === null ? !socket.connected : socket.connected) return target === null ? errno.EDESTADDRREQ : errno.EISCONN;
+  const length = lengthOf(list);
+  const environment = env();
+  const flags = target?.flag ?? 0;
+  const head = target === null ? 0 : target.words.byteLength + 4;
+  if (mayAcknowledge(socket, host, length)) {
+    write(environment.gather(socket, head + length, flags), target, port, list);
+    if (socket.acknowledged === 0) busy.push(socket);
+    socket.acknowledged += length;
+    if (environment.gathered >= MORE_DATAGRAMS) environment.submit();
+    else if (!environment.delivering && !checking) {
+      checking = true;
+      deferToCheck(flushGathered);
+    }
+    return length + 1;
+  }
+  if (length > LARGEST && head + length > environment.largestDatagram) return errno.EMSGSIZE;
+  const status = socket.bindAny(v6);
+  if (status !== 0) return status;
+  // Behind whatever was sent before.
+  if (socket.acknowledged > 0 || environment.gathered > 0) environment.settle();
+  if (socket.sends.length === 0 && !socket.pressed && !triesNothing()) {
+    write(environment.alone(socket, head + length, flags), target, port, list);
+    const sent = environment.native.sendUdp(socket.fd, environment.aloneBytes(head + length));
+    if (sent === 0) {
+      if (socket.proved.size >= TARGETS) socket.proved.clear();
+      socket.proved.add(host);
+      return length + 1;
+    }
+    if (sent !== errno.EAGAIN) return sent;
+  }
+  socket.enter();
+  begin(request, 'UDPSENDWRAP', socket.scope);
+  socket.sends.push({ request, bytes: length, hasCallback });
+  socket.queuedBytes += length;
+  socket.updateLiveness();
+  queue(socket, () => write(environment.gather(socket, head + length, flags | NOTIFY), target, port, list));
+  return 0;
+}
+
+/** Hands a message to the reactor, whose loop sends it and says so. Under Node's switch it is not to be sent yet. */
+function queue(socket: Datagram, gather: () => void): void {
+  if (!triesNothing()) {
+    gather();
+    env().submit();
+    return;
+  }
+  deferToCheck(() => {
+    if (socket.closed) return;
+    gather();
+    env().submit();
+  });
+}
+
+/** A message that counted as sent was refused: the next one is sent inside its call, which hears why. */
+export function onSendFailed(socket: Datagram): void {
+  socket.proved.clear();
+}

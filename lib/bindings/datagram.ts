@@ -1,0 +1,185 @@
+/**
+ * One datagram socket on our side of a handle: its descriptor, its place in the reactor, what is under way. `udp-wrap`
+ * is the shell around it; receiving and sending live in `datagram-receive` and `datagram-send`.
+ *
+ * Calls that change the socket act on the descriptor at once, after whatever was sent before has left.
+ */
+
+import { errno } from '../native';
+import { Command } from '../native/protocol';
+import { runIn, type Scope } from './async-scope';
+import { finish, type Request } from './requests';
+import { env, waitForClosing } from './stream';
+
+/** The handle as we see it: what Node's lib/ puts there. */
+export interface UdpShell {
+  onmessage?: (length: number, handle: object, message?: Buffer, from?: object) => void;
+}
+
+/** A message under way, which lib/ is told the end of. */
+export interface Send {
+  readonly request: Request;
+  readonly bytes: number;
+  readonly hasCallback: boolean;
+}
+
+/** Sockets of the reactor by slot. */
+const table: (Datagram | undefined)[] = [];
+/** Open sockets that have no place there yet. */
+const unplaced = new Set<Datagram>();
+const closing = new Set<Datagram>();
+
+/** The socket of an event; a stale id finds none. */
+export function datagramAt(slot: number, generation: number): Datagram | undefined {
+  const found = table[slot];
+  return found !== undefined && found.generation === generation ? found : undefined;
+}
+
+/** Open sockets, and those between `close` and its callback: Node's introspection lists them. */
+export function liveDatagrams(): Datagram[] {
+  return [...table.filter((socket) => socket !== undefined), ...unplaced, ...closing];
+}
+
+/** Whether a descriptor is that of a socket of ours, which libuv would find watched already. */
+export function isWatched(fd: number): boolean {
+  return liveDatagrams().some((socket) => socket.fd === fd && (socket.receiving || socket.sends.length > 0));
+}
+
+export class Datagram {
+  readonly handle: UdpShell;
+  readonly scope: Scope;
+  slot = -1;
+  generation = 0;
+  /** Descriptor, −1 without one. */
+  fd = -1;
+  closed = false;
+  /** The close callback ran. */
+  gone = false;
+  referenced = true;
+  receiving = false;
+  connected = false;
+  /** Bound by an IPv6 address, which libuv goes by for options. */
+  v6 = false;
+  /** Messages wait for the kernel. */
+  pressed = false;
+  /** Messages under way, oldest first. */
+  readonly sends: Send[] = [];
+  queuedBytes = 0;
+  /** Addresses that the kernel has taken a message for: the next one counts as sent before it has it. */
+  readonly proved = new Set<unknown>();
+  /** Bytes that counted as sent in this turn. */
+  acknowledged = 0;
+  #alive = false;
+  #closeCallback: ((this: unknown) => void) | null = null;
+
+  constructor(handle: UdpShell, scope: Scope) {
+    this.handle = handle;
+    this.scope = scope;
+    unplaced.add(this);
+  }
+
+  /** Keeps the event loop alive exactly when libuv would (contract 15). */
+  updateLiveness(): void {
+    const alive = (this.receiving && this.referenced && !this.closed) || this.sends.length > 0;
+    if (alive === this.#alive) return;
+    this.#alive = alive;
+    if (alive) env().hold();
+    else env().release();
+  }
+
+  /** Gives the descriptor to the reactor, once. */
+  enter(): void {
+    if (this.slot >= 0) return;
+    const environment = env();
+    environment.assign(this);
+    table[this.slot] = this;
+    unplaced.delete(this);
+    environment.command(Command.openDatagram, this, this.fd);
+  }
+
+  /** The descriptor for a call that must find everything done that was asked before. */
+  settled(): number {
+    if (this.slot >= 0) env().settle();
+    return this.fd;
+  }
+
+  receiveStart(): number {
+    if (this.closed) return errno.EBADF;
+    if (this.receiving) return 0;
+    const status = this.bindAny(false);
+    if (status !== 0) return status;
+    this.enter();
+    this.receiving = true;
+    env().command(Command.readStart, this);
+    this.updateLiveness();
+    return 0;
+  }
+
+  receiveStop(): number {
+    if (this.closed) return errno.EBADF;
+    if (!this.receiving) return 0;
+    this.receiving = false;
+    env().command(Command.readStop, this);
+    this.updateLiveness();
+    return 0;
+  }
+
+  /** Binds to any address and port if there is no socket yet, as libuv does for whoever sends or receives. */
+  bindAny(v6: boolean): number {
+    if (this.fd >= 0) return 0;
+    return this.took(env().native.bindAnyUdp(this.fd, v6), v6);
+  }
+
+  /** After a call that may have made the socket, successful or not. */
+  took(status: number, v6: boolean): number {
+    this.fd = env().out;
+    if (status === 0) this.v6 ||= v6;
+    return status;
+  }
+
+  /** Ends the oldest message under way. */
+  endSend(status: number): void {
+    const send = this.sends.shift();
+    if (send === undefined) return;
+    this.queuedBytes -= send.bytes;
+    this.updateLiveness();
+    if (!send.hasCallback) send.request.oncomplete = undefined;
+    finish(send.request, status, send.bytes);
+  }
+
+  /** Begins to close; the callback comes in libuv's closing phase. A second call does nothing. */
+  close(callback: ((this: unknown) => void) | null): void {
+    if (this.closed) return;
+    const environment = env();
+    this.closed = true;
+    this.receiving = false;
+    unplaced.delete(this);
+    this.#closeCallback = callback;
+    if (this.slot >= 0) {
+      table[this.slot] = undefined;
+      environment.command(Command.close, this);
+      // The port is free again when close returns.
+      environment.settle();
+    } else if (this.fd >= 0) {
+      environment.native.closeDescriptor(this.fd);
+    }
+    this.fd = -1;
+    closing.add(this);
+    waitForClosing(this);
+    this.updateLiveness();
+  }
+
+  /** The closing phase: what was under way is cancelled in order, then the callback, then nothing more. */
+  finishClosing(tick: () => void): void {
+    this.gone = true;
+    closing.delete(this);
+    while (this.sends.length > 0) {
+      this.endSend(errno.ECANCELED);
+      tick();
+    }
+    const callback = this.#closeCallback;
+    this.#closeCallback = null;
+    if (callback !== null) runIn(this.scope, this.handle, callback as never);
+    this.scope.emitDestroy();
+  }
+}

@@ -1,0 +1,290 @@
+/**
+ * `udp_wrap`: UDP as Node's lib/ knows it (contract 10). lib/ makes `bind6`, `connect6` and `send6` own properties under
+ * the other names, and copies methods from one handle to another: they rely on `this` alone.
+ */
+
+import { getSystemErrorMap } from 'node:util';
+import { environment } from '../environment';
+import { errno } from '../native';
+import { Control, UdpNumber } from '../native/protocol';
+import { createScope } from './async-scope';
+import { Datagram, isWatched, type UdpShell } from './datagram';
+import { send } from './datagram-send';
+import { countFallback, whyNative } from './fallback';
+import type { Request } from './requests';
+import type { NativeClass } from './seam';
+import { env } from './stream';
+
+/** The socket inside a handle. */
+export const kDatagram: unique symbol = Symbol('tsloop.datagram');
+
+/** The socket inside anything, if it is one of ours. */
+export function datagramOf(handle: unknown): Datagram | null {
+  return ((handle as { [kDatagram]?: Datagram } | null | undefined)?.[kDatagram] as Datagram | undefined) ?? null;
+}
+
+interface Name {
+  address?: string;
+  family?: string;
+  port?: number;
+}
+
+const MOST_TTL = 255;
+
+export function defineUdp(Native: NativeClass): NativeClass {
+  class UDP implements UdpShell {
+    declare readonly [kDatagram]: Datagram;
+    declare onmessage: NonNullable<UdpShell['onmessage']>;
+
+    constructor() {
+      const why = whyNative() ?? (environment() === null ? 'unavailable' : null);
+      if (why !== null) {
+        countFallback(why);
+        // biome-ignore lint/correctness/noConstructorReturn: where Node's own handle is the answer there is none of ours
+        return new Native();
+      }
+      Object.defineProperty(this, kDatagram, { value: new Datagram(this, createScope('UDPWRAP', this)) });
+    }
+
+    // Life.
+
+    close(callback?: (this: unknown) => void): void {
+      this[kDatagram].close(typeof callback === 'function' ? callback : null);
+    }
+
+    ref(): void {
+      setReferenced(this[kDatagram], true);
+    }
+
+    unref(): void {
+      setReferenced(this[kDatagram], false);
+    }
+
+    hasRef(): boolean {
+      const socket = this[kDatagram];
+      return !socket.gone && socket.referenced;
+    }
+
+    getAsyncId(): number {
+      return this[kDatagram].scope.asyncId();
+    }
+
+    get fd(): number {
+      const { fd } = this[kDatagram];
+      return fd < 0 ? errno.EBADF : fd;
+    }
+
+    // Binding and connecting.
+
+    open(fd: number): number {
+      return open(this[kDatagram], fd);
+    }
+
+    bind(host: string, port: number, flags: number): number {
+      return bind(this[kDatagram], false, host, port, flags);
+    }
+
+    bind6(host: string, port: number, flags: number): number {
+      return bind(this[kDatagram], true, host, port, flags);
+    }
+
+    connect(host: string, port: number): number {
+      return connect(this[kDatagram], false, host, port);
+    }
+
+    connect6(host: string, port: number): number {
+      return connect(this[kDatagram], true, host, port);
+    }
+
+    disconnect(): number {
+      const socket = this[kDatagram];
+      if (socket.closed) return errno.EBADF;
+      if (!socket.connected) return errno.ENOTCONN;
+      const status = env().native.disconnectUdp(socket.settled());
+      if (status === 0) forgetPeer(socket, false);
+      return status;
+    }
+
+    getsockname(out: Name): number {
+      return name(this[kDatagram], out, false);
+    }
+
+    getpeername(out: Name): number {
+      return name(this[kDatagram], out, true);
+    }
+
+    // Messages.
+
+    recvStart(): number {
+      return this[kDatagram].receiveStart();
+    }
+
+    recvStop(): number {
+      return this[kDatagram].receiveStop();
+    }
+
+    send(request: Request, list: ArrayBufferView[], count: number, ...rest: Rest): number {
+      return sendBy(this[kDatagram], false, request, list, count, rest);
+    }
+
+    send6(request: Request, list: ArrayBufferView[], count: number, ...rest: Rest): number {
+      return sendBy(this[kDatagram], true, request, list, count, rest);
+    }
+
+    getSendQueueSize(): number {
+      return this[kDatagram].queuedBytes;
+    }
+
+    getSendQueueCount(): number {
+      return this[kDatagram].sends.length;
+    }
+
+    // Options.
+
+    setBroadcast(on: number): number {
+      return setNumber(this[kDatagram], UdpNumber.broadcast, on);
+    }
+
+    setTTL(value: number): number {
+      return value < 1 || value > MOST_TTL ? errno.EINVAL : setNumber(this[kDatagram], UdpNumber.timeToLive, value);
+    }
+
+    setMulticastTTL(value: number): number {
+      if (value < 0 || value > MOST_TTL) return errno.EINVAL;
+      return setNumber(this[kDatagram], UdpNumber.multicastTimeToLive, value);
+    }
+
+    setMulticastLoopback(on: number): number {
+      return setNumber(this[kDatagram], UdpNumber.multicastLoopback, on);
+    }
+
+    setMulticastInterface(address: string): number {
+      return env().native.setMulticastInterface(this[kDatagram].settled(), String(address));
+    }
+
+    addMembership(group: string, face?: string | null): number {
+      return membership(this[kDatagram], true, group, face);
+    }
+
+    dropMembership(group: string, face?: string | null): number {
+      return membership(this[kDatagram], false, group, face);
+    }
+
+    addSourceSpecificMembership(source: string, group: string, face?: string | null): number {
+      return sourceMembership(this[kDatagram], true, source, group, face);
+    }
+
+    dropSourceSpecificMembership(source: string, group: string, face?: string | null): number {
+      return sourceMembership(this[kDatagram], false, source, group, face);
+    }
+
+    bufferSize(size: number, receiving: boolean, context: Record<string, unknown>): number | undefined {
+      const socket = this[kDatagram];
+      const fits = size === (size | 0);
+      const result = fits ? env().native.bufferSize(socket.settled(), size, Boolean(receiving)) : errno.EINVAL;
+      if (result >= 0) return result;
+      const [code, message] = getSystemErrorMap().get(result) ?? ['UNKNOWN', 'unknown error'];
+      Object.assign(context, {
+        errno: result,
+        code,
+        message,
+        syscall: receiving ? 'uv_recv_buffer_size' : 'uv_send_buffer_size',
+      });
+      return undefined;
+    }
+  }
+  return UDP;
+}
+
+/** Port, address and "has a callback"; on a connected socket the last alone. */
+type Rest = [number, string, boolean] | [boolean];
+
+function sendBy(
+  socket: Datagram,
+  v6: boolean,
+  request: Request,
+  list: ArrayBufferView[],
+  count: number,
+  rest: Rest,
+): number {
+  const chunks = count === list.length ? list : list.slice(0, count);
+  if (rest.length === 1) return send(socket, v6, request, chunks, 0, undefined, rest[0]);
+  const [port, host, hasCallback] = rest;
+  return send(socket, v6, request, chunks, port & 0xffff, String(host), hasCallback);
+}
+
+function setReferenced(socket: Datagram, on: boolean): void {
+  if (socket.closed) return;
+  socket.referenced = on;
+  socket.updateLiveness();
+}
+
+function open(socket: Datagram, fd: number): number {
+  if (socket.closed) return errno.EBADF;
+  if (socket.fd >= 0) return errno.EBUSY;
+  if (isWatched(fd)) return errno.EEXIST;
+  const { native } = env();
+  const status = native.adopt(fd) || native.openUdp(fd);
+  if (status !== 0) return status;
+  socket.fd = fd;
+  socket.connected = typeof native.name(fd, true) === 'string';
+  return 0;
+}
+
+function bind(socket: Datagram, v6: boolean, host: string, port: number, flags: number): number {
+  if (socket.closed) return errno.EBADF;
+  return socket.took(env().native.bindUdp(socket.settled(), v6, String(host), port | 0, flags | 0), v6);
+}
+
+/** Which peers the kernel has taken messages for is to be found out again. */
+function forgetPeer(socket: Datagram, connected: boolean): void {
+  socket.connected = connected;
+  socket.proved.clear();
+}
+
+function connect(socket: Datagram, v6: boolean, host: string, port: number): number {
+  if (socket.closed) return errno.EBADF;
+  if (socket.connected) return errno.EISCONN;
+  const fresh = socket.fd < 0;
+  const status = socket.took(env().native.connectUdp(socket.settled(), v6, String(host), port | 0), fresh && v6);
+  if (status === 0) forgetPeer(socket, true);
+  return status;
+}
+
+function setNumber(socket: Datagram, which: number, value: number): number {
+  return env().native.setUdpNumber(socket.settled(), socket.v6, which, value | 0);
+}
+
+function membership(socket: Datagram, join: boolean, group: string, face: string | null | undefined): number {
+  if (socket.closed) return errno.EBADF;
+  const v6 = socket.fd < 0 && String(group).includes(':');
+  return socket.took(env().native.setMembership(socket.settled(), join, String(group), face ?? undefined), v6);
+}
+
+function sourceMembership(
+  socket: Datagram,
+  join: boolean,
+  source: string,
+  group: string,
+  face: string | null | undefined,
+): number {
+  if (socket.closed) return errno.EBADF;
+  const v6 = socket.fd < 0 && String(group).includes(':');
+  const { native } = env();
+  return socket.took(
+    native.setSourceMembership(socket.settled(), join, String(source), String(group), face ?? undefined),
+    v6,
+  );
+}
+
+function name(socket: Datagram, out: Name, peer: boolean): number {
+  if (socket.closed || socket.fd < 0) return errno.EBADF;
+  if (peer && !socket.connected) return errno.ENOTCONN;
+  const { native, control } = env();
+  const found = native.name(socket.fd, peer);
+  if (typeof found === 'number') return found;
+  out.address = found;
+  out.family = control[Control.out2] === 1 ? 'IPv6' : 'IPv4';
+  out.port = control[Control.out] as number;
+  return 0;
+}

@@ -1,0 +1,71 @@
+//! A datagram socket in the reactor: one receive loop, one send loop, and what waits on either side of them.
+//!
+//! Nothing here waits. What JavaScript has not taken waits in a bounded queue ([`receive`]); what the kernel has not
+//! taken waits in order ([`send`]).
+
+pub mod receive;
+pub mod send;
+
+use std::os::fd::OwnedFd;
+
+use crate::sys::Errno;
+use receive::Arrived;
+use send::Outbound;
+
+/// JavaScript wants messages.
+pub(crate) const RECEIVING: u8 = 1;
+/// The kernel may have messages.
+pub(crate) const READABLE: u8 = 1 << 1;
+/// The kernel reported an error: it is fetched by reading on until there is nothing.
+pub(crate) const ERRED: u8 = 1 << 2;
+/// The kernel takes messages.
+pub(crate) const WRITABLE: u8 = 1 << 3;
+/// In the queue of sockets with something to do.
+pub(crate) const QUEUED: u8 = 1 << 4;
+/// The readiness set knows it.
+pub(crate) const REGISTERED: u8 = 1 << 5;
+/// The readiness set tells when the kernel takes messages again. Only then: every message that leaves is an edge.
+pub(crate) const WATCHES_WRITING: u8 = 1 << 6;
+/// JavaScript knows that messages wait.
+pub(crate) const PRESSED: u8 = 1 << 7;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Datagram {
+    pub(crate) fd: OwnedFd,
+    pub(crate) flags: u8,
+    pub(crate) arrived: Arrived,
+    /// An error of receiving that JavaScript has not been told of, 0 without: the newest of a storm, as the kernel
+    /// keeps one.
+    pub(crate) failure: Errno,
+    pub(crate) outbound: Outbound,
+}
+
+impl Datagram {
+    /// A socket that nothing is known of.
+    #[must_use]
+    pub fn new(fd: OwnedFd) -> Self {
+        Self { fd, flags: WRITABLE, arrived: Arrived::default(), failure: 0, outbound: Outbound::default() }
+    }
+
+    pub(crate) fn has(&self, flag: u8) -> bool {
+        self.flags & flag != 0
+    }
+
+    pub(crate) fn set(&mut self, flag: u8) {
+        self.flags |= flag;
+    }
+
+    pub(crate) fn clear(&mut self, flag: u8) {
+        self.flags &= !flag;
+    }
+
+    /// Messages or an error for JavaScript are here or may be in the kernel.
+    pub(crate) fn wants_to_deliver(&self) -> bool {
+        self.has(RECEIVING) && (self.has(READABLE) || self.failure != 0 || !self.arrived.is_empty())
+    }
+
+    pub(crate) fn wants_turn(&self) -> bool {
+        self.wants_to_deliver() || (self.has(WRITABLE) && !self.outbound.is_empty())
+    }
+}

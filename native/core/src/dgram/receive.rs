@@ -1,0 +1,158 @@
+//! The only receive loop of datagrams, and the queue of those that JavaScript has not taken.
+//!
+//! Messages go from the kernel straight into the batch while there is one with room, and otherwise into the queue, so
+//! that the kernel's small buffer is emptied while JavaScript is busy. A full queue stops the reading: then the
+//! kernel's buffer fills, the newest are dropped, and it counts them.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+
+use super::{Datagram, ERRED, READABLE};
+use crate::event::{Batch, Event, Op};
+use crate::limits::{DATAGRAM_OVERHEAD, DATAGRAM_QUEUE_BYTES, DATAGRAMS_QUEUE_BYTES, RECEIVE_MESSAGES, TURN_DATAGRAMS};
+use crate::sys::datagram::Receiver;
+use crate::table::Id;
+
+/// Bytes before the message of an IPv6 peer: its address and scope.
+const V6_HEADER: usize = 20;
+
+/// Messages that wait for JavaScript, oldest first.
+#[derive(Debug, Default)]
+pub(crate) struct Arrived {
+    messages: VecDeque<(SocketAddr, u32)>,
+    bytes: VecDeque<u8>,
+}
+
+impl Arrived {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.messages.len()
+    }
+
+    /// What it weighs against the caps.
+    pub(crate) fn weight(&self) -> usize {
+        self.bytes.len() + self.messages.len() * DATAGRAM_OVERHEAD
+    }
+
+    fn push(&mut self, peer: SocketAddr, bytes: &[u8]) {
+        self.messages.push_back((peer, u32::try_from(bytes.len()).expect("a datagram")));
+        self.bytes.extend(bytes);
+    }
+
+    /// Moves the oldest messages into a batch while there is room; how many.
+    fn drain_into(&mut self, id: Id, batch: &mut Batch) -> u32 {
+        let mut count = 0;
+        while let Some((peer, length)) = self.messages.front().copied() {
+            let length = length as usize;
+            let (first, second) = self.bytes.as_slices();
+            let head = &first[..first.len().min(length)];
+            if !place(batch, id, peer, head, &second[..length - head.len()]) {
+                break;
+            }
+            self.bytes.drain(..length);
+            self.messages.pop_front();
+            count += 1;
+        }
+        if self.messages.is_empty() {
+            // A burst's memory goes back at once: there may be ten thousand sockets.
+            *self = Self::default();
+        }
+        count
+    }
+}
+
+/// Puts a message, in two parts, into a batch; false without room.
+fn place(batch: &mut Batch, id: Id, peer: SocketAddr, head: &[u8], tail: &[u8]) -> bool {
+    let length = head.len() + tail.len();
+    let header = if peer.is_ipv6() { V6_HEADER } else { 0 };
+    // Aligned, as JavaScript reads an IPv6 address by words.
+    let taken = (header + length).next_multiple_of(4);
+    if !batch.has_room() || batch.room() < taken {
+        return false;
+    }
+    let room = batch.tail();
+    let (op, address) = match peer {
+        SocketAddr::V4(v4) => (Op::Datagram4, i32::from_ne_bytes(v4.ip().octets())),
+        SocketAddr::V6(v6) => {
+            room[..16].copy_from_slice(&v6.ip().octets());
+            room[16..V6_HEADER].copy_from_slice(&v6.scope_id().to_ne_bytes());
+            (Op::Datagram6, 0)
+        }
+    };
+    room[header..header + head.len()].copy_from_slice(head);
+    room[header + head.len()..header + length].copy_from_slice(tail);
+    let at = batch.advance(taken);
+    batch.count(taken);
+    let length = u32::try_from(length).expect("a datagram");
+    let sizes = (u32::from(peer.port()) << 16 | length).cast_signed();
+    batch.push(Event { op, id, a: i32::try_from(at).expect("inside a batch"), b: sizes, c: address });
+    true
+}
+
+/// What a turn of receiving did.
+#[derive(Debug, Default)]
+pub(crate) struct Received {
+    /// Messages that came from the kernel.
+    pub(crate) messages: u32,
+    /// Their bytes.
+    pub(crate) bytes: usize,
+    /// Messages handed to JavaScript.
+    pub(crate) delivered: u32,
+    /// There is more to do, and it needs room in a batch.
+    pub(crate) starved: bool,
+}
+
+/// Receives. `waiting` is the weight of all queues of the environment.
+pub(crate) fn receive(socket: &mut Datagram, id: Id, mut batch: Option<&mut Batch>, receiver: &mut Receiver, waiting: &mut usize) -> Received {
+    let mut done = Received::default();
+    let before = socket.arrived.weight();
+    let others = waiting.saturating_sub(before);
+    if let Some(batch) = batch.as_deref_mut() {
+        done.delivered += socket.arrived.drain_into(id, batch);
+        if socket.failure != 0 && batch.has_room() {
+            batch.push(Event::new(Op::DatagramError, id, socket.failure));
+            socket.failure = 0;
+        }
+    }
+    while socket.has(READABLE) && (done.messages as usize) < TURN_DATAGRAMS {
+        let weight = socket.arrived.weight();
+        if weight >= DATAGRAM_QUEUE_BYTES || others + weight >= DATAGRAMS_QUEUE_BYTES {
+            break;
+        }
+        match receiver.receive(socket.fd.as_fd()) {
+            Ok(count) => {
+                for index in 0..count {
+                    let Some(message) = receiver.take(index) else { continue };
+                    done.messages += 1;
+                    done.bytes += message.bytes.len();
+                    let direct = socket.arrived.is_empty() && batch.as_deref_mut().is_some_and(|batch| place(batch, id, message.peer, message.bytes, &[]));
+                    if direct {
+                        done.delivered += 1;
+                    } else {
+                        socket.arrived.push(message.peer, message.bytes);
+                    }
+                }
+                // Fewer than asked for: nothing is left, and what comes is a new edge. An error may still lie behind.
+                if count < RECEIVE_MESSAGES && !socket.has(ERRED) {
+                    socket.clear(READABLE);
+                }
+            }
+            Err(errno) if errno == -libc::EAGAIN => socket.clear(READABLE | ERRED),
+            Err(errno) => {
+                done.messages += 1;
+                match batch.as_deref_mut().filter(|batch| batch.has_room()) {
+                    Some(batch) => batch.push(Event::new(Op::DatagramError, id, errno)),
+                    None => socket.failure = errno,
+                }
+            }
+        }
+    }
+    let after = socket.arrived.weight();
+    *waiting = others + after;
+    done.starved = after > 0 || socket.failure != 0;
+    done
+}

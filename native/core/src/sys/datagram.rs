@@ -1,0 +1,197 @@
+//! Datagrams, many to a system call.
+
+use std::fmt;
+use std::mem::MaybeUninit;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ptr;
+
+use socket2::{SockAddr, SockAddrStorage};
+
+use super::{Errno, last_errno};
+use crate::limits::{RECEIVE_MESSAGES, SEND_MESSAGES};
+
+/// Largest datagram there is, and a cache line: slots a power of two apart would all fall into the same cache sets.
+const STRIDE: usize = 64 * 1024 + 64;
+
+/// Words of a control message with two bytes in it.
+const CONTROL_WORDS: usize = 4;
+
+/// `UDP_SEGMENT` of `linux/udp.h`.
+const UDP_SEGMENT: libc::c_int = 103;
+
+/// What one `recvmmsg` fills, made once per environment. Memory that was never filled is never there.
+pub struct Receiver {
+    memory: Box<[u8]>,
+    names: Box<[libc::sockaddr_storage]>,
+    _vectors: Box<[libc::iovec]>,
+    headers: Box<[libc::mmsghdr]>,
+}
+
+// SAFETY: the pointers in the headers point into the boxes beside them, which nobody else knows.
+unsafe impl Send for Receiver {}
+
+impl fmt::Debug for Receiver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receiver").finish_non_exhaustive()
+    }
+}
+
+impl Default for Receiver {
+    fn default() -> Self {
+        let mut memory = vec![0; STRIDE * RECEIVE_MESSAGES].into_boxed_slice();
+        // SAFETY: an address of no family is all zeroes.
+        let mut names = vec![unsafe { MaybeUninit::<libc::sockaddr_storage>::zeroed().assume_init() }; RECEIVE_MESSAGES].into_boxed_slice();
+        let base = memory.as_mut_ptr();
+        let mut vectors: Box<[libc::iovec]> = (0..RECEIVE_MESSAGES)
+            // SAFETY: inside the memory just made.
+            .map(|index| libc::iovec { iov_base: unsafe { base.add(index * STRIDE) }.cast(), iov_len: STRIDE })
+            .collect();
+        let headers = (0..RECEIVE_MESSAGES)
+            .map(|index| {
+                let mut header = empty_header();
+                header.msg_hdr.msg_name = (&raw mut names[index]).cast();
+                header.msg_hdr.msg_iov = &raw mut vectors[index];
+                header.msg_hdr.msg_iovlen = 1;
+                header.msg_hdr.msg_namelen = socklen(size_of::<libc::sockaddr_storage>());
+                header
+            })
+            .collect();
+        Self { memory, names, _vectors: vectors, headers }
+    }
+}
+
+fn empty_header() -> libc::mmsghdr {
+    // SAFETY: null pointers and zero lengths are what a header without anything has.
+    unsafe { MaybeUninit::zeroed().assume_init() }
+}
+
+/// One datagram.
+#[derive(Clone, Copy, Debug)]
+pub struct Received<'a> {
+    /// The bytes.
+    pub bytes: &'a [u8],
+    /// From whom.
+    pub peer: SocketAddr,
+}
+
+impl Receiver {
+    /// `recvmmsg(2)`: how many messages came, at most [`RECEIVE_MESSAGES`].
+    ///
+    /// # Errors
+    /// The negative errno; `EAGAIN` when nothing is there, `ECONNREFUSED` and its like for an ICMP error.
+    pub fn receive(&mut self, fd: BorrowedFd<'_>) -> Result<usize, Errno> {
+        let count = libc::c_uint::try_from(RECEIVE_MESSAGES).expect("small");
+        loop {
+            // SAFETY: headers point into memory of ours, of the lengths they say, all of it alive.
+            let received = unsafe { libc::recvmmsg(fd.as_raw_fd(), self.headers.as_mut_ptr(), count, libc::MSG_DONTWAIT as _, ptr::null_mut()) };
+            if let Ok(received) = usize::try_from(received) {
+                return Ok(received);
+            }
+            let errno = last_errno();
+            if errno != -libc::EINTR {
+                return Err(errno);
+            }
+        }
+    }
+
+    /// One of the messages of the last call; none if its address is no internet address. Its header is made ready for
+    /// the next call, so each is taken once.
+    pub fn take(&mut self, index: usize) -> Option<Received<'_>> {
+        let header = &mut self.headers[index];
+        let name_length = std::mem::replace(&mut header.msg_hdr.msg_namelen, socklen(size_of::<libc::sockaddr_storage>()));
+        let length = (header.msg_len as usize).min(STRIDE);
+        let mut storage = SockAddrStorage::zeroed();
+        // SAFETY: both are a `sockaddr_storage`, and the kernel filled this one.
+        unsafe { *storage.view_as::<libc::sockaddr_storage>() = self.names[index] };
+        // SAFETY: the length is the one that the kernel told.
+        let peer = unsafe { SockAddr::new(storage, name_length) }.as_socket()?;
+        let at = index * STRIDE;
+        Some(Received { bytes: &self.memory[at..at + length], peer })
+    }
+}
+
+fn socklen(length: usize) -> libc::socklen_t {
+    libc::socklen_t::try_from(length).expect("small")
+}
+
+/// One message to send: several datagrams of one length if `segment` says so (the last may be shorter).
+#[derive(Clone, Copy, Debug)]
+pub struct Outgoing<'a> {
+    /// The bytes.
+    pub bytes: &'a [u8],
+    /// To whom; none on a connected socket.
+    pub peer: Option<SocketAddr>,
+    /// Length of each datagram for the kernel to cut (`UDP_SEGMENT`); none for a single one.
+    pub segment: Option<u16>,
+}
+
+/// `sendmmsg(2)`: how many messages the kernel took, at most [`SEND_MESSAGES`].
+///
+/// # Errors
+/// The negative errno of the first message, when none was taken.
+pub fn send(fd: BorrowedFd<'_>, messages: &[Outgoing<'_>]) -> Result<usize, Errno> {
+    let messages = &messages[..messages.len().min(SEND_MESSAGES)];
+    let mut names: [MaybeUninit<SockAddr>; SEND_MESSAGES] = [const { MaybeUninit::uninit() }; SEND_MESSAGES];
+    let mut vectors = [libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 }; SEND_MESSAGES];
+    let mut control = [[0_u64; CONTROL_WORDS]; SEND_MESSAGES];
+    let mut headers: [MaybeUninit<libc::mmsghdr>; SEND_MESSAGES] = [const { MaybeUninit::uninit() }; SEND_MESSAGES];
+    for (index, message) in messages.iter().enumerate() {
+        let mut header = empty_header();
+        vectors[index] = libc::iovec { iov_base: message.bytes.as_ptr().cast_mut().cast(), iov_len: message.bytes.len() };
+        header.msg_hdr.msg_iov = &raw mut vectors[index];
+        header.msg_hdr.msg_iovlen = 1;
+        if let Some(peer) = message.peer {
+            let name = names[index].write(peer.into());
+            header.msg_hdr.msg_name = name.as_ptr().cast_mut().cast();
+            header.msg_hdr.msg_namelen = name.len();
+        }
+        if let Some(segment) = message.segment {
+            cut(&mut header.msg_hdr, &mut control[index], segment);
+        }
+        headers[index].write(header);
+    }
+    let count = libc::c_uint::try_from(messages.len()).expect("small");
+    loop {
+        // SAFETY: the first `count` headers were written; what they point to lives across the call and is only read.
+        let taken = unsafe { libc::sendmmsg(fd.as_raw_fd(), headers.as_mut_ptr().cast(), count, 0) };
+        if let Ok(taken) = usize::try_from(taken) {
+            return Ok(taken);
+        }
+        let errno = last_errno();
+        if errno != -libc::EINTR {
+            return Err(errno);
+        }
+    }
+}
+
+/// Asks the kernel to cut a message.
+fn cut(header: &mut libc::msghdr, control: &mut [u64; CONTROL_WORDS], segment: u16) {
+    header.msg_control = control.as_mut_ptr().cast();
+    // SAFETY: the control memory is aligned and has room for one message with two bytes.
+    unsafe {
+        header.msg_controllen = libc::CMSG_SPACE(2) as _;
+        let message = libc::CMSG_FIRSTHDR(header);
+        (*message).cmsg_level = libc::SOL_UDP;
+        (*message).cmsg_type = UDP_SEGMENT;
+        (*message).cmsg_len = libc::CMSG_LEN(2) as _;
+        libc::CMSG_DATA(message).cast::<u16>().write_unaligned(segment);
+    }
+}
+
+/// Whether the kernel can cut what a socket sends: it knows the option.
+#[must_use]
+pub fn can_cut(fd: BorrowedFd<'_>) -> bool {
+    super::option(fd, libc::SOL_UDP, UDP_SEGMENT).is_ok()
+}
+
+/// Datagrams that the kernel dropped because a socket's buffer was full (`SO_MEMINFO`); 0 where it does not say.
+#[must_use]
+pub fn dropped(fd: BorrowedFd<'_>) -> u32 {
+    const DROPS: usize = 8;
+    let mut values = [0_u32; DROPS + 1];
+    let mut length = socklen(size_of_val(&values));
+    // SAFETY: both pointers are to locals of the sizes told.
+    let result = unsafe { libc::getsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_MEMINFO, values.as_mut_ptr().cast(), &raw mut length) };
+    if result == 0 && length as usize > DROPS * 4 { values[DROPS] } else { 0 }
+}
