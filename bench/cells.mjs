@@ -10,7 +10,7 @@
 /**
  * @typedef {object} Cell
  * @property {string} name
- * @property {'server' | 'client' | 'idle' | 'startup'} kind who is measured, and how the window is taken
+ * @property {'server' | 'client' | 'idle' | 'startup' | 'receiver' | 'sender'} kind who is measured, and how the window is taken
  * @property {string} workload the program, in workloads/
  * @property {(context: Context) => string[] | Promise<string[]>} [args] its arguments
  * @property {string} [mode] the load generator's mode
@@ -65,6 +65,16 @@ const client = (name, workload, concurrency) => ({
   workload,
   args: async ({ peer, warmup, seconds }) => [await peer(), String(concurrency), String(warmup), String(seconds)],
   unit: 'request',
+});
+
+/** @param {string} name @param {number} size @param {number} sockets @param {number} window @returns {Cell} */
+const udp = (name, size, sockets, window) => ({
+  name,
+  kind: 'server',
+  workload: 'dgram-echo.js',
+  mode: 'udp-echo',
+  load: () => ['--sockets', String(sockets), '--window', String(window), '--size', String(size)],
+  unit: 'datagram',
 });
 
 /** @type {Cell[]} */
@@ -132,6 +142,26 @@ export const cells = [
     unit: 'connection',
   },
   { name: 'startup', kind: 'startup', workload: 'empty.js', unit: 'start' },
+  udp('udp-echo-64b-w128', 64, 16, 8),
+  udp('udp-echo-64b-w1', 64, 1, 1),
+  udp('udp-echo-1400b-w128', 1400, 16, 8),
+  {
+    name: 'udp-receive-64b',
+    kind: 'receiver',
+    workload: 'dgram-receive.js',
+    args: ({ warmup, seconds }) => [String(warmup), String(seconds)],
+    mode: 'udp-flood',
+    load: () => ['--size', '64'],
+    unit: 'datagram',
+  },
+  {
+    name: 'udp-send-64b',
+    kind: 'sender',
+    workload: 'dgram-send.js',
+    args: ({ warmup, seconds }) => [String(warmup), String(seconds)],
+    mode: 'udp-sink',
+    unit: 'datagram',
+  },
   https('https-64b-c64', ['--connections', '64']),
   https('https-full-handshake', ['--connections', '16', '--one-shot']),
   https('https-full-handshake-rsa', ['--connections', '16', '--one-shot'], true),

@@ -34,9 +34,10 @@ export async function measure(cell, variant, context, loadgen) {
   const script = fileURLToPath(new URL(`workloads/${cell.workload}`, import.meta.url));
   const args = [...variant.args, script, ...((await cell.args?.(context)) ?? [])];
   if (cell.kind === 'startup') return measureStart(variant, args);
+  if (cell.kind === 'sender') return measureSender(cell, variant, args, context, loadgen);
   const program = new Program(variant.command, args, variant.env);
   try {
-    const take = { server: measureServer, client: measureClient, idle: measureIdle }[cell.kind];
+    const take = { server: measureServer, client: measureClient, idle: measureIdle, receiver: measureReceiver }[cell.kind];
     return await take(cell, program, context, loadgen, variant);
   } finally {
     await program.stop();
@@ -120,6 +121,41 @@ async function measureClient(_cell, program, context, loadgen, variant) {
   const report = await program.line(patience);
   const nanos = { main: over.mainNs - opened.mainNs, process: over.processNs - opened.processNs };
   return sample(report, memory, nanos);
+}
+
+/**
+ * The load generator sends without listening; the program counts what reaches it.
+ * @param {Cell} cell @param {Program} program @param {Context} context @param {string} loadgen @param {Variant} variant
+ */
+async function measureReceiver(cell, program, context, loadgen, variant) {
+  const { port } = await program.line();
+  const seconds = String(context.warmup + context.seconds + 1);
+  const load = [cell.mode ?? '', '--port', String(port), '--seconds', seconds, ...(cell.load?.(context) ?? [])];
+  const generator = new Program(loadgen, load, process.env);
+  try {
+    return await measureClient(cell, program, context, loadgen, variant);
+  } finally {
+    await generator.stop();
+  }
+}
+
+/**
+ * The program sends to a load generator that only takes.
+ * @param {Cell} cell @param {Variant} variant @param {string[]} args @param {Context} context @param {string} loadgen
+ */
+async function measureSender(cell, variant, args, context, loadgen) {
+  const taker = new Program(loadgen, [cell.mode ?? ''], process.env);
+  try {
+    const { port } = await taker.line();
+    const program = new Program(variant.command, [...args, String(port)], variant.env);
+    try {
+      return await measureClient(cell, program, context, loadgen, variant);
+    } finally {
+      await program.stop();
+    }
+  } finally {
+    await taker.stop();
+  }
 }
 
 /**

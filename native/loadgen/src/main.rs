@@ -4,11 +4,13 @@
 //! over. It runs on one thread and shares the machine with the server it measures, so every mode is written to cost
 //! little per operation: prepared requests, one clock reading per answer, no allocation inside the window.
 //!
-//! Modes: `http`, `echo`, `connect`, `bulk`, `idle`, `serve`, `meter`. `bench/README.md` says which cell uses which.
+//! Modes: `http`, `echo`, `connect`, `bulk`, `idle`, `serve`, `udp-echo`, `udp-flood`, `udp-sink`, `meter`.
+//! `bench/README.md` says which cell uses which.
 
 mod args;
 mod bulk;
 mod cpu;
+mod datagram;
 mod drive;
 mod exchange;
 mod histogram;
@@ -33,6 +35,9 @@ fn run() -> io::Result<String> {
         "bulk" => bulk::run(&args),
         "idle" => idle::run(&args),
         "serve" => serve::run(&args),
+        "udp-echo" => datagram::echo(&args),
+        "udp-flood" => datagram::flood(&args),
+        "udp-sink" => datagram::sink(&args),
         "meter" => Ok(cpu::Meter::new(args.number("pid", 0)?).read()?.json()),
         _ => Err(args::bad(format!("unknown mode {mode:?}"))),
     }
