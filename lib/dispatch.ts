@@ -83,14 +83,15 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
     reportTo(environment.native);
   };
 
-  /** An event of a datagram socket: everything in it is for lib/. */
-  const toDatagram = (socket: Datagram, batch: number, op: number, a: number, b: number, c: number): void => {
+  /** An event of a datagram socket: everything in it is for lib/. False if a listener threw. */
+  const toDatagram = (socket: Datagram, batch: number, op: number, a: number, b: number, c: number): boolean => {
     if (op <= Event.datagram6)
-      onDatagram(socket, bytes[batch] as Uint8Array, byteWords[batch] as Int32Array, op, a, b, c);
-    else if (op === Event.datagramError) onDatagramError(socket, a);
-    else if (op === Event.sendDone) socket.endSend(a);
+      return onDatagram(socket, bytes[batch] as Uint8Array, byteWords[batch] as Int32Array, op, a, b, c);
+    if (op === Event.datagramError) return onDatagramError(socket, a);
+    if (op === Event.sendDone) socket.endSend(a);
     else if (op === Event.sendPressure) socket.pressed = a === 1;
     else onSendFailed(socket);
+    return true;
   };
 
   const dispatch = (batch: number, from: number, events: number, wantsBlocks: number, scoped: number): number => {
@@ -110,8 +111,8 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
       if (unscoped === (scoped === 1)) break;
       if (op >= Event.datagram4) {
         const socket = datagramAt(slot, record[at + 2] as number);
-        if (socket !== undefined) toDatagram(socket, batch, op, a, b, record[at + 5] as number);
-        tick();
+        // After one that threw Node's C++ drains nothing: the next callback's end does.
+        if (socket === undefined || toDatagram(socket, batch, op, a, b, record[at + 5] as number)) tick();
         continue;
       }
       switch (op) {

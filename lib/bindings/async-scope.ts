@@ -120,23 +120,25 @@ function invokeOnmessage(
   length: number,
   message: Buffer | undefined,
   peer: object | undefined,
-): void {
+): boolean {
   try {
     this.onmessage?.(length, this, message, peer);
+    return true;
   } catch (error) {
     fatal(error);
+    return false;
   }
 }
 
-/** Calls `target.onmessage(length, target, message, peer)` in a resource. */
+/** Calls `target.onmessage(length, target, message, peer)` in a resource; false if it threw. */
 export function messageIn(
   scope: Scope,
   target: object,
   length: number,
   message: Buffer | undefined,
   peer: object | undefined,
-): void {
-  scope.runInAsyncScope(invokeOnmessage as never, target, length, message, peer);
+): boolean {
+  return scope.runInAsyncScope(invokeOnmessage as never, target, length, message, peer);
 }
 
 function invokeFunction(this: unknown, callback: (...args: unknown[]) => void, args: unknown[]): void {

@@ -30,7 +30,8 @@ const v6Texts: (string | undefined)[] = new Array(V6_TEXTS).fill(undefined);
 /** The text of an IPv6 address and scope at a word of a batch's bytes. */
 function v6Text(words: Int32Array, from: number): string {
   let hash = 0;
-  for (let index = 0; index < V6_WORDS; index += 1) hash = Math.imul(hash ^ (words[from + index] as number), 0x9e37_79b1);
+  for (let index = 0; index < V6_WORDS; index += 1)
+    hash = Math.imul(hash ^ (words[from + index] as number), 0x9e37_79b1);
   const slot = hash >>> 26;
   const at = slot * V6_WORDS;
   const known = v6Texts[slot];
@@ -46,7 +47,7 @@ function v6Text(words: Int32Array, from: number): string {
   return text;
 }
 
-/** A message in a batch; the numbers are those of its event. */
+/** A message in a batch; the numbers are those of its event. False if a listener threw. */
 export function onDatagram(
   socket: Datagram,
   bytes: Uint8Array,
@@ -55,8 +56,8 @@ export function onDatagram(
   at: number,
   sizes: number,
   address: number,
-): void {
-  if (!socket.receiving) return;
+): boolean {
+  if (!socket.receiving) return true;
   const v6 = op === Event.datagram6;
   const length = sizes & 0xffff;
   const from = v6 ? at + V6_WORDS * 4 : at;
@@ -68,10 +69,10 @@ export function onDatagram(
     family: v6 ? 'IPv6' : 'IPv4',
     port: sizes >>> 16,
   };
-  messageIn(socket.scope, socket.handle, length, message, peer);
+  return messageIn(socket.scope, socket.handle, length, message, peer);
 }
 
-/** Receiving failed. */
-export function onDatagramError(socket: Datagram, status: number): void {
-  if (socket.receiving) messageIn(socket.scope, socket.handle, status, undefined, undefined);
+/** Receiving failed; as {@link onDatagram}. */
+export function onDatagramError(socket: Datagram, status: number): boolean {
+  return !socket.receiving || messageIn(socket.scope, socket.handle, status, undefined, undefined);
 }

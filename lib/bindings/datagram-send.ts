@@ -29,7 +29,8 @@ const targets = [new Map<string, Target>(), new Map<string, Target>()] as const;
 
 function parseV4(text: string): Target | null {
   const octets = text.split('.');
-  if (octets.length !== 4 || !octets.every((octet) => /^(0|[1-9]\d{0,2})$/.test(octet) && Number(octet) <= 255)) return null;
+  if (octets.length !== 4 || !octets.every((octet) => /^(0|[1-9]\d{0,2})$/.test(octet) && Number(octet) <= 255))
+    return null;
   return { words: new Int32Array(Uint8Array.from(octets, Number).buffer), flag: TO_V4 };
 }
 
@@ -126,7 +127,8 @@ export function send(
   const target = host === undefined ? null : targetOf(host, v6);
   if (host !== undefined && target === null) return errno.EINVAL;
   if (socket.closed) return errno.EBADF;
-  if (target === null ? !socket.connected : socket.connected) return target === null ? errno.EDESTADDRREQ : errno.EISCONN;
+  if (target === null ? !socket.connected : socket.connected)
+    return target === null ? errno.EDESTADDRREQ : errno.EISCONN;
   const length = lengthOf(list);
   const environment = env();
   const flags = target?.flag ?? 0;
@@ -147,36 +149,40 @@ export function send(
   if (status !== 0) return status;
   // Behind whatever was sent before.
   if (socket.acknowledged > 0 || environment.gathered > 0) environment.settle();
-  if (socket.sends.length === 0 && !socket.pressed && !triesNothing()) {
+  let sent = false;
+  if (socket.sends.length === 0 && !socket.pressed) {
     write(environment.alone(socket, head + length, flags), target, port, list);
-    const sent = environment.native.sendUdp(socket.fd, environment.aloneBytes(head + length));
-    if (sent === 0) {
-      if (socket.proved.size >= TARGETS) socket.proved.clear();
-      socket.proved.add(host);
-      return length + 1;
+    const result = environment.native.sendUdp(socket.fd, environment.aloneBytes(head + length));
+    sent = result === 0;
+    if (!triesNothing()) {
+      if (sent) {
+        if (socket.proved.size >= TARGETS) socket.proved.clear();
+        socket.proved.add(host);
+        return length + 1;
+      }
+      if (result !== errno.EAGAIN) return result;
     }
-    if (sent !== errno.EAGAIN) return sent;
   }
   socket.enter();
   begin(request, 'UDPSENDWRAP', socket.scope);
-  socket.sends.push({ request, bytes: length, hasCallback });
+  socket.sends.push({ request, bytes: length, hasCallback, sent });
   socket.queuedBytes += length;
   socket.updateLiveness();
-  queue(socket, () => write(environment.gather(socket, head + length, flags | NOTIFY), target, port, list));
+  const hand = (): void => {
+    write(environment.gather(socket, head + length, flags | NOTIFY), target, port, list);
+    environment.submit();
+  };
+  if (triesNothing()) later(socket, sent, hand);
+  else hand();
   return 0;
 }
 
-/** Hands a message to the reactor, whose loop sends it and says so. Under Node's switch it is not to be sent yet. */
-function queue(socket: Datagram, gather: () => void): void {
-  if (!triesNothing()) {
-    gather();
-    env().submit();
-    return;
-  }
+/** Under Node's switch a message is told of later than it was sent; one behind another leaves later, too. */
+function later(socket: Datagram, sent: boolean, hand: () => void): void {
   deferToCheck(() => {
     if (socket.closed) return;
-    gather();
-    env().submit();
+    if (sent) socket.endSend(0);
+    else hand();
   });
 }
 

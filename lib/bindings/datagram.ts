@@ -21,6 +21,8 @@ export interface Send {
   readonly request: Request;
   readonly bytes: number;
   readonly hasCallback: boolean;
+  /** The kernel has it already, and only the telling is to come. */
+  readonly sent: boolean;
 }
 
 /** Sockets of the reactor by slot. */
@@ -174,7 +176,7 @@ export class Datagram {
     this.gone = true;
     closing.delete(this);
     while (this.sends.length > 0) {
-      this.endSend(errno.ECANCELED);
+      this.endSend(this.sends[0]?.sent ? 0 : errno.ECANCELED);
       tick();
     }
     const callback = this.#closeCallback;

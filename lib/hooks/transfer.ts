@@ -3,12 +3,13 @@
  * duplicate of the descriptor when they leave, and native ones become ours when they arrive (contract 1.3, 9.3, 11.4).
  */
 
+import { Datagram } from '../bindings/datagram';
 import { countFallback } from '../bindings/fallback';
-import type { Datagram } from '../bindings/datagram';
 import type { NativeClass } from '../bindings/seam';
 import { env, type Stream } from '../bindings/stream';
 import { streamOf } from '../bindings/stream-handle';
 import { datagramOf } from '../bindings/udp-wrap';
+import { Command } from '../native/protocol';
 
 const SOCKET = 0;
 
@@ -38,7 +39,10 @@ function insideOf(handle: unknown): Stream | Datagram | null {
 
 /** The descriptor of one of our handles, with nothing of it under way in the reactor. */
 function settledDescriptor(inside: Stream | Datagram): number {
-  if (inside.slot >= 0) env().settle();
+  if (inside.slot >= 0) {
+    if (inside instanceof Datagram) env().command(Command.share, inside);
+    env().settle();
+  }
   return inside.fd;
 }
 

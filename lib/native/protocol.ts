@@ -38,6 +38,7 @@ export const Command = {
   close: 8,
   openDatagram: 9,
   send: 10,
+  share: 11,
 } as const;
 
 /** Flags of a write: more pieces of the request follow; report its end if it does not come inside the call. */

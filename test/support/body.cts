@@ -22,6 +22,7 @@ export interface Ledger {
   readonly open: number;
   readonly accepted: number;
   readonly connected: number;
+  readonly datagrams: number;
   /** Bytes and closed sockets that still wait for the kernel. */
   readonly waiting: number;
   readonly panics: number;
@@ -62,6 +63,9 @@ export class Bench {
 
   get net(): typeof import('node:net') {
     return require('node:net');
+  }
+  get dgram(): typeof import('node:dgram') {
+    return require('node:dgram');
   }
   get http(): typeof import('node:http') {
     return require('node:http');
@@ -187,6 +191,7 @@ export class Bench {
       open: open(),
       accepted: connections?.accepted ?? 0,
       connected: connections?.connected ?? 0,
+      datagrams: tsloop?.stats().datagrams.received ?? 0,
       waiting: waiting(),
       panics: tsloop?.stats().panics ?? 0,
     };

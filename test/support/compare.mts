@@ -9,6 +9,7 @@ export interface Ledger {
   readonly open: number;
   readonly accepted: number;
   readonly connected: number;
+  readonly datagrams: number;
   readonly waiting: number;
   readonly panics: number;
 }

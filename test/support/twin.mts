@@ -95,8 +95,8 @@ function ledgerFaults(actual: Showing, options: TwinOptions): string[] {
   if (ledger === null) return options.ledger === false ? [] : ['no ledger: the process died'];
   const faults: string[] = [];
   if (!ledger.active) faults.push(`tsloop was not active: ${JSON.stringify(ledger.reason)}`);
-  if (options.traffic !== false && ledger.accepted + ledger.connected === 0) {
-    faults.push('no connection passed through tsloop');
+  if (options.traffic !== false && ledger.accepted + ledger.connected + ledger.datagrams === 0) {
+    faults.push('no connection or datagram passed through tsloop');
   }
   if (ledger.panics !== 0) faults.push(`${ledger.panics} panics in the native part`);
   if (options.ledger === false) return faults;

@@ -51,6 +51,8 @@ pub enum Command<'a> {
     Close(i32),
     /// A descriptor becomes a datagram socket.
     OpenDatagram(i32),
+    /// The descriptor of a datagram socket is about to be used by another process as well.
+    Share,
     /// A datagram to send, with [`NOTIFY`]; to the connected peer, or to one named by [`TO_V4`], [`TO_V6`].
     Send(Option<SocketAddr>, &'a [u8], i32),
 }
@@ -126,6 +128,7 @@ impl<'a> Iterator for Reader<'a> {
             7 => Command::Shutdown,
             8 => Command::Close(b),
             9 => Command::OpenDatagram(a),
+            11 => Command::Share,
             10 => {
                 let length = usize::try_from(a).unwrap_or(usize::MAX);
                 let Some((peer, bytes)) = rest.get(..length).and_then(|bytes| addressed(bytes, b)) else {

@@ -67,6 +67,8 @@ pub enum Next {
     Again,
     /// Wait for readiness of the reactor's descriptor.
     Sleep,
+    /// Another turn, after datagrams have had a moment to gather.
+    Gather,
     /// The seat has passed: stop.
     Stop,
 }
@@ -264,7 +266,12 @@ impl Environment {
 
     /// Runtime: one turn of the offload driver's term.
     pub fn offload_turn(&self, term: u32, scratch: &mut VecDeque<Request>) -> Next {
-        let Some(mut reactor) = self.seat.enter(term, scratch, |reactor, asked| self.apply(reactor, asked)) else { return Next::Stop };
+        let mut was_asked = false;
+        let entered = self.seat.enter(term, scratch, |reactor, asked| {
+            was_asked = true;
+            self.apply(reactor, asked);
+        });
+        let Some(mut reactor) = entered else { return Next::Stop };
         let mut batch = self.open_batch();
         let before = batch.as_ref().map_or(0, Batch::len);
         let turn = guarded_turn(&mut reactor, batch.as_mut());
@@ -274,6 +281,9 @@ impl Environment {
         let told = batch.as_ref().map_or(0, Batch::len);
         if let Some(batch) = batch {
             self.publish(batch);
+        }
+        if reactor.gathers(&turn, was_asked) && !turn.starved {
+            return Next::Gather;
         }
         // Whatever is left can be gone on with at once, unless it needs a block or room in a batch and there is none: then
         // only JavaScript can help. What the kernel has not told yet brings no new edge, so it must not wait for one.

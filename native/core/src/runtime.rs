@@ -8,13 +8,14 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::env::{Environment, Next};
-use crate::limits::TURNS_IN_A_ROW;
+use crate::limits::{GATHER_MICROS, TURNS_IN_A_ROW};
 
 static RUNTIME: OnceLock<Option<Runtime>> = OnceLock::new();
 static THREADS: AtomicUsize = AtomicUsize::new(1);
@@ -71,6 +72,8 @@ async fn run(environment: Arc<Environment>, term: u32) {
                     tokio::task::yield_now().await;
                 }
             }
+            // The thread itself sleeps: no timer of the runtime is as short.
+            Next::Gather => std::thread::sleep(Duration::from_micros(GATHER_MICROS)),
             Next::Sleep => {
                 let Ok(mut ready) = watched.readable().await else { return };
                 // The turn that follows takes everything from the descriptor, so what comes after it is a new edge.

@@ -19,6 +19,10 @@ use crate::window::{Phase, Window};
 const LOST_AFTER: Duration = Duration::from_millis(200);
 /// Datagrams handed to the kernel by one call of the flood.
 const BURST: usize = 32;
+/// Datagrams that the kernel cuts out of one message of the flood, where it is asked to.
+const GROUP: usize = 32;
+/// `UDP_SEGMENT` of `linux/udp.h`.
+const UDP_SEGMENT: libc::c_int = 103;
 /// Bytes of the number that each datagram begins with.
 const TAG: usize = 8;
 
@@ -126,22 +130,33 @@ pub(crate) fn echo(args: &Args) -> io::Result<String> {
     }
 }
 
-/// Datagrams of `--size` bytes, as many as the kernel takes, or `--rate N` a second, for `--seconds`.
+/// Datagrams of `--size` bytes, as many as the kernel takes (more of them by `--groups`), or `--rate N` a second, for
+/// `--seconds`.
 pub(crate) fn flood(args: &Args) -> io::Result<String> {
     let socket = std::net::UdpSocket::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
     socket.connect(target(args)?)?;
     let mut bytes = payload(args.number("size", 64)?, 0);
     let rate: u64 = args.number("rate", 0)?;
+    let group = if args.has("groups") { GROUP } else { 1 };
+    let segment = libc::c_int::try_from(bytes.len()).map_err(|_| bad("--size is too large".to_owned()))?;
+    bytes = bytes.repeat(group);
+    if group > 1 {
+        let length = libc::socklen_t::try_from(size_of::<libc::c_int>()).expect("small");
+        // SAFETY: the pointer is to a local of the size told.
+        if unsafe { libc::setsockopt(socket.as_raw_fd(), libc::SOL_UDP, UDP_SEGMENT, (&raw const segment).cast(), length) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
     let mut vector = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
     // SAFETY: null pointers and zero lengths are a header without anything.
-    let mut headers: Vec<libc::mmsghdr> = (0..BURST).map(|_| unsafe { std::mem::zeroed() }).collect();
+    let mut headers: Vec<libc::mmsghdr> = (0..BURST / group).map(|_| unsafe { std::mem::zeroed() }).collect();
     for header in &mut headers {
         header.msg_hdr.msg_iov = &raw mut vector;
         header.msg_hdr.msg_iovlen = 1;
     }
     let begun = Instant::now();
     let most = Duration::from_secs_f64(args.number("seconds", 3.0)?);
-    let count = libc::c_uint::try_from(BURST).expect("small");
+    let count = libc::c_uint::try_from(headers.len()).expect("small");
     let mut sent = 0_u64;
     while begun.elapsed() < most {
         if rate > 0 && sent as f64 > begun.elapsed().as_secs_f64() * rate as f64 {
@@ -151,7 +166,7 @@ pub(crate) fn flood(args: &Args) -> io::Result<String> {
         // SAFETY: headers, the one vector and its bytes live across the call, which only reads them.
         let taken = unsafe { libc::sendmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), count, 0) };
         // A full buffer, or an error that an earlier datagram brought back: neither ends a flood.
-        sent += u64::try_from(taken).unwrap_or(0);
+        sent += u64::try_from(taken).unwrap_or(0) * group as u64;
     }
     Ok(format!(r#"{{"sent":{sent}}}"#))
 }

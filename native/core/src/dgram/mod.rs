@@ -13,27 +13,29 @@ use receive::Arrived;
 use send::Outbound;
 
 /// JavaScript wants messages.
-pub(crate) const RECEIVING: u8 = 1;
+pub(crate) const RECEIVING: u16 = 1;
 /// The kernel may have messages.
-pub(crate) const READABLE: u8 = 1 << 1;
+pub(crate) const READABLE: u16 = 1 << 1;
 /// The kernel reported an error: it is fetched by reading on until there is nothing.
-pub(crate) const ERRED: u8 = 1 << 2;
+pub(crate) const ERRED: u16 = 1 << 2;
 /// The kernel takes messages.
-pub(crate) const WRITABLE: u8 = 1 << 3;
+pub(crate) const WRITABLE: u16 = 1 << 3;
 /// In the queue of sockets with something to do.
-pub(crate) const QUEUED: u8 = 1 << 4;
+pub(crate) const QUEUED: u16 = 1 << 4;
 /// The readiness set knows it.
-pub(crate) const REGISTERED: u8 = 1 << 5;
+pub(crate) const REGISTERED: u16 = 1 << 5;
 /// The readiness set tells when the kernel takes messages again. Only then: every message that leaves is an edge.
-pub(crate) const WATCHES_WRITING: u8 = 1 << 6;
+pub(crate) const WATCHES_WRITING: u16 = 1 << 6;
 /// JavaScript knows that messages wait.
-pub(crate) const PRESSED: u8 = 1 << 7;
+pub(crate) const PRESSED: u16 = 1 << 7;
+/// The kernel was asked to join datagrams, whatever it said.
+pub(crate) const JOINING: u16 = 1 << 8;
 
 /// See the module.
 #[derive(Debug)]
 pub struct Datagram {
     pub(crate) fd: OwnedFd,
-    pub(crate) flags: u8,
+    pub(crate) flags: u16,
     pub(crate) arrived: Arrived,
     /// An error of receiving that JavaScript has not been told of, 0 without: the newest of a storm, as the kernel
     /// keeps one.
@@ -48,15 +50,15 @@ impl Datagram {
         Self { fd, flags: WRITABLE, arrived: Arrived::default(), failure: 0, outbound: Outbound::default() }
     }
 
-    pub(crate) fn has(&self, flag: u8) -> bool {
+    pub(crate) fn has(&self, flag: u16) -> bool {
         self.flags & flag != 0
     }
 
-    pub(crate) fn set(&mut self, flag: u8) {
+    pub(crate) fn set(&mut self, flag: u16) {
         self.flags |= flag;
     }
 
-    pub(crate) fn clear(&mut self, flag: u8) {
+    pub(crate) fn clear(&mut self, flag: u16) {
         self.flags &= !flag;
     }
 

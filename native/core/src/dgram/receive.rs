@@ -8,10 +8,10 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 
-use super::{Datagram, ERRED, READABLE};
+use super::{Datagram, ERRED, JOINING, READABLE};
 use crate::event::{Batch, Event, Op};
 use crate::limits::{DATAGRAM_OVERHEAD, DATAGRAM_QUEUE_BYTES, DATAGRAMS_QUEUE_BYTES, RECEIVE_MESSAGES, TURN_DATAGRAMS};
-use crate::sys::datagram::Receiver;
+use crate::sys::datagram::{self, Receiver};
 use crate::table::Id;
 
 /// Bytes before the message of an IPv6 peer: its address and scope.
@@ -127,14 +127,21 @@ pub(crate) fn receive(socket: &mut Datagram, id: Id, mut batch: Option<&mut Batc
             Ok(count) => {
                 for index in 0..count {
                     let Some(message) = receiver.take(index) else { continue };
-                    done.messages += 1;
-                    done.bytes += message.bytes.len();
-                    let direct = socket.arrived.is_empty() && batch.as_deref_mut().is_some_and(|batch| place(batch, id, message.peer, message.bytes, &[]));
-                    if direct {
-                        done.delivered += 1;
-                    } else {
-                        socket.arrived.push(message.peer, message.bytes);
+                    for bytes in message.datagrams() {
+                        done.messages += 1;
+                        done.bytes += bytes.len();
+                        let direct = socket.arrived.is_empty() && batch.as_deref_mut().is_some_and(|batch| place(batch, id, message.peer, bytes, &[]));
+                        if direct {
+                            done.delivered += 1;
+                        } else {
+                            socket.arrived.push(message.peer, bytes);
+                        }
                     }
+                }
+                // From the first crowd on the kernel joins what it can; an older one refuses, and nothing is lost.
+                if count == RECEIVE_MESSAGES && !socket.has(JOINING) {
+                    socket.set(JOINING);
+                    let _ = datagram::set_joining(socket.fd.as_fd(), true);
                 }
                 // Fewer than asked for: nothing is left, and what comes is a new edge. An error may still lie behind.
                 if count < RECEIVE_MESSAGES && !socket.has(ERRED) {
@@ -155,4 +162,22 @@ pub(crate) fn receive(socket: &mut Datagram, id: Id, mut batch: Option<&mut Batc
     *waiting = others + after;
     done.starved = after > 0 || socket.failure != 0;
     done
+}
+
+/// The descriptor is about to be used by somebody who knows nothing of joined datagrams: none is joined from here on,
+/// and those that are already are taken out of the kernel, caps notwithstanding (its buffer is one).
+pub(crate) fn stop_joining(socket: &mut Datagram, receiver: &mut Receiver) {
+    if !socket.has(JOINING) {
+        return;
+    }
+    let _ = datagram::set_joining(socket.fd.as_fd(), false);
+    for _ in 0..TURN_DATAGRAMS {
+        let Ok(count) = receiver.receive(socket.fd.as_fd()) else { break };
+        for index in 0..count {
+            let Some(message) = receiver.take(index) else { continue };
+            for bytes in message.datagrams() {
+                socket.arrived.push(message.peer, bytes);
+            }
+        }
+    }
 }

@@ -69,6 +69,7 @@ impl Reactor {
                 Command::OpenDatagram(fd) => {
                     self.open(id, fd, |fd| Entry::Datagram(Box::new(Datagram::new(fd))));
                 }
+                Command::Share => self.share_datagram(id),
                 Command::Send(peer, bytes, flags) => self.queue_datagram(id, peer, bytes, flags),
                 Command::OpenStream(fd, flags) => {
                     self.stats.connected += u64::from(flags & CONNECTED != 0);

@@ -13,7 +13,7 @@ use crate::command::NOTIFY;
 use crate::dgram::send::Flushed;
 use crate::dgram::{self, Datagram};
 use crate::event::{Batch, Event, Op};
-use crate::limits::CLOSE_FLUSH_MS;
+use crate::limits::{CLOSE_FLUSH_MS, GATHER_AFTER, GATHER_FROM, GATHER_UP_TO};
 use crate::sys::datagram::{Receiver, dropped};
 use crate::sys::{self, Errno};
 use crate::table::Id;
@@ -27,6 +27,8 @@ pub(super) struct Datagrams {
     waiting: usize,
     /// Sockets to which the commands under way have added messages.
     filled: Vec<Id>,
+    /// Turns in a row in which datagrams came fast.
+    fast_turns: u32,
 }
 
 /// What there is of datagrams now, beside the counters.
@@ -135,7 +137,27 @@ impl Reactor {
         self.stats.datagrams_received += u64::from(done.messages);
         self.stats.received += done.bytes as u64;
         turn.sockets += done.messages.max(done.delivered);
+        turn.datagrams += done.messages.max(done.delivered);
         turn.starved |= done.starved;
+    }
+
+    /// The descriptor goes to another process too: what the kernel does for us alone ends.
+    pub(super) fn share_datagram(&mut self, id: Id) {
+        let Some(slot) = self.table.get_mut(id.slot as usize).filter(|slot| slot.generation == id.generation) else { return };
+        let Entry::Datagram(socket) = &mut slot.entry else { return };
+        let before = socket.arrived.weight();
+        let receiver = self.datagrams.receiver.get_or_insert_with(Box::default);
+        dgram::receive::stop_joining(socket, receiver);
+        self.datagrams.waiting += socket.arrived.weight() - before;
+        self.enqueue_datagram(id);
+    }
+
+    /// After a turn of the offload driver: whether datagrams come so fast, and nothing else, that it should let them gather
+    /// for a moment. `asked` says that JavaScript asked for something: then it may wait for an answer.
+    pub(crate) fn gathers(&mut self, turn: &Turn, asked: bool) -> bool {
+        let fast = !asked && turn.datagrams == turn.sockets && (GATHER_FROM..GATHER_UP_TO).contains(&turn.datagrams);
+        self.datagrams.fast_turns = if fast { self.datagrams.fast_turns.saturating_add(1) } else { 0 };
+        self.datagrams.fast_turns >= GATHER_AFTER
     }
 
     /// Adds a message; it is sent at the end of the hand-over.

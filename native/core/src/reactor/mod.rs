@@ -58,6 +58,8 @@ struct Slot {
 pub struct Turn {
     /// Sockets that had something to deliver.
     pub sockets: u32,
+    /// Datagrams among that: each counts as a socket.
+    pub datagrams: u32,
     /// Something is left to do without waiting for readiness.
     pub more: bool,
     /// What is left needs room in a batch.

@@ -14,8 +14,12 @@ use crate::limits::{RECEIVE_MESSAGES, SEND_MESSAGES};
 /// Largest datagram there is, and a cache line: slots a power of two apart would all fall into the same cache sets.
 const STRIDE: usize = 64 * 1024 + 64;
 
-/// Words of a control message with two bytes in it.
+/// Words of a control message with a small number in it.
 const CONTROL_WORDS: usize = 4;
+const CONTROL_BYTES: usize = CONTROL_WORDS * 8;
+
+/// `UDP_GRO` of `linux/udp.h`.
+const UDP_GRO: libc::c_int = 104;
 
 /// `UDP_SEGMENT` of `linux/udp.h`.
 const UDP_SEGMENT: libc::c_int = 103;
@@ -25,6 +29,7 @@ pub struct Receiver {
     memory: Box<[u8]>,
     names: Box<[libc::sockaddr_storage]>,
     _vectors: Box<[libc::iovec]>,
+    control: Box<[[u64; CONTROL_WORDS]]>,
     headers: Box<[libc::mmsghdr]>,
 }
 
@@ -42,6 +47,7 @@ impl Default for Receiver {
         let mut memory = vec![0; STRIDE * RECEIVE_MESSAGES].into_boxed_slice();
         // SAFETY: an address of no family is all zeroes.
         let mut names = vec![unsafe { MaybeUninit::<libc::sockaddr_storage>::zeroed().assume_init() }; RECEIVE_MESSAGES].into_boxed_slice();
+        let mut control = vec![[0_u64; CONTROL_WORDS]; RECEIVE_MESSAGES].into_boxed_slice();
         let base = memory.as_mut_ptr();
         let mut vectors: Box<[libc::iovec]> = (0..RECEIVE_MESSAGES)
             // SAFETY: inside the memory just made.
@@ -54,10 +60,12 @@ impl Default for Receiver {
                 header.msg_hdr.msg_iov = &raw mut vectors[index];
                 header.msg_hdr.msg_iovlen = 1;
                 header.msg_hdr.msg_namelen = socklen(size_of::<libc::sockaddr_storage>());
+                header.msg_hdr.msg_control = control[index].as_mut_ptr().cast();
+                header.msg_hdr.msg_controllen = CONTROL_BYTES as _;
                 header
             })
             .collect();
-        Self { memory, names, _vectors: vectors, headers }
+        Self { memory, names, _vectors: vectors, control, headers }
     }
 }
 
@@ -66,13 +74,24 @@ fn empty_header() -> libc::mmsghdr {
     unsafe { MaybeUninit::zeroed().assume_init() }
 }
 
-/// One datagram.
+/// One datagram, or several of one length from one peer that the kernel has joined.
 #[derive(Clone, Copy, Debug)]
 pub struct Received<'a> {
     /// The bytes.
     pub bytes: &'a [u8],
     /// From whom.
     pub peer: SocketAddr,
+    /// Length of each datagram but the last, which may be shorter.
+    segment: usize,
+}
+
+impl<'a> Received<'a> {
+    /// The datagrams, one by one.
+    pub fn datagrams(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let bytes = self.bytes;
+        let empty = bytes.is_empty().then_some(bytes);
+        empty.into_iter().chain(bytes.chunks(self.segment))
+    }
 }
 
 impl Receiver {
@@ -100,6 +119,9 @@ impl Receiver {
     pub fn take(&mut self, index: usize) -> Option<Received<'_>> {
         let header = &mut self.headers[index];
         let name_length = std::mem::replace(&mut header.msg_hdr.msg_namelen, socklen(size_of::<libc::sockaddr_storage>()));
+        let segment = segment_of(&header.msg_hdr);
+        header.msg_hdr.msg_controllen = CONTROL_BYTES as _;
+        debug_assert_eq!(size_of_val(&self.control[index]), CONTROL_BYTES);
         let length = (header.msg_len as usize).min(STRIDE);
         let mut storage = SockAddrStorage::zeroed();
         // SAFETY: both are a `sockaddr_storage`, and the kernel filled this one.
@@ -107,12 +129,32 @@ impl Receiver {
         // SAFETY: the length is the one that the kernel told.
         let peer = unsafe { SockAddr::new(storage, name_length) }.as_socket()?;
         let at = index * STRIDE;
-        Some(Received { bytes: &self.memory[at..at + length], peer })
+        Some(Received { bytes: &self.memory[at..at + length], peer, segment: segment.unwrap_or(STRIDE) })
     }
 }
 
 fn socklen(length: usize) -> libc::socklen_t {
     libc::socklen_t::try_from(length).expect("small")
+}
+
+/// What the kernel joined: the length of each datagram.
+fn segment_of(header: &libc::msghdr) -> Option<usize> {
+    // SAFETY: the control memory and its length are what the kernel left; the macro stays inside them.
+    let message = unsafe { libc::CMSG_FIRSTHDR(header).as_ref() }?;
+    if message.cmsg_level != libc::SOL_UDP || message.cmsg_type != UDP_GRO {
+        return None;
+    }
+    // SAFETY: a message of this type carries an int, which lies inside the memory.
+    let segment = unsafe { libc::CMSG_DATA(message).cast::<libc::c_int>().read_unaligned() };
+    usize::try_from(segment).ok().filter(|segment| *segment > 0)
+}
+
+/// Has the kernel join datagrams of one length from one peer on their way up, or not.
+///
+/// # Errors
+/// The negative errno of a kernel that cannot.
+pub fn set_joining(fd: BorrowedFd<'_>, on: bool) -> Result<(), Errno> {
+    super::set_option(fd, libc::SOL_UDP, UDP_GRO, i32::from(on))
 }
 
 /// One message to send: several datagrams of one length if `segment` says so (the last may be shorter).
