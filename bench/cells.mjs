@@ -151,7 +151,7 @@ export const cells = [
     workload: 'dgram-receive.js',
     args: ({ warmup, seconds }) => [String(warmup), String(seconds)],
     mode: 'udp-flood',
-    load: () => ['--size', '64'],
+    load: () => ['--size', '64', '--groups'],
     unit: 'datagram',
   },
   {

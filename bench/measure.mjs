@@ -37,7 +37,9 @@ export async function measure(cell, variant, context, loadgen) {
   if (cell.kind === 'sender') return measureSender(cell, variant, args, context, loadgen);
   const program = new Program(variant.command, args, variant.env);
   try {
-    const take = { server: measureServer, client: measureClient, idle: measureIdle, receiver: measureReceiver }[cell.kind];
+    const take = { server: measureServer, client: measureClient, idle: measureIdle, receiver: measureReceiver }[
+      cell.kind
+    ];
     return await take(cell, program, context, loadgen, variant);
   } finally {
     await program.stop();

@@ -64,6 +64,8 @@ export class Datagram {
   v6 = false;
   /** Messages wait for the kernel. */
   pressed = false;
+  /** What the program takes the kernel's buffer for: in a crowd the reactor asks for more. 0 until it may. */
+  receiveBuffer = 0;
   /** Messages under way, oldest first. */
   readonly sends: Send[] = [];
   queuedBytes = 0;
@@ -93,6 +95,7 @@ export class Datagram {
   enter(): void {
     if (this.slot >= 0) return;
     const environment = env();
+    this.receiveBuffer = environment.native.bufferSize(this.fd, 0, true);
     environment.assign(this);
     table[this.slot] = this;
     unplaced.delete(this);
@@ -103,6 +106,18 @@ export class Datagram {
   settled(): number {
     if (this.slot >= 0) env().settle();
     return this.fd;
+  }
+
+  /** `bufferSize`: sets it unless `size` is 0; the size, or an errno. */
+  bufferSize(size: number, receiving: boolean): number {
+    if (receiving && size === 0 && this.receiveBuffer > 0 && !this.closed) return this.receiveBuffer;
+    const { native } = env();
+    const result = native.bufferSize(this.settled(), size, receiving);
+    if (receiving && size !== 0 && result >= 0 && this.slot >= 0) {
+      env().command(Command.keepBuffer, this);
+      this.receiveBuffer = native.bufferSize(this.fd, 0, true);
+    }
+    return result;
   }
 
   receiveStart(): number {

@@ -181,7 +181,7 @@ export function defineUdp(Native: NativeClass): NativeClass {
     bufferSize(size: number, receiving: boolean, context: Record<string, unknown>): number | undefined {
       const socket = this[kDatagram];
       const fits = size === (size | 0);
-      const result = fits ? env().native.bufferSize(socket.settled(), size, Boolean(receiving)) : errno.EINVAL;
+      const result = fits ? socket.bufferSize(size, Boolean(receiving)) : errno.EINVAL;
       if (result >= 0) return result;
       const [code, message] = getSystemErrorMap().get(result) ?? ['UNKNOWN', 'unknown error'];
       Object.assign(context, {

@@ -39,6 +39,7 @@ export const Command = {
   openDatagram: 9,
   send: 10,
   share: 11,
+  keepBuffer: 12,
 } as const;
 
 /** Flags of a write: more pieces of the request follow; report its end if it does not come inside the call. */

@@ -53,6 +53,8 @@ pub enum Command<'a> {
     OpenDatagram(i32),
     /// The descriptor of a datagram socket is about to be used by another process as well.
     Share,
+    /// The program has set how much the kernel holds for a datagram socket.
+    KeepBuffer,
     /// A datagram to send, with [`NOTIFY`]; to the connected peer, or to one named by [`TO_V4`], [`TO_V6`].
     Send(Option<SocketAddr>, &'a [u8], i32),
 }
@@ -129,6 +131,7 @@ impl<'a> Iterator for Reader<'a> {
             8 => Command::Close(b),
             9 => Command::OpenDatagram(a),
             11 => Command::Share,
+            12 => Command::KeepBuffer,
             10 => {
                 let length = usize::try_from(a).unwrap_or(usize::MAX);
                 let Some((peer, bytes)) = rest.get(..length).and_then(|bytes| addressed(bytes, b)) else {

@@ -67,7 +67,7 @@ pub enum Next {
     Again,
     /// Wait for readiness of the reactor's descriptor.
     Sleep,
-    /// Another turn, after datagrams have had a moment to gather.
+    /// The same, and then let datagrams gather for a moment.
     Gather,
     /// The seat has passed: stop.
     Stop,
@@ -282,9 +282,7 @@ impl Environment {
         if let Some(batch) = batch {
             self.publish(batch);
         }
-        if reactor.gathers(&turn, was_asked) && !turn.starved {
-            return Next::Gather;
-        }
+        let gathers = reactor.gathers(&turn, was_asked);
         // Whatever is left can be gone on with at once, unless it needs a block or room in a batch and there is none: then
         // only JavaScript can help. What the kernel has not told yet brings no new edge, so it must not wait for one.
         let helpless = (turn.starved && !had_batch) || (turn.blocked && told == before);
@@ -301,7 +299,11 @@ impl Environment {
                 return Next::Again;
             }
         }
-        if self.seat.may_sleep(&reactor) { Next::Sleep } else { Next::Again }
+        match (self.seat.may_sleep(&reactor), gathers) {
+            (true, true) => Next::Gather,
+            (true, false) => Next::Sleep,
+            (false, _) => Next::Again,
+        }
     }
 
     fn note_blocks(&self, reactor: &Reactor) {

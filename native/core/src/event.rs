@@ -89,6 +89,7 @@ pub struct Batch {
     events: usize,
     used: usize,
     received: usize,
+    datagrams: usize,
 }
 
 // SAFETY: a `Batch` is the only holder of its two regions on the Rust side; it moves between threads whole, and
@@ -103,7 +104,7 @@ impl Batch {
     /// batch is dropped.
     #[must_use]
     pub unsafe fn from_raw(index: u32, words: NonNull<i32>, word_capacity: usize, bytes: NonNull<u8>, byte_capacity: usize) -> Self {
-        Self { index, words, word_capacity, bytes, byte_capacity, events: 0, used: 0, received: 0 }
+        Self { index, words, word_capacity, bytes, byte_capacity, events: 0, used: 0, received: 0, datagrams: 0 }
     }
 
     /// Forgets the contents.
@@ -111,6 +112,7 @@ impl Batch {
         self.events = 0;
         self.used = 0;
         self.received = 0;
+        self.datagrams = 0;
     }
 
     /// Records in the batch.
@@ -128,6 +130,18 @@ impl Batch {
     /// Counts bytes that came; [`Batch::push`] of their event follows.
     pub fn count(&mut self, bytes: usize) {
         self.received += bytes;
+    }
+
+    /// Datagrams among its events.
+    #[must_use]
+    pub fn datagrams(&self) -> usize {
+        self.datagrams
+    }
+
+    /// Counts a datagram; [`Batch::push`] of its event follows.
+    pub fn count_datagram(&mut self, bytes: usize) {
+        self.received += bytes;
+        self.datagrams += 1;
     }
 
     /// True without records.

@@ -87,16 +87,17 @@ pub const DATAGRAM_OVERHEAD: usize = 48;
 /// once: its buffer empties at the speed of the network, so this is long for any that works.
 pub const CLOSE_FLUSH_MS: u64 = 100;
 
-/// Microseconds that the offload driver lets datagrams gather in the kernel while they come fast and JavaScript sends
-/// nothing: each wake-up then serves dozens. A fresh socket's buffer holds some 270 small ones, more than come in this
-/// time at a million a second.
+/// Bytes that the kernel is asked to hold for a socket once datagrams come in crowds (it grants no more than
+/// `net.core.rmem_max`, and doubles what it grants for its own use): its usual buffer is full after 270 small ones, which
+/// is less than a thread may have to wait for a processor.
+pub const KERNEL_BUFFER_BYTES: i32 = 2 * 1024 * 1024;
+
+/// Microseconds that the offload driver lets datagrams gather in the kernel while they come fast and JavaScript asks
+/// for nothing: each wake-up then serves dozens.
 pub const GATHER_MICROS: u64 = 100;
 
 /// Datagrams in one turn from which on they come fast.
 pub const GATHER_FROM: u32 = 2;
 
-/// Datagrams in one turn from which on there are enough without gathering: half a kernel's buffer of small ones.
-pub const GATHER_UP_TO: u32 = 128;
-
-/// Turns in a row in which datagrams come fast until they are let gather.
+/// Turns in which datagrams came fast, less four for each in which they did not, until they are let gather.
 pub const GATHER_AFTER: u32 = 16;

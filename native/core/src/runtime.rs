@@ -72,12 +72,14 @@ async fn run(environment: Arc<Environment>, term: u32) {
                     tokio::task::yield_now().await;
                 }
             }
-            // The thread itself sleeps: no timer of the runtime is as short.
-            Next::Gather => std::thread::sleep(Duration::from_micros(GATHER_MICROS)),
-            Next::Sleep => {
+            next @ (Next::Sleep | Next::Gather) => {
                 let Ok(mut ready) = watched.readable().await else { return };
                 // The turn that follows takes everything from the descriptor, so what comes after it is a new edge.
                 ready.clear_ready();
+                if next == Next::Gather {
+                    // The thread itself sleeps: no timer of the runtime is as short.
+                    std::thread::sleep(Duration::from_micros(GATHER_MICROS));
+                }
             }
         }
     }

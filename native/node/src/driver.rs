@@ -163,12 +163,13 @@ fn deliver(state: &State) {
     let mut more = false;
     let mut load = 0;
     if let Some(batch) = state.core.take() {
-        load = seat::load(u32::try_from(batch.len()).unwrap_or(u32::MAX), batch.received());
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        load = seat::load(count(batch.len()), count(batch.datagrams()), batch.received());
         hand_over(state, batch);
         more = state.core.has_more();
     } else if driver == Driver::Inline {
         if let Some((batch, turn)) = state.core.inline_turn() {
-            load = seat::load(turn.sockets, batch.received());
+            load = seat::load(turn.sockets, turn.datagrams, batch.received());
             hand_over(state, batch);
         }
     } else {

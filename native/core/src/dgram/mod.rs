@@ -28,8 +28,10 @@ pub(crate) const REGISTERED: u16 = 1 << 5;
 pub(crate) const WATCHES_WRITING: u16 = 1 << 6;
 /// JavaScript knows that messages wait.
 pub(crate) const PRESSED: u16 = 1 << 7;
-/// The kernel was asked to join datagrams, whatever it said.
-pub(crate) const JOINING: u16 = 1 << 8;
+/// Datagrams came in a crowd, and the kernel was asked for what helps then.
+pub(crate) const CROWDED: u16 = 1 << 8;
+/// The program has said how much the kernel holds for it.
+pub(crate) const OWN_BUFFER: u16 = 1 << 9;
 
 /// See the module.
 #[derive(Debug)]

@@ -8,9 +8,10 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 
-use super::{Datagram, ERRED, JOINING, READABLE};
+use super::{CROWDED, Datagram, ERRED, OWN_BUFFER, READABLE};
 use crate::event::{Batch, Event, Op};
-use crate::limits::{DATAGRAM_OVERHEAD, DATAGRAM_QUEUE_BYTES, DATAGRAMS_QUEUE_BYTES, RECEIVE_MESSAGES, TURN_DATAGRAMS};
+use crate::limits::{DATAGRAM_OVERHEAD, DATAGRAM_QUEUE_BYTES, DATAGRAMS_QUEUE_BYTES, KERNEL_BUFFER_BYTES, RECEIVE_MESSAGES, TURN_DATAGRAMS};
+use crate::sys;
 use crate::sys::datagram::{self, Receiver};
 use crate::table::Id;
 
@@ -86,7 +87,7 @@ fn place(batch: &mut Batch, id: Id, peer: SocketAddr, head: &[u8], tail: &[u8]) 
     room[header..header + head.len()].copy_from_slice(head);
     room[header + head.len()..header + length].copy_from_slice(tail);
     let at = batch.advance(taken);
-    batch.count(taken);
+    batch.count_datagram(taken);
     let length = u32::try_from(length).expect("a datagram");
     let sizes = (u32::from(peer.port()) << 16 | length).cast_signed();
     batch.push(Event { op, id, a: i32::try_from(at).expect("inside a batch"), b: sizes, c: address });
@@ -138,10 +139,8 @@ pub(crate) fn receive(socket: &mut Datagram, id: Id, mut batch: Option<&mut Batc
                         }
                     }
                 }
-                // From the first crowd on the kernel joins what it can; an older one refuses, and nothing is lost.
-                if count == RECEIVE_MESSAGES && !socket.has(JOINING) {
-                    socket.set(JOINING);
-                    let _ = datagram::set_joining(socket.fd.as_fd(), true);
+                if count == RECEIVE_MESSAGES && !socket.has(CROWDED) {
+                    meet_crowd(socket);
                 }
                 // Fewer than asked for: nothing is left, and what comes is a new edge. An error may still lie behind.
                 if count < RECEIVE_MESSAGES && !socket.has(ERRED) {
@@ -164,10 +163,22 @@ pub(crate) fn receive(socket: &mut Datagram, id: Id, mut batch: Option<&mut Batc
     done
 }
 
+/// The first crowd: from here on the kernel joins what it can (an older one refuses, and nothing is lost), and may hold
+/// more while neither of our threads runs, unless the program has said how much.
+fn meet_crowd(socket: &mut Datagram) {
+    socket.set(CROWDED);
+    let fd = socket.fd.as_fd();
+    let _ = datagram::set_joining(fd, true);
+    let present = sys::option(fd, libc::SOL_SOCKET, libc::SO_RCVBUF).unwrap_or(i32::MAX);
+    if !socket.has(OWN_BUFFER) && present < KERNEL_BUFFER_BYTES {
+        let _ = sys::set_option(fd, libc::SOL_SOCKET, libc::SO_RCVBUF, KERNEL_BUFFER_BYTES);
+    }
+}
+
 /// The descriptor is about to be used by somebody who knows nothing of joined datagrams: none is joined from here on,
 /// and those that are already are taken out of the kernel, caps notwithstanding (its buffer is one).
 pub(crate) fn stop_joining(socket: &mut Datagram, receiver: &mut Receiver) {
-    if !socket.has(JOINING) {
+    if !socket.has(CROWDED) {
         return;
     }
     let _ = datagram::set_joining(socket.fd.as_fd(), false);

@@ -70,6 +70,11 @@ impl Reactor {
                     self.open(id, fd, |fd| Entry::Datagram(Box::new(Datagram::new(fd))));
                 }
                 Command::Share => self.share_datagram(id),
+                Command::KeepBuffer => {
+                    if let Some(Entry::Datagram(socket)) = self.entry(id) {
+                        socket.set(dgram::OWN_BUFFER);
+                    }
+                }
                 Command::Send(peer, bytes, flags) => self.queue_datagram(id, peer, bytes, flags),
                 Command::OpenStream(fd, flags) => {
                     self.stats.connected += u64::from(flags & CONNECTED != 0);

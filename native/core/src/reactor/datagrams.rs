@@ -13,7 +13,7 @@ use crate::command::NOTIFY;
 use crate::dgram::send::Flushed;
 use crate::dgram::{self, Datagram};
 use crate::event::{Batch, Event, Op};
-use crate::limits::{CLOSE_FLUSH_MS, GATHER_AFTER, GATHER_FROM, GATHER_UP_TO};
+use crate::limits::{CLOSE_FLUSH_MS, GATHER_AFTER, GATHER_FROM};
 use crate::sys::datagram::{Receiver, dropped};
 use crate::sys::{self, Errno};
 use crate::table::Id;
@@ -27,7 +27,7 @@ pub(super) struct Datagrams {
     waiting: usize,
     /// Sockets to which the commands under way have added messages.
     filled: Vec<Id>,
-    /// Turns in a row in which datagrams came fast.
+    /// Turns in which datagrams came fast, as [`GATHER_AFTER`] counts them.
     fast_turns: u32,
 }
 
@@ -152,11 +152,12 @@ impl Reactor {
         self.enqueue_datagram(id);
     }
 
-    /// After a turn of the offload driver: whether datagrams come so fast, and nothing else, that it should let them gather
-    /// for a moment. `asked` says that JavaScript asked for something: then it may wait for an answer.
+    /// After a turn of the offload driver: whether datagrams come so fast, and nothing else, that it should let the next ones
+    /// gather for a moment. `asked` says that JavaScript asked for something: then it may wait for an answer.
     pub(crate) fn gathers(&mut self, turn: &Turn, asked: bool) -> bool {
-        let fast = !asked && turn.datagrams == turn.sockets && (GATHER_FROM..GATHER_UP_TO).contains(&turn.datagrams);
-        self.datagrams.fast_turns = if fast { self.datagrams.fast_turns.saturating_add(1) } else { 0 };
+        let fast = !asked && turn.datagrams == turn.sockets && turn.datagrams >= GATHER_FROM;
+        let turns = self.datagrams.fast_turns;
+        self.datagrams.fast_turns = if fast { (turns + 1).min(GATHER_AFTER * 2) } else { turns.saturating_sub(4) };
         self.datagrams.fast_turns >= GATHER_AFTER
     }
 

@@ -31,10 +31,14 @@ const BUSY: u32 = 5 * 16;
 const QUIET: u32 = 3 * 16;
 /// Bytes that weigh as much as a socket: about what the kernel copies in the time that one small read takes.
 const BYTES_PER_UNIT: usize = 16 * 1024;
-/// What one turn or one delivery amounts to: sockets served, and bytes received by weight.
+/// What a datagram weighs more than a socket: several at a time come only at a rate at which the kernel's small buffer
+/// overflows as soon as JavaScript is busy for a moment.
+const PER_DATAGRAM: u32 = 2;
+
+/// What one turn or one delivery amounts to: sockets served, datagrams among them, and bytes received by weight.
 #[must_use]
-pub fn load(sockets: u32, bytes: usize) -> u32 {
-    sockets.saturating_add(u32::try_from(bytes / BYTES_PER_UNIT).unwrap_or(u32::MAX))
+pub fn load(sockets: u32, datagrams: u32, bytes: usize) -> u32 {
+    sockets.saturating_add(datagrams.saturating_mul(PER_DATAGRAM)).saturating_add(u32::try_from(bytes / BYTES_PER_UNIT).unwrap_or(u32::MAX))
 }
 
 /// Turns in a row that must agree. A seat passes at the earliest after this many, and pays for itself within as many.

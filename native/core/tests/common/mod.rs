@@ -252,7 +252,7 @@ impl Loop {
             self.more = self.core.has_more();
         } else if driver == Driver::Inline {
             if let Some((batch, turn)) = self.core.inline_turn() {
-                load = seat::load(turn.sockets, 0);
+                load = seat::load(turn.sockets, turn.datagrams, 0);
                 self.hand_over(batch);
             }
         } else {
