@@ -17,6 +17,7 @@ function declare(line: NodeLine): void {
     const cases: Record<string, { env?: Record<string, string>; flags?: string[]; warnings: number }> = {
       'TSLOOP=off': { env: { TSLOOP: 'off' }, warnings: 0 },
       'TSLOOP_DISABLE=net': { env: { TSLOOP_DISABLE: 'net' }, warnings: 0 },
+      'TSLOOP_DISABLE=net,dgram': { env: { TSLOOP_DISABLE: 'net,dgram' }, warnings: 0 },
       'an addon that is not there': { env: { TSLOOP_ADDON: '/nonexistent.node' }, warnings: 1 },
       'an addon that cannot be loaded': { env: { TSLOOP_ADDON: notAnAddon() }, warnings: 1 },
       '--no-addons': { flags: ['--no-addons'], warnings: 1 },

@@ -20,7 +20,7 @@ describe('boot/config', () => {
   it('reads every setting', () => {
     const config = readConfig({
       TSLOOP: 'off',
-      TSLOOP_DISABLE: 'net',
+      TSLOOP_DISABLE: 'dgram, net',
       TSLOOP_STRICT: '1',
       TSLOOP_DRIVER: 'random',
       TSLOOP_SEED: '4294967295',
@@ -30,7 +30,7 @@ describe('boot/config', () => {
     });
     expect(config).to.deep.include({
       enabled: false,
-      disabled: ['net'],
+      disabled: ['net', 'dgram'],
       strict: true,
       driver: 'random',
       seed: 0xffff_ffff,

@@ -176,19 +176,26 @@ fn meet_crowd(socket: &mut Datagram) {
 }
 
 /// The descriptor is about to be used by somebody who knows nothing of joined datagrams: none is joined from here on,
-/// and those that are already are taken out of the kernel, caps notwithstanding (its buffer is one).
+/// and those that are already are taken out of the kernel, caps notwithstanding (its buffer is one). It tells of joined
+/// ones only while it may join, so what arrives in between would pass for one long message: that is dropped instead, as a
+/// network may, and counted.
 pub(crate) fn stop_joining(socket: &mut Datagram, receiver: &mut Receiver) {
     if !socket.has(CROWDED) {
         return;
     }
-    let _ = datagram::set_joining(socket.fd.as_fd(), false);
+    let Datagram { fd, arrived, .. } = socket;
+    let deaf = datagram::set_deaf(fd.as_fd(), true).is_ok();
     for _ in 0..TURN_DATAGRAMS {
-        let Ok(count) = receiver.receive(socket.fd.as_fd()) else { break };
+        let Ok(count) = receiver.receive(fd.as_fd()) else { break };
         for index in 0..count {
             let Some(message) = receiver.take(index) else { continue };
             for bytes in message.datagrams() {
-                socket.arrived.push(message.peer, bytes);
+                arrived.push(message.peer, bytes);
             }
         }
+    }
+    let _ = datagram::set_joining(fd.as_fd(), false);
+    if deaf {
+        let _ = datagram::set_deaf(fd.as_fd(), false);
     }
 }

@@ -157,6 +157,20 @@ pub fn set_joining(fd: BorrowedFd<'_>, on: bool) -> Result<(), Errno> {
     super::set_option(fd, libc::SOL_UDP, UDP_GRO, i32::from(on))
 }
 
+/// Has the kernel drop whatever arrives (a filter that lets nothing pass), or no longer.
+///
+/// # Errors
+/// The negative errno.
+pub fn set_deaf(fd: BorrowedFd<'_>, on: bool) -> Result<(), Errno> {
+    /// `BPF_RET | BPF_K` with zero: no byte passes.
+    const NOTHING: libc::sock_filter = libc::sock_filter { code: 6, jt: 0, jf: 0, k: 0 };
+    if !on {
+        return super::set_option(fd, libc::SOL_SOCKET, libc::SO_DETACH_FILTER, 0);
+    }
+    let mut program = [NOTHING];
+    super::set_option_value(fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &libc::sock_fprog { len: 1, filter: program.as_mut_ptr() })
+}
+
 /// One message to send: several datagrams of one length if `segment` says so (the last may be shorter).
 #[derive(Clone, Copy, Debug)]
 pub struct Outgoing<'a> {

@@ -1,0 +1,213 @@
+//! Datagram sockets in the reactor, turn by turn: what waits, in which order, what is counted.
+
+mod common;
+
+use std::net::UdpSocket;
+use std::os::fd::IntoRawFd;
+use std::sync::Arc;
+
+use common::{CLOSE, Memory, READ_START};
+use tsloop_core::command::NOTIFY;
+use tsloop_core::env::Caller;
+use tsloop_core::event::{Batch, Op};
+use tsloop_core::limits::{DATAGRAM_QUEUE_BYTES, RECEIVE_MESSAGES};
+use tsloop_core::reactor::Reactor;
+use tsloop_core::table::{Id, Ids};
+
+const OPEN: i32 = 9;
+const SEND: i32 = 10;
+const SHARE: i32 = 11;
+
+struct Bench {
+    ids: Arc<Ids>,
+    reactor: Reactor,
+    batch: Batch,
+    _memory: Memory,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let ids = Arc::new(Ids::default());
+        let (reactor, _) = Reactor::new(Arc::clone(&ids)).expect("descriptors");
+        let memory = Memory::new(1);
+        let batch = memory.batches().pop().expect("one");
+        Self { ids, reactor, batch, _memory: memory }
+    }
+
+    fn command(stream: &mut Vec<u8>, op: i32, id: Id, a: i32, b: i32, bytes: &[u8]) {
+        stream.extend([op, id.slot.cast_signed(), id.generation.cast_signed(), a, b].iter().flat_map(|word| word.to_ne_bytes()));
+        stream.extend(bytes);
+        stream.resize(stream.len().next_multiple_of(4), 0);
+    }
+
+    fn ask(&mut self, op: i32, id: Id, a: i32) {
+        let mut stream = Vec::new();
+        Self::command(&mut stream, op, id, a, 0, &[]);
+        self.reactor.apply(&stream, Caller::Waits);
+    }
+
+    /// Messages in one hand-over, to the connected peer.
+    fn send(&mut self, id: Id, messages: &[Vec<u8>], flags: i32) {
+        let mut stream = Vec::new();
+        for message in messages {
+            Self::command(&mut stream, SEND, id, i32::try_from(message.len()).expect("small"), flags, message);
+        }
+        self.reactor.apply(&stream, Caller::Waits);
+    }
+
+    /// A socket in the reactor and its connected peer outside.
+    fn pair(&mut self) -> (Id, UdpSocket) {
+        let bound = || UdpSocket::bind("127.0.0.1:0").expect("a port");
+        let (ours, peer) = (bound(), bound());
+        ours.connect(peer.local_addr().expect("bound")).expect("loopback");
+        peer.connect(ours.local_addr().expect("bound")).expect("loopback");
+        let id = self.ids.allocate();
+        self.ask(OPEN, id, ours.into_raw_fd());
+        (id, peer)
+    }
+
+    /// A turn with a batch: what it told as (op, a, message).
+    fn turn(&mut self) -> Vec<(i32, i32, Vec<u8>)> {
+        self.batch.clear();
+        self.reactor.turn(Some(&mut self.batch));
+        (0..self.batch.len())
+            .map(|index| {
+                let [op, _, _, a, b, _] = self.batch.record(index);
+                let (at, length) = (usize::try_from(a).unwrap_or(0), (b & 0xffff) as usize);
+                let bytes = if op == Op::Datagram4 as i32 { self.batch.bytes()[at..at + length].to_vec() } else { Vec::new() };
+                (op, a, bytes)
+            })
+            .collect()
+    }
+
+    /// Everything that turns bring until they bring nothing.
+    fn drain(&mut self) -> Vec<Vec<u8>> {
+        let mut all = Vec::new();
+        loop {
+            let told = self.turn();
+            if told.is_empty() {
+                return all;
+            }
+            all.extend(told.into_iter().filter(|(op, ..)| *op == Op::Datagram4 as i32).map(|(.., message)| message));
+        }
+    }
+}
+
+/// Messages that differ, in runs of one length.
+fn messages(count: usize) -> Vec<Vec<u8>> {
+    (0..count).map(|index| format!("{index:0width$}", width = 4 + index / 10 % 5 * 8).into_bytes()).collect()
+}
+
+#[test]
+fn what_comes_while_nobody_takes_waits_in_order() {
+    let _alone = common::alone();
+    let mut bench = Bench::new();
+    let (id, peer) = bench.pair();
+    bench.ask(READ_START, id, 0);
+    let sent = messages(3000);
+    for chunk in sent.chunks(100) {
+        for message in chunk {
+            peer.send(message).expect("loopback");
+        }
+        // No batch, as when JavaScript is busy.
+        bench.reactor.turn(None);
+    }
+    assert_eq!(bench.reactor.datagrams_waiting().arrived, 3000);
+    assert_eq!(bench.drain(), sent);
+    let waiting = bench.reactor.datagrams_waiting();
+    assert_eq!((waiting.arrived, waiting.dropped, bench.reactor.stats().datagrams_received), (0, 0, 3000));
+}
+
+#[test]
+fn a_full_queue_leaves_the_rest_to_the_kernel_which_counts_what_it_drops() {
+    let _alone = common::alone();
+    let mut bench = Bench::new();
+    let (id, peer) = bench.pair();
+    bench.ask(READ_START, id, 0);
+    let message = vec![7; 60_000];
+    let count = DATAGRAM_QUEUE_BYTES / message.len() * 2;
+    for _ in 0..count {
+        peer.send(&message).expect("loopback");
+        bench.reactor.turn(None);
+    }
+    let waiting = bench.reactor.datagrams_waiting();
+    // One call may overshoot the cap.
+    assert!(waiting.arrived * message.len() <= DATAGRAM_QUEUE_BYTES + RECEIVE_MESSAGES * message.len(), "{waiting:?}");
+    let got = bench.drain();
+    assert!(got.iter().all(|one| *one == message));
+    let dropped = bench.reactor.datagrams_waiting().dropped;
+    assert_eq!(got.len() as u64 + dropped, count as u64, "every message arrived or was counted");
+    assert!(dropped > 0);
+    bench.ask(CLOSE, id, 0);
+    assert_eq!(bench.reactor.stats().datagrams_dropped, dropped, "a closed socket's are remembered");
+}
+
+#[test]
+fn groups_arrive_as_the_messages_they_were() {
+    let _alone = common::alone();
+    let mut bench = Bench::new();
+    let (id, peer) = bench.pair();
+    peer.set_read_timeout(Some(common::PATIENCE)).expect("a time");
+    let mut buffer = [0; 2048];
+    for round in 0..5 {
+        let mut sent = messages(150);
+        sent.insert(round * 20, Vec::new());
+        bench.send(id, &sent, 0);
+        for message in &sent {
+            let length = peer.recv(&mut buffer).expect("it was sent");
+            assert_eq!(&buffer[..length], message);
+        }
+    }
+    assert_eq!((bench.reactor.stats().datagrams_sent, bench.reactor.stats().datagrams_failed), (755, 0));
+}
+
+#[test]
+fn both_ends_in_groups_and_none_after_the_descriptor_is_shared() {
+    let _alone = common::alone();
+    let mut bench = Bench::new();
+    let (ours, peer) = bench.pair();
+    let far = bench.ids.allocate();
+    let duplicate = peer.try_clone().expect("a descriptor");
+    bench.ask(OPEN, far, peer.into_raw_fd());
+    bench.ask(READ_START, far, 0);
+    let sent = messages(120);
+    // The first crowd makes the kernel join what follows.
+    for _ in 0..3 {
+        bench.send(ours, &sent, 0);
+        assert_eq!(bench.drain(), sent);
+    }
+    bench.send(ours, &sent, 0);
+    bench.ask(SHARE, far, 0);
+    assert_eq!(bench.drain(), sent, "what was joined already came out whole");
+    bench.ask(common::READ_START + 1, far, 0);
+    bench.send(ours, &[vec![1; 100], vec![2; 100], vec![3; 100]], 0);
+    let mut buffer = [0; 2048];
+    for byte in 1..=3 {
+        assert_eq!(duplicate.recv(&mut buffer).expect("it was sent"), 100);
+        assert_eq!(buffer[0], byte);
+    }
+}
+
+#[test]
+fn refusals_are_told_to_whoever_waits_and_counted_otherwise() {
+    let _alone = common::alone();
+    let before = common::descriptors();
+    let mut bench = Bench::new();
+    let (id, peer) = bench.pair();
+    drop(peer);
+    bench.ask(READ_START, id, 0);
+    for _ in 0..2000 {
+        bench.send(id, &[b"anyone?".to_vec()], 0);
+        bench.reactor.turn(None);
+    }
+    let told = bench.turn();
+    assert!(told.len() < 2100, "bounded by what was sent: {}", told.len());
+    let refused = told.iter().filter(|(op, a, _)| *op == Op::DatagramError as i32 && *a == -libc::ECONNREFUSED).count() as u64;
+    assert!(refused + bench.reactor.stats().datagrams_failed > 0);
+    bench.send(id, &[b"once".to_vec(), b"more".to_vec()], NOTIFY);
+    let told: Vec<_> = bench.turn().into_iter().filter(|(op, ..)| *op == Op::SendDone as i32).collect();
+    assert_eq!(told.len(), 2, "each that waits is told of once");
+    bench.ask(CLOSE, id, 0);
+    drop(bench);
+    common::assert_descriptors(before);
+}
