@@ -51,6 +51,8 @@ describe('apps: datagrams', () => {
       `{ port: ${port}, address: '127.0.0.1', mgmt_address: '127.0.0.1', mgmt_port: ${managed}, backends: [], flushInterval: 60000, graphiteHost: '' }`,
     );
     process.argv[2] = config;
+    // It says when it started and as which process.
+    console.log = () => {};
     t.require('statsd/stats.js');
     const StatsD = t.require('hot-shots');
     const ask = (): Promise<string> =>
@@ -58,9 +60,10 @@ describe('apps: datagrams', () => {
         const client = t.net.connect(managed, '127.0.0.1');
         let text = '';
         client.on('error', reject);
-        client.on('connect', () => client.write('counters\nquit\n'));
+        client.on('connect', () => client.write('counters\n'));
         client.on('data', (data) => {
           text += data;
+          if (text.includes('END')) client.end();
         });
         client.on('close', () => done(text));
       });

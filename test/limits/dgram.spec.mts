@@ -37,7 +37,7 @@ socket.bind(0, '127.0.0.1', () => {
   setTimeout(() => { for (const end = Date.now() + 500; Date.now() < end;); }, 600);
   child.on('close', () => setTimeout(() => {
     const { datagrams } = require(process.env.PROBE_ENTRY).stats();
-    console.log(JSON.stringify({ sent: Number(told), received, ...datagrams, received }));
+    console.log(JSON.stringify({ ...datagrams, sent: Number(told), received }));
     socket.close();
   }, 300));
 });

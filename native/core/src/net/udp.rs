@@ -86,11 +86,13 @@ pub fn connect(slot: &mut Slot, address: SocketAddr) -> Result<(), Errno> {
     told(SockRef::from(slot.0.as_ref().expect("made above")).connect(&address.into()))
 }
 
-/// Forgets the peer.
+/// Forgets the peer, and the refusal of it that a message sent with others may have left behind: it would pass for the
+/// answer to the next one.
 ///
 /// # Errors
 /// The negative errno.
 pub fn disconnect(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    let _ = sys::socket_error(fd);
     sys::disconnect(fd)
 }
 
