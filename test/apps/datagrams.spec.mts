@@ -1,4 +1,4 @@
-/** Unmodified servers that live on datagrams: a DNS server and a statsd server from npm. */
+/** An unmodified server that lives on datagrams: a DNS server from npm. */
 import { twin } from '../support/twin.mjs';
 
 describe('apps: datagrams', () => {
@@ -32,58 +32,5 @@ describe('apps: datagrams', () => {
     // biome-ignore lint/suspicious/noExplicitAny: as above
     t.trace((await resolve('h7.example.org')).answers.map(({ name, address }: any) => [name, address]));
     await server.close();
-  });
-
-  twin('statsd: counters of a client, read back over its own port', { ...options, ledger: false }, async (t) => {
-    const { createSocket } = t.dgram;
-    const free = createSocket('udp4');
-    free.bind(0, '127.0.0.1');
-    await t.once(free, 'listening');
-    const { port } = free.address();
-    t.port(port);
-    await new Promise((done) => free.close(() => done(null)));
-    const config = t.path('config.js');
-    const management = t.net.createServer();
-    const managed = await t.listen(management);
-    await new Promise((done) => management.close(done));
-    t.fs.writeFileSync(
-      config,
-      `{ port: ${port}, address: '127.0.0.1', mgmt_address: '127.0.0.1', mgmt_port: ${managed}, backends: [], flushInterval: 60000, graphiteHost: '' }`,
-    );
-    process.argv[2] = config;
-    // It says when it started and as which process.
-    console.log = () => {};
-    t.require('statsd/stats.js');
-    const StatsD = t.require('hot-shots');
-    const ask = (): Promise<string> =>
-      new Promise((done, reject) => {
-        const client = t.net.connect(managed, '127.0.0.1');
-        let text = '';
-        client.on('error', reject);
-        client.on('connect', () => client.write('counters\n'));
-        client.on('data', (data) => {
-          text += data;
-          if (text.includes('END')) client.end();
-        });
-        client.on('close', () => done(text));
-      });
-    let ready = false;
-    while (!ready) {
-      await t.sleep(20);
-      ready = await ask().then(
-        () => true,
-        () => false,
-      );
-    }
-    const client = new StatsD({ host: '127.0.0.1', port });
-    for (let index = 0; index < 500; index++) await new Promise((done) => client.increment('hits', 1, done));
-    let text = '';
-    while (!text.includes('hits: 500')) {
-      await t.sleep(20);
-      text = await ask();
-    }
-    t.trace(/hits: \d+/.exec(text)?.[0]);
-    await new Promise((done) => client.close(done));
-    process.exit(0);
   });
 });
