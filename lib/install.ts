@@ -9,7 +9,7 @@
 import type { Classes } from './bindings/classes';
 import { setDetached } from './bindings/fallback';
 import { type Doors, fetchDoors, isLoaded, restore, swapOnRead } from './bindings/seam';
-import type { Config } from './boot/config';
+import { type Config, type Part, runs } from './boot/config';
 import { debug } from './debug';
 import { type Reason, reason } from './errors';
 import { hookCreateHook } from './hooks/async-hooks';
@@ -34,6 +34,9 @@ let attached = false;
 let late = false;
 let detachLate: (() => void) | null = null;
 
+/** Loaded only where the part is to run. */
+const timers = (): typeof import('./timers/public') => require('./timers/public');
+
 /** Attaches tsloop to Node in this thread. A reason not to is reported once and kept in `standing`. */
 export function install(config: Config): void {
   if (standing.active) return;
@@ -42,22 +45,32 @@ export function install(config: Config): void {
   standing.active = true;
   setDetached(false);
   try {
-    if (doors === null) hookProcess();
-    doors ??= fetchDoors();
-    const { disabled } = config;
-    if (!disabled.includes('net')) swapOnRead(doors.tcp, 'TCP', () => ready()?.TCP ?? doors?.NativeTCP);
-    // Also without `net`: datagram sockets may be sent over a channel, which is a pipe.
-    swapOnRead(doors.pipe, 'Pipe', () => ready()?.Pipe ?? doors?.NativePipe);
-    // A dgram that was loaded first has Node's class for good, and no place at which a handle could come in.
-    if (!disabled.includes('dgram') && !isLoaded('dgram'))
-      swapOnRead(doors.udp, 'UDP', () => ready()?.UDP ?? doors?.NativeUDP);
+    if (hasSockets()) {
+      if (doors === null) hookProcess();
+      doors ??= fetchDoors();
+      if (has('net')) swapOnRead(doors.tcp, 'TCP', () => ready()?.TCP ?? doors?.NativeTCP);
+      // Also without `net`: datagram sockets may be sent over a channel, which is a pipe.
+      swapOnRead(doors.pipe, 'Pipe', () => ready()?.Pipe ?? doors?.NativePipe);
+      // A dgram that was loaded first has Node's class for good, and no place at which a handle could come in.
+      if (has('dgram') && !isLoaded('dgram')) swapOnRead(doors.udp, 'UDP', () => ready()?.UDP ?? doors?.NativeUDP);
+    }
+    if (has('timers')) timers().attachTimers();
   } catch (error) {
     stepAside(reason('ERR_TSLOOP_SEAM', error instanceof Error ? error.message : String(error)));
     return;
   }
-  late = isLoaded('net');
+  late = hasSockets() && isLoaded('net');
   if (classes !== null || late || config.strict) ready();
   if (standing.active) debug(`attached, driver ${config.driver}`);
+}
+
+/** Whether a part is to run in this thread. */
+function has(part: Part): boolean {
+  return standing.config !== null && runs(standing.config, part);
+}
+
+function hasSockets(): boolean {
+  return has('net') || has('dgram');
 }
 
 /** Detaches: handles made from here on are Node's; those that are open go on as they are. */
@@ -80,7 +93,7 @@ export function hasClasses(): boolean {
 
 /** The classes, defined and attached by whoever comes first; null when there can be none. */
 function ready(): Classes | null {
-  if (!standing.active) return null;
+  if (!standing.active || !hasSockets()) return null;
   if (attached) return classes;
   attached = true;
   const made = classes ?? define();
@@ -105,6 +118,7 @@ function define(): Classes | Reason {
 
 function detach(): void {
   restore();
+  if (has('timers')) timers().detachTimers();
   detachLate?.();
   detachLate = null;
   attached = false;

@@ -5,6 +5,7 @@ import { fallbacks, resetFallbacks } from './bindings/fallback';
 import { liveStreams, type StreamEnvironment } from './bindings/stream';
 import { openEnvironment } from './environment';
 import { Control } from './native/protocol';
+import { resetTimerCounts, timerCounts } from './timers/public';
 
 /** Counters of this thread since start or {@link resetStats}. */
 export interface Stats {
@@ -42,6 +43,8 @@ export interface Stats {
   readonly seatChanges: number;
   readonly readStalls: number;
   readonly panics: number;
+  /** Milliseconds of the timers' wheel that were reached with timers in them, and coarser slots that moved down. */
+  readonly timers: { readonly reached: number; readonly moved: number };
   /** Handles of Node's that were used instead, by reason. */
   readonly fallbacks: Readonly<Record<string, number>>;
 }
@@ -88,6 +91,7 @@ export function readStats(): Stats {
     seatChanges: ((environment?.control[Control.seatChanges] ?? 0) - seatChangesBefore) | 0,
     readStalls,
     panics,
+    timers: timerCounts(),
     fallbacks: fallbacks(),
   };
 }
@@ -97,5 +101,6 @@ export function resetStats(): void {
   const environment: StreamEnvironment | null = openEnvironment();
   environment?.native.resetStats();
   seatChangesBefore = environment?.control[Control.seatChanges] ?? 0;
+  resetTimerCounts();
   resetFallbacks();
 }

@@ -9,8 +9,11 @@
 import { type Reason, reason } from '../errors';
 
 /** The parts that can be switched off one by one. */
-export const parts = ['net', 'dgram'] as const;
+export const parts = ['net', 'dgram', 'timers'] as const;
 export type Part = (typeof parts)[number];
+
+/** Parts that run only where they are asked for: `docs/decisions` says why. */
+const optional: readonly Part[] = ['timers'];
 
 /** `random` passes the seat at random between the drivers: a test mode. */
 export const drivers = ['auto', 'inline', 'offload', 'random'] as const;
@@ -23,6 +26,8 @@ export interface Config {
   /** False after `TSLOOP=off`. */
   readonly enabled: boolean;
   readonly disabled: readonly Part[];
+  /** Optional parts that were asked for. */
+  readonly added: readonly Part[];
   /** A reason to step aside becomes an exit. */
   readonly strict: boolean;
   readonly driver: Driver;
@@ -82,6 +87,7 @@ function partList(text: string): Parsed<readonly Part[]> {
 const settings = {
   enabled: { name: 'TSLOOP', fallback: true, parse: flag } as Setting<boolean>,
   disabled: { name: 'TSLOOP_DISABLE', fallback: [], parse: partList } as Setting<readonly Part[]>,
+  added: { name: 'TSLOOP_ENABLE', fallback: [], parse: partList } as Setting<readonly Part[]>,
   strict: { name: 'TSLOOP_STRICT', fallback: false, parse: flag } as Setting<boolean>,
   driver: { name: 'TSLOOP_DRIVER', fallback: 'auto', parse: oneOf(drivers) } as Setting<Driver>,
   seed: { name: 'TSLOOP_SEED', fallback: null, parse: integer(0, 0xffff_ffff) } as Setting<number | null>,
@@ -120,6 +126,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   return {
     enabled: read(settings.enabled),
     disabled: read(settings.disabled),
+    added: read(settings.added),
     strict: read(settings.strict),
     driver: read(settings.driver),
     seed: read(settings.seed),
@@ -129,4 +136,9 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     nodeOptions: env['NODE_OPTIONS'] ?? '',
     problems,
   };
+}
+
+/** Whether a part is to run. */
+export function runs(config: Pick<Config, 'disabled' | 'added'>, part: Part): boolean {
+  return !config.disabled.includes(part) && (!optional.includes(part) || config.added.includes(part));
 }

@@ -7,7 +7,7 @@
  */
 
 import { type Reason, reason } from '../errors';
-import { type Config, parts } from './config';
+import { type Config, parts, runs } from './config';
 
 /** What the guard looks at: `process`, or a fake of it in the tests. */
 export interface Host {
@@ -41,7 +41,7 @@ export function mayRun(config: Config, host: Host = process as unknown as Host):
 
 function firstObstacle(config: Config, host: Host): Reason | null {
   if (!config.enabled) return reason('ERR_TSLOOP_OFF');
-  if (parts.every((part) => config.disabled.includes(part))) {
+  if (!parts.some((part) => runs(config, part))) {
     return reason('ERR_TSLOOP_DISABLED', config.disabled.join(','));
   }
   const other = otherRuntimes.find((name) => host.versions[name] !== undefined);

@@ -1,11 +1,12 @@
 import { expect } from 'chai';
-import { knobs, readConfig } from '../../dist/boot/config.js';
+import { knobs, readConfig, runs } from '../../dist/boot/config.js';
 
 describe('boot/config', () => {
   it('is on, automatic and quiet in an empty environment', () => {
     expect(readConfig({})).to.deep.equal({
       enabled: true,
       disabled: [],
+      added: [],
       strict: false,
       driver: 'auto',
       seed: null,
@@ -21,6 +22,7 @@ describe('boot/config', () => {
     const config = readConfig({
       TSLOOP: 'off',
       TSLOOP_DISABLE: 'dgram, net',
+      TSLOOP_ENABLE: 'timers',
       TSLOOP_STRICT: '1',
       TSLOOP_DRIVER: 'random',
       TSLOOP_SEED: '4294967295',
@@ -31,6 +33,7 @@ describe('boot/config', () => {
     expect(config).to.deep.include({
       enabled: false,
       disabled: ['net', 'dgram'],
+      added: ['timers'],
       strict: true,
       driver: 'random',
       seed: 0xffff_ffff,
@@ -53,6 +56,7 @@ describe('boot/config', () => {
     const wrong: Record<string, string> = {
       TSLOOP: 'maybe',
       TSLOOP_DISABLE: 'net,nothing',
+      TSLOOP_ENABLE: 'everything',
       TSLOOP_STRICT: '2',
       TSLOOP_DRIVER: 'fast',
       TSLOOP_SEED: '-1',
@@ -84,5 +88,13 @@ describe('boot/config', () => {
     for (const sections of ['', 'net', 'tsloops', 'xtsloop', 't.loop', '(']) {
       expect(readConfig({ NODE_DEBUG: sections }).debug, sections).to.equal(false);
     }
+  });
+
+  it('runs timers only where they are asked for, and not where they are switched off', () => {
+    expect(runs(readConfig({}), 'net')).to.equal(true);
+    expect(runs(readConfig({}), 'timers')).to.equal(false);
+    expect(runs(readConfig({ TSLOOP_ENABLE: 'timers' }), 'timers')).to.equal(true);
+    expect(runs(readConfig({ TSLOOP_ENABLE: 'timers', TSLOOP_DISABLE: 'timers' }), 'timers')).to.equal(false);
+    expect(runs(readConfig({ TSLOOP_DISABLE: 'net' }), 'net')).to.equal(false);
   });
 });
