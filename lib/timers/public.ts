@@ -13,22 +13,34 @@ import { type Timer, Wheel } from './wheel';
 // biome-ignore lint/suspicious/noExplicitAny: as Node's own declarations have it
 type Callback = (...args: any[]) => void;
 type SetTimer = (callback: Callback, after?: number, ...args: unknown[]) => Timer;
-type TimeoutClass = new (
-  callback: Callback,
-  after: number | undefined,
-  args: unknown[] | undefined,
-  isRepeat: boolean,
-  isReferenced: boolean,
-) => Timer;
+interface TimeoutClass {
+  readonly prototype: { refresh: (this: object) => unknown };
+  new (
+    callback: Callback,
+    after: number | undefined,
+    args: unknown[] | undefined,
+    isRepeat: boolean,
+    isReferenced: boolean,
+  ): Timer;
+}
 
 const names = ['setTimeout', 'setInterval'] as const;
 type Setters = Record<(typeof names)[number], SetTimer>;
 type Timers = Setters & { clearTimeout(timer: unknown): void };
 
+/** Where Node's `refresh` is, and both of them. */
+interface Refreshing {
+  readonly prototype: { refresh: (this: object) => unknown };
+  readonly original: (this: object) => unknown;
+  readonly ours: (this: object) => unknown;
+}
+
 let wheel: Wheel | null = null;
 let ours: Setters | null = null;
+let refreshing: Refreshing | null = null;
 /** What stood where ours were put: put back unless somebody else has put something there since. */
-let replaced: { readonly on: Setters; readonly name: keyof Setters; readonly by: SetTimer; readonly was: SetTimer }[] = [];
+let replaced: { readonly on: Setters; readonly name: keyof Setters; readonly by: SetTimer; readonly was: SetTimer }[] =
+  [];
 
 /** For `stats()`. */
 export function timerCounts(): { readonly reached: number; readonly moved: number } {
@@ -48,6 +60,7 @@ export function resetTimerCounts(): void {
 export function attachTimers(): void {
   const timers = require('node:timers') as Timers;
   ours ??= createSetters(timers);
+  if (refreshing?.prototype.refresh === refreshing?.original) setRefresh(refreshing?.ours);
   const globals = globalThis as unknown as Setters;
   for (const name of names) {
     // A global that somebody else has replaced is theirs; what they call is what they found.
@@ -67,19 +80,40 @@ export function detachTimers(): void {
   for (const { on, name, by, was } of replaced) {
     if (on[name] === by) on[name] = was;
   }
+  if (refreshing?.prototype.refresh === refreshing?.ours) setRefresh(refreshing?.original);
   replaced = [];
+}
+
+function setRefresh(value: ((this: object) => unknown) | undefined): void {
+  if (refreshing !== null) Object.defineProperty(refreshing.prototype, 'refresh', { value });
 }
 
 function createSetters(timers: Timers): Setters {
   const { setTimeout: originalTimeout, setInterval: originalInterval } = timers;
-  const { Timeout, ...machinery } = examine(timers);
+  const { Timeout, referenced, ...machinery } = examine(timers);
   const clock = clockFrom(() => {
     const probe = originalTimeout(() => {}, FARTHEST);
     timers.clearTimeout(probe);
     return probe._idleStart;
   });
-  const own: Wheel = new Wheel(clock, deadlinesOf(machinery, () => own));
+  const own: Wheel = new Wheel(
+    clock,
+    deadlinesOf(machinery, () => own),
+  );
   wheel = own;
+  const original = machinery.refresh;
+  const holder = {
+    /** Back into the wheel; in Node's lists it would come before what was set earlier and waits here. */
+    refresh(this: Timer & { _destroyed: boolean; [key: symbol]: unknown }) {
+      // What lib/ sets for itself is unreferenced and stays where it is, and so does what is odd.
+      if (this[referenced] !== true || this._destroyed !== false || !(this._idleTimeout >= 1))
+        return original.call(this);
+      unlink(this);
+      own.insert(this);
+      return this;
+    },
+  };
+  refreshing = { prototype: Timeout.prototype, original, ours: holder.refresh as (this: object) => unknown };
 
   function setTimeout(callback: Callback, after?: number): Timer {
     // Node's function says what is wrong with the call.
@@ -98,7 +132,15 @@ function createSetters(timers: Timers): Setters {
     return timer;
   }
 
-  return { setTimeout: likeOriginal(setTimeout, originalTimeout), setInterval: likeOriginal(setInterval, originalInterval) };
+  return {
+    setTimeout: likeOriginal(setTimeout, originalTimeout),
+    setInterval: likeOriginal(setInterval, originalInterval),
+  };
+}
+
+function unlink(timer: Timer): void {
+  if (timer._idleNext !== null) timer._idleNext._idlePrev = timer._idlePrev;
+  if (timer._idlePrev !== null) timer._idlePrev._idleNext = timer._idleNext;
 }
 
 /** What the callback is to be given: everything behind it and the duration. */
@@ -124,7 +166,10 @@ function examine(timers: Timers) {
   try {
     const list = probe._idlePrev as (Timer & { msecs?: unknown }) | null;
     const prototype = Object.getPrototypeOf(probe) as { constructor: TimeoutClass; refresh: (this: object) => unknown };
-    const asyncId = Object.getOwnPropertySymbols(probe).find(({ description }) => description === 'asyncId');
+    const symbol = (name: string) =>
+      Object.getOwnPropertySymbols(probe).find(({ description }) => description === name);
+    const asyncId = symbol('asyncId');
+    const referenced = symbol('refed');
     const known =
       list?.msecs === FARTHEST &&
       list._idlePrev === probe &&
@@ -137,8 +182,9 @@ function examine(timers: Timers) {
       probe['_repeat'] === null &&
       prototype.constructor.name === 'Timeout' &&
       typeof prototype.refresh === 'function';
-    if (!known || asyncId === undefined) throw new Error("Node's timers are of another make");
-    return { Timeout: prototype.constructor, refresh: prototype.refresh, asyncId };
+    if (!known || asyncId === undefined || referenced === undefined)
+      throw new Error("Node's timers are of another make");
+    return { Timeout: prototype.constructor, refresh: prototype.refresh, asyncId, referenced };
   } finally {
     timers.clearTimeout(probe);
   }
