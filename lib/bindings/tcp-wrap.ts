@@ -2,19 +2,13 @@
 
 import { errno } from '../native';
 import { Command, Control } from '../native/protocol';
+import { fillName, type Name } from './name';
 import type { Request } from './requests';
 import type { NativeClass } from './seam';
 import { env, type Stream } from './stream';
 import { type defineStreamHandle, kStream, mustBeNative } from './stream-handle';
 
 const SERVER = 1;
-
-/** What `getsockname` and `getpeername` fill. */
-interface Name {
-  address?: string;
-  family?: string;
-  port?: number;
-}
 
 /** Seconds between probes and probes before giving up, where the line's lib/ does not say (libuv's own numbers). */
 const KEEP_ALIVE_INTERVAL = 1;
@@ -156,11 +150,5 @@ function connect(stream: Stream, request: Request, v6: boolean, host: string, po
 function name(stream: Stream, out: Name, peer: boolean): number {
   if (stream.closed) return stream.closedError;
   if (stream.delayedError !== 0) return stream.delayedError;
-  const { native, control } = env();
-  const found = native.name(stream.fd, peer);
-  if (typeof found === 'number') return found;
-  out.address = found;
-  out.family = control[Control.out2] === 1 ? 'IPv6' : 'IPv4';
-  out.port = control[Control.out] as number;
-  return 0;
+  return fillName(stream.fd, out, peer);
 }

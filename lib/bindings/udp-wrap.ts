@@ -4,16 +4,16 @@
  */
 
 import { getSystemErrorMap } from 'node:util';
-import { environment } from '../environment';
 import { errno } from '../native';
-import { Control, UdpNumber } from '../native/protocol';
+import { UdpNumber } from '../native/protocol';
 import { createScope } from './async-scope';
 import { Datagram, isWatched, type UdpShell } from './datagram';
 import { send } from './datagram-send';
-import { countFallback, whyNative } from './fallback';
+import { fillName, type Name } from './name';
 import type { Request } from './requests';
 import type { NativeClass } from './seam';
 import { env } from './stream';
+import { mustBeNative } from './stream-handle';
 
 /** The socket inside a handle. */
 export const kDatagram: unique symbol = Symbol('tsloop.datagram');
@@ -21,12 +21,6 @@ export const kDatagram: unique symbol = Symbol('tsloop.datagram');
 /** The socket inside anything, if it is one of ours. */
 export function datagramOf(handle: unknown): Datagram | null {
   return ((handle as { [kDatagram]?: Datagram } | null | undefined)?.[kDatagram] as Datagram | undefined) ?? null;
-}
-
-interface Name {
-  address?: string;
-  family?: string;
-  port?: number;
 }
 
 const MOST_TTL = 255;
@@ -37,12 +31,8 @@ export function defineUdp(Native: NativeClass): NativeClass {
     declare onmessage: NonNullable<UdpShell['onmessage']>;
 
     constructor() {
-      const why = whyNative() ?? (environment() === null ? 'unavailable' : null);
-      if (why !== null) {
-        countFallback(why);
-        // biome-ignore lint/correctness/noConstructorReturn: where Node's own handle is the answer there is none of ours
-        return new Native();
-      }
+      // biome-ignore lint/correctness/noConstructorReturn: where Node's own handle is the answer there is none of ours
+      if (mustBeNative()) return new Native();
       Object.defineProperty(this, kDatagram, { value: new Datagram(this, createScope('UDPWRAP', this)) });
     }
 
@@ -280,11 +270,5 @@ function sourceMembership(
 function name(socket: Datagram, out: Name, peer: boolean): number {
   if (socket.closed || socket.fd < 0) return errno.EBADF;
   if (peer && !socket.connected) return errno.ENOTCONN;
-  const { native, control } = env();
-  const found = native.name(socket.fd, peer);
-  if (typeof found === 'number') return found;
-  out.address = found;
-  out.family = control[Control.out2] === 1 ? 'IPv6' : 'IPv4';
-  out.port = control[Control.out] as number;
-  return 0;
+  return fillName(socket.fd, out, peer);
 }

@@ -4,53 +4,24 @@ mod common;
 
 use std::net::UdpSocket;
 use std::os::fd::IntoRawFd;
-use std::sync::Arc;
 
-use common::{CLOSE, Memory, READ_START};
+use common::{Bench, CLOSE, READ_START, encode};
 use tsloop_core::command::NOTIFY;
 use tsloop_core::env::Caller;
-use tsloop_core::event::{Batch, Op};
+use tsloop_core::event::Op;
 use tsloop_core::limits::{DATAGRAM_QUEUE_BYTES, RECEIVE_MESSAGES};
-use tsloop_core::reactor::Reactor;
-use tsloop_core::table::{Id, Ids};
+use tsloop_core::table::Id;
 
 const OPEN: i32 = 9;
 const SEND: i32 = 10;
 const SHARE: i32 = 11;
 
-struct Bench {
-    ids: Arc<Ids>,
-    reactor: Reactor,
-    batch: Batch,
-    _memory: Memory,
-}
-
 impl Bench {
-    fn new() -> Self {
-        let ids = Arc::new(Ids::default());
-        let (reactor, _) = Reactor::new(Arc::clone(&ids)).expect("descriptors");
-        let memory = Memory::new(1);
-        let batch = memory.batches().pop().expect("one");
-        Self { ids, reactor, batch, _memory: memory }
-    }
-
-    fn command(stream: &mut Vec<u8>, op: i32, id: Id, a: i32, b: i32, bytes: &[u8]) {
-        stream.extend([op, id.slot.cast_signed(), id.generation.cast_signed(), a, b].iter().flat_map(|word| word.to_ne_bytes()));
-        stream.extend(bytes);
-        stream.resize(stream.len().next_multiple_of(4), 0);
-    }
-
-    fn ask(&mut self, op: i32, id: Id, a: i32) {
-        let mut stream = Vec::new();
-        Self::command(&mut stream, op, id, a, 0, &[]);
-        self.reactor.apply(&stream, Caller::Waits);
-    }
-
     /// Messages in one hand-over, to the connected peer.
     fn send(&mut self, id: Id, messages: &[Vec<u8>], flags: i32) {
         let mut stream = Vec::new();
         for message in messages {
-            Self::command(&mut stream, SEND, id, i32::try_from(message.len()).expect("small"), flags, message);
+            encode(&mut stream, SEND, id, i32::try_from(message.len()).expect("small"), flags, message);
         }
         self.reactor.apply(&stream, Caller::Waits);
     }
@@ -62,7 +33,7 @@ impl Bench {
         ours.connect(peer.local_addr().expect("bound")).expect("loopback");
         peer.connect(ours.local_addr().expect("bound")).expect("loopback");
         let id = self.ids.allocate();
-        self.ask(OPEN, id, ours.into_raw_fd());
+        self.ask(OPEN, id, ours.into_raw_fd(), 0, &[]);
         (id, peer)
     }
 
@@ -103,7 +74,7 @@ fn what_comes_while_nobody_takes_waits_in_order() {
     let _alone = common::alone();
     let mut bench = Bench::new();
     let (id, peer) = bench.pair();
-    bench.ask(READ_START, id, 0);
+    bench.ask(READ_START, id, 0, 0, &[]);
     let sent = messages(3000);
     for chunk in sent.chunks(100) {
         for message in chunk {
@@ -123,7 +94,7 @@ fn a_full_queue_leaves_the_rest_to_the_kernel_which_counts_what_it_drops() {
     let _alone = common::alone();
     let mut bench = Bench::new();
     let (id, peer) = bench.pair();
-    bench.ask(READ_START, id, 0);
+    bench.ask(READ_START, id, 0, 0, &[]);
     let message = vec![7; 60_000];
     let count = DATAGRAM_QUEUE_BYTES / message.len() * 2;
     for _ in 0..count {
@@ -138,7 +109,7 @@ fn a_full_queue_leaves_the_rest_to_the_kernel_which_counts_what_it_drops() {
     let dropped = bench.reactor.datagrams_waiting().dropped;
     assert_eq!(got.len() as u64 + dropped, count as u64, "every message arrived or was counted");
     assert!(dropped > 0);
-    bench.ask(CLOSE, id, 0);
+    bench.ask(CLOSE, id, 0, 0, &[]);
     assert_eq!(bench.reactor.stats().datagrams_dropped, dropped, "a closed socket's are remembered");
 }
 
@@ -168,8 +139,8 @@ fn both_ends_in_groups_and_none_after_the_descriptor_is_shared() {
     let (ours, peer) = bench.pair();
     let far = bench.ids.allocate();
     let duplicate = peer.try_clone().expect("a descriptor");
-    bench.ask(OPEN, far, peer.into_raw_fd());
-    bench.ask(READ_START, far, 0);
+    bench.ask(OPEN, far, peer.into_raw_fd(), 0, &[]);
+    bench.ask(READ_START, far, 0, 0, &[]);
     let sent = messages(120);
     // The first crowd makes the kernel join what follows.
     for _ in 0..3 {
@@ -177,9 +148,9 @@ fn both_ends_in_groups_and_none_after_the_descriptor_is_shared() {
         assert_eq!(bench.drain(), sent);
     }
     bench.send(ours, &sent, 0);
-    bench.ask(SHARE, far, 0);
+    bench.ask(SHARE, far, 0, 0, &[]);
     assert_eq!(bench.drain(), sent, "what was joined already came out whole");
-    bench.ask(common::READ_START + 1, far, 0);
+    bench.ask(common::READ_START + 1, far, 0, 0, &[]);
     bench.send(ours, &[vec![1; 100], vec![2; 100], vec![3; 100]], 0);
     let mut buffer = [0; 2048];
     for byte in 1..=3 {
@@ -195,7 +166,7 @@ fn refusals_are_told_to_whoever_waits_and_counted_otherwise() {
     let mut bench = Bench::new();
     let (id, peer) = bench.pair();
     drop(peer);
-    bench.ask(READ_START, id, 0);
+    bench.ask(READ_START, id, 0, 0, &[]);
     for _ in 0..2000 {
         bench.send(id, &[b"anyone?".to_vec()], 0);
         bench.reactor.turn(None);
@@ -207,7 +178,7 @@ fn refusals_are_told_to_whoever_waits_and_counted_otherwise() {
     bench.send(id, &[b"once".to_vec(), b"more".to_vec()], NOTIFY);
     let told: Vec<_> = bench.turn().into_iter().filter(|(op, ..)| *op == Op::SendDone as i32).collect();
     assert_eq!(told.len(), 2, "each that waits is told of once");
-    bench.ask(CLOSE, id, 0);
+    bench.ask(CLOSE, id, 0, 0, &[]);
     drop(bench);
     common::assert_descriptors(before);
 }

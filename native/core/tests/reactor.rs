@@ -6,42 +6,17 @@ mod common;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{IntoRawFd, OwnedFd};
-use std::sync::Arc;
 
-use common::{CLOSE, Memory, OPEN_CONNECTING, OPEN_LISTENER, OPEN_STREAM, READ_START, WRITE};
+use common::{Bench, CLOSE, OPEN_CONNECTING, OPEN_LISTENER, OPEN_STREAM, READ_START, WRITE};
 use tsloop_core::command::NOTIFY;
 use tsloop_core::env::{Caller, Request};
-use tsloop_core::event::{Batch, Op};
+use tsloop_core::event::Op;
 use tsloop_core::limits::CHUNK_BYTES;
 use tsloop_core::net::tcp;
-use tsloop_core::reactor::Reactor;
 use tsloop_core::reactor::blocks::Block;
-use tsloop_core::table::{Id, Ids};
-
-/// A reactor with one batch.
-struct Bench {
-    ids: Arc<Ids>,
-    reactor: Reactor,
-    batch: Batch,
-    _memory: Memory,
-}
+use tsloop_core::table::Id;
 
 impl Bench {
-    fn new() -> Self {
-        let ids = Arc::new(Ids::default());
-        let (reactor, _) = Reactor::new(Arc::clone(&ids)).expect("descriptors");
-        let memory = Memory::new(1);
-        let batch = memory.batches().pop().expect("one");
-        Self { ids, reactor, batch, _memory: memory }
-    }
-
-    fn ask(&mut self, op: i32, id: Id, a: i32, b: i32, bytes: &[u8]) -> i32 {
-        let mut stream: Vec<u8> = [op, id.slot.cast_signed(), id.generation.cast_signed(), a, b].iter().flat_map(|word| word.to_ne_bytes()).collect();
-        stream.extend(bytes);
-        stream.resize(stream.len().next_multiple_of(4), 0);
-        self.reactor.apply(&stream, Caller::Waits)
-    }
-
     fn open(&mut self, op: i32, fd: impl Into<OwnedFd>) -> Id {
         let id = self.ids.allocate();
         self.ask(op, id, fd.into().into_raw_fd(), 0, &[]);

@@ -10,13 +10,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tsloop_core::command::NOTIFY;
-use tsloop_core::env::{Environment, Progress};
+use tsloop_core::env::{Caller, Environment, Progress};
 use tsloop_core::event::{Batch, Op, WORDS};
 use tsloop_core::limits::{BATCH_BYTES, BATCH_EVENTS, BATCHES};
 use tsloop_core::net::tcp;
+use tsloop_core::reactor::Reactor;
 use tsloop_core::reactor::seat::{self, Choice, Driver, Policy};
 use tsloop_core::runtime;
-use tsloop_core::table::Id;
+use tsloop_core::table::{Id, Ids};
 
 pub(crate) const OPEN_STREAM: i32 = 1;
 pub(crate) const OPEN_LISTENER: i32 = 2;
@@ -361,4 +362,36 @@ pub(crate) fn pair() -> (OwnedFd, std::os::unix::net::UnixStream) {
     ours.set_nonblocking(true).expect("to set a flag");
     assert!(ours.as_raw_fd() >= 0);
     (OwnedFd::from(ours), peer)
+}
+
+/// A command as JavaScript encodes it.
+pub(crate) fn encode(stream: &mut Vec<u8>, op: i32, id: Id, a: i32, b: i32, bytes: &[u8]) {
+    stream.extend([op, id.slot.cast_signed(), id.generation.cast_signed(), a, b].iter().flat_map(|word| word.to_ne_bytes()));
+    stream.extend(bytes);
+    stream.resize(stream.len().next_multiple_of(4), 0);
+}
+
+/// A reactor with one batch and no environment around it.
+pub(crate) struct Bench {
+    pub(crate) ids: Arc<Ids>,
+    pub(crate) reactor: Reactor,
+    pub(crate) batch: Batch,
+    _memory: Memory,
+}
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        let ids = Arc::new(Ids::default());
+        let (reactor, _) = Reactor::new(Arc::clone(&ids)).expect("descriptors");
+        let memory = Memory::new(1);
+        let batch = memory.batches().pop().expect("one");
+        Self { ids, reactor, batch, _memory: memory }
+    }
+
+    /// One command, applied at once; its status.
+    pub(crate) fn ask(&mut self, op: i32, id: Id, a: i32, b: i32, bytes: &[u8]) -> i32 {
+        let mut stream = Vec::new();
+        encode(&mut stream, op, id, a, b, bytes);
+        self.reactor.apply(&stream, Caller::Waits)
+    }
 }
