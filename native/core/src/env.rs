@@ -19,6 +19,7 @@ use crate::reactor::seat::Driver;
 use crate::reactor::{Reactor, Turn};
 use crate::runtime;
 use crate::stats::Stats;
+use crate::stream::copies::Spares;
 use crate::sys::sync::MutexGuard;
 use crate::table::{Id, Ids};
 
@@ -80,6 +81,8 @@ pub struct Environment {
     /// Ids, on a lock of their own.
     pub ids: Arc<Ids>,
     mailbox: Mailbox,
+    /// Memory for copies of large writes.
+    pub spares: Arc<Spares>,
     progress: Progress,
     /// Copied from the reactor after a turn; only ever goes from false to true, so any order does.
     wants_blocks: AtomicBool,
@@ -121,6 +124,7 @@ impl Environment {
             mailbox,
             progress,
             wants_blocks: AtomicBool::new(false),
+            spares: Arc::default(),
             reader_lacks: AtomicU8::new(lack::NOTHING),
             descriptor,
             waker,
@@ -206,9 +210,12 @@ impl Environment {
         let (mut requests, mut bytes) = (0_i32, 0_i32);
         for request in asked.drain(..) {
             requests = requests.wrapping_add(1);
-            if let Request::Commands(copied) | Request::WriteOwned(_, copied, _) = &request {
-                bytes = bytes.wrapping_add(i32::try_from(copied.len()).unwrap_or(i32::MAX));
-            }
+            let length = match &request {
+                Request::Commands(copied) => copied.len(),
+                Request::WriteCopied(_, copied, _) => copied.len(),
+                Request::WriteLent(..) | Request::LendBlock(_) => 0,
+            };
+            bytes = bytes.wrapping_add(i32::try_from(length).unwrap_or(i32::MAX));
             reactor.request(request, Caller::Gone);
         }
         self.progress.add(requests, bytes);

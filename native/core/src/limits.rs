@@ -40,6 +40,10 @@ pub const POLL_EVENTS: usize = 256;
 /// Chunks handed to one `writev`: the kernel's own bound is 1,024; beyond 64 the gain is nil.
 pub const WRITE_IOVECS: usize = 64;
 
+/// Copies of large writes whose memory is kept for the next ones: 1 MiB, as much as eight connections can have under
+/// way that count as written.
+pub const SPARE_COPIES: usize = 16;
+
 /// Bytes of commands that may wait for the offload driver before a write is no longer acknowledged early.
 pub const INBOX_BYTES: usize = 8 * 1024 * 1024;
 

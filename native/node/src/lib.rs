@@ -76,8 +76,8 @@ function!(write_lent, |state, call| {
 function!(write_copied, |state, call| {
     let Some((memory, length)) = call.bytes(2) else { return call.return_int(-libc::EINVAL) };
     // SAFETY: a Uint8Array's memory of that length; JavaScript does not run during the call.
-    let bytes = unsafe { std::slice::from_raw_parts(memory, length) }.to_vec();
-    handed_over(state, call, state.core.submit_with(outbox(state, call, 4), Request::WriteOwned(id(call), bytes, call.int(3))))
+    let bytes = state.core.spares.copy(unsafe { std::slice::from_raw_parts(memory, length) });
+    handed_over(state, call, state.core.submit_with(outbox(state, call, 4), Request::WriteCopied(id(call), bytes, call.int(3))))
 });
 
 function!(lend_block, |state, call| {

@@ -9,6 +9,7 @@ use crate::dgram::{self, Datagram};
 use crate::event::{Event, Op};
 use crate::net::listen::Listener;
 use crate::reactor::blocks::Block;
+use crate::stream::copies::Copied;
 use crate::stream::write::{Lent, Piece, Written};
 use crate::stream::{self, Stream};
 use crate::sys::{self, Errno};
@@ -31,7 +32,7 @@ pub enum Request {
     /// A write of lent memory, with its flags.
     WriteLent(Id, Lent, i32),
     /// A write of a copy, with its flags: it counts as written, so the original may change at once.
-    WriteOwned(Id, Vec<u8>, i32),
+    WriteCopied(Id, Copied, i32),
     /// A block for large reads.
     LendBlock(Block),
 }
@@ -42,7 +43,7 @@ impl Reactor {
         match request {
             Request::Commands(bytes) => self.apply(&bytes, caller),
             Request::WriteLent(id, lent, flags) => self.write(id, Piece::Lent(lent), flags, caller),
-            Request::WriteOwned(id, bytes, flags) => self.write(id, Piece::Owned(bytes), flags, caller),
+            Request::WriteCopied(id, bytes, flags) => self.write(id, Piece::Copied(bytes), flags, caller),
             Request::LendBlock(block) => {
                 self.blocks.lend(block);
                 0

@@ -1,5 +1,6 @@
 //! A byte stream of any kind (TCP, unix-domain socket, pipe): its state, and the one read loop, write loop and end.
 
+pub mod copies;
 pub mod end;
 pub mod read;
 pub mod write;

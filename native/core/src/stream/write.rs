@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::os::fd::AsFd;
 use std::ptr::NonNull;
 
+use super::copies::Copied;
 use super::{Stream, WRITABLE};
 use crate::command::{MORE, NOTIFY};
 use crate::limits::WRITE_IOVECS;
@@ -15,7 +16,7 @@ pub enum Piece<'a> {
     /// Borrowed for the call; copied if it has to wait.
     Bytes(&'a [u8]),
     /// Ours: moved into the queue if it has to wait.
-    Owned(Vec<u8>),
+    Copied(Copied),
     /// JavaScript's memory, kept by it until the request's end is reported (or the socket's).
     Lent(Lent),
 }
@@ -44,6 +45,7 @@ impl Lent {
 #[derive(Debug)]
 enum Data {
     Owned(Vec<u8>),
+    Copied(Copied),
     Lent(Lent),
 }
 
@@ -61,7 +63,7 @@ impl Chunk {
     fn new(piece: Piece<'_>, offset: usize, flags: i32) -> Self {
         let data = match piece {
             Piece::Bytes(bytes) => return Self::of(Data::Owned(bytes[offset..].to_vec()), 0, flags),
-            Piece::Owned(bytes) => Data::Owned(bytes),
+            Piece::Copied(bytes) => Data::Copied(bytes),
             Piece::Lent(lent) => Data::Lent(lent),
         };
         Self::of(data, offset, flags)
@@ -74,6 +76,7 @@ impl Chunk {
     fn rest(&self) -> &[u8] {
         match &self.data {
             Data::Owned(bytes) => &bytes[self.offset..],
+            Data::Copied(bytes) => &bytes[self.offset..],
             // SAFETY: valid until the request's end is reported (Lent::new), which happens after this chunk is gone.
             Data::Lent(lent) => unsafe { std::slice::from_raw_parts(lent.memory.as_ptr().add(self.offset), lent.length - self.offset) },
         }
@@ -107,7 +110,7 @@ pub(crate) fn write(stream: &mut Stream, piece: Piece<'_>, flags: i32, sent: &mu
     if stream.queue.is_none() && flags & MORE == 0 && stream.has(WRITABLE) {
         let whole = match &piece {
             Piece::Bytes(bytes) => *bytes,
-            Piece::Owned(bytes) => bytes,
+            Piece::Copied(bytes) => bytes,
             // SAFETY: valid for the call at least (Lent::new).
             Piece::Lent(lent) => unsafe { std::slice::from_raw_parts(lent.memory.as_ptr(), lent.length) },
         };
