@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 
 use napi_sys as napi;
 use tsloop_core::event::Batch;
-use tsloop_core::reactor::seat::{self, Driver};
+use tsloop_core::reactor::seat::{Driver, Load};
 use tsloop_core::runtime;
 
 use crate::convert;
@@ -161,15 +161,15 @@ fn deliver(state: &State) {
     }
     let driver = state.core.driver();
     let mut more = false;
-    let mut load = 0;
+    let mut load = Load::default();
     if let Some(batch) = state.core.take() {
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-        load = seat::load(count(batch.len()), count(batch.datagrams()), batch.received());
+        load = Load::new(count(batch.len()), count(batch.datagrams()), batch.received());
         hand_over(state, batch);
         more = state.core.has_more();
     } else if driver == Driver::Inline {
         if let Some((batch, turn)) = state.core.inline_turn() {
-            load = seat::load(turn.sockets, turn.datagrams, batch.received());
+            load = Load::new(turn.sockets, turn.datagrams, batch.received());
             hand_over(state, batch);
         }
     } else {
@@ -178,8 +178,13 @@ fn deliver(state: &State) {
     if state.ended.get() {
         return;
     }
-    if load > 0 {
-        let next = state.policy.borrow_mut().next(driver, load);
+    if !load.is_nothing() {
+        let mut policy = state.policy.borrow_mut();
+        if driver == Driver::Offload && state.core.take_crowded() {
+            policy.note_crowded();
+        }
+        let next = policy.next(driver, load);
+        drop(policy);
         if next != driver {
             take_seat(state, next);
             more = true;

@@ -35,10 +35,33 @@ const BYTES_PER_UNIT: usize = 16 * 1024;
 /// overflows as soon as JavaScript is busy for a moment.
 const PER_DATAGRAM: u32 = 2;
 
-/// What one turn or one delivery amounts to: sockets served, datagrams among them, and bytes received by weight.
-#[must_use]
-pub fn load(sockets: u32, datagrams: u32, bytes: usize) -> u32 {
-    sockets.saturating_add(datagrams.saturating_mul(PER_DATAGRAM)).saturating_add(u32::try_from(bytes / BYTES_PER_UNIT).unwrap_or(u32::MAX))
+/// Turns for which bytes weigh nothing after the offload driver had no processor to itself: about half a minute of
+/// them. The try that follows costs less than one percent of that.
+const CROWDED_TURNS: u32 = 32 * 1024;
+
+/// What one turn or one delivery amounts to, by what moving it to another thread does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Sockets with little to say, and datagrams: many of them cost less in all when a thread of their own serves them.
+    small: u32,
+    /// Bytes by weight: the kernel's copying dominates and costs the same on any thread, so moving it relieves
+    /// JavaScript and pays only where there is a processor to move it to.
+    bulk: u32,
+}
+
+impl Load {
+    /// Sockets served (or events delivered), datagrams among them, bytes received.
+    #[must_use]
+    pub fn new(sockets: u32, datagrams: u32, bytes: usize) -> Self {
+        let bulk = u32::try_from(bytes / BYTES_PER_UNIT).unwrap_or(u32::MAX);
+        Self { small: sockets.saturating_add(datagrams.saturating_mul(PER_DATAGRAM)).saturating_sub(bulk / 2), bulk }
+    }
+
+    /// True if nothing happened.
+    #[must_use]
+    pub fn is_nothing(self) -> bool {
+        self == Self::default()
+    }
 }
 
 /// Turns in a row that must agree. A seat passes at the earliest after this many, and pays for itself within as many.
@@ -50,13 +73,15 @@ pub struct Policy {
     choice: Choice,
     average: u32,
     agreeing: u32,
+    /// Turns for which bytes weigh nothing.
+    crowded: u32,
 }
 
 impl Policy {
     /// A policy that has seen nothing.
     #[must_use]
     pub fn new(choice: Choice) -> Self {
-        Self { choice, average: 0, agreeing: 0 }
+        Self { choice, average: 0, agreeing: 0, crowded: 0 }
     }
 
     /// The driver to start with.
@@ -68,9 +93,13 @@ impl Policy {
         }
     }
 
-    /// Takes note of one turn (inline) or one delivery (offload) of some [`load`], and says who should hold the
-    /// seat from here on.
-    pub fn next(&mut self, now: Driver, load: u32) -> Driver {
+    /// The offload driver found no processor to itself.
+    pub fn note_crowded(&mut self) {
+        self.crowded = CROWDED_TURNS;
+    }
+
+    /// Takes note of one turn (inline) or one delivery (offload), and says who should hold the seat from here on.
+    pub fn next(&mut self, now: Driver, load: Load) -> Driver {
         match &mut self.choice {
             Choice::Fixed(driver) => *driver,
             Choice::Random(state) => {
@@ -82,7 +111,9 @@ impl Policy {
             }
             Choice::Auto => {
                 // Exponential average over about 16 turns.
-                self.average = self.average - self.average / 16 + load.min(64);
+                let bulk = if self.crowded == 0 { load.bulk } else { 0 };
+                self.crowded = self.crowded.saturating_sub(1);
+                self.average = self.average - self.average / 16 + load.small.saturating_add(bulk).min(64);
                 let wanted = match now {
                     Driver::Inline => self.average >= BUSY,
                     Driver::Offload => self.average < QUIET,
@@ -116,7 +147,7 @@ mod tests {
     fn run(policy: &mut Policy, mut now: Driver, sockets: impl IntoIterator<Item = u32>) -> (Driver, u32) {
         let mut passes = 0;
         for count in sockets {
-            let next = policy.next(now, count);
+            let next = policy.next(now, Load::new(count, 0, 0));
             passes += u32::from(next != now);
             now = next;
         }
@@ -144,6 +175,29 @@ mod tests {
     }
 
     #[test]
+    fn bytes_move_it_unless_processors_are_crowded() {
+        let bulky = Load::new(4, 0, 512 * 1024);
+        let mut policy = Policy::new(Choice::Auto);
+        let mut turns = |now: Driver, count: u32, crowded: bool| {
+            if crowded {
+                policy.note_crowded();
+            }
+            (0..count).fold(now, |now, _| policy.next(now, bulky))
+        };
+        assert_eq!(turns(Driver::Inline, 200, false), Driver::Offload);
+        assert_eq!(turns(Driver::Offload, 200, true), Driver::Inline);
+        assert_eq!(turns(Driver::Inline, CROWDED_TURNS - 200, false), Driver::Inline);
+        assert_eq!(turns(Driver::Inline, 200, false), Driver::Offload, "it is tried again");
+    }
+
+    #[test]
+    fn small_requests_move_it_however_crowded() {
+        let mut policy = Policy::new(Choice::Auto);
+        policy.note_crowded();
+        assert_eq!(run(&mut policy, Driver::Inline, vec![30; 1_000]), (Driver::Offload, 1));
+    }
+
+    #[test]
     fn fixed_never_moves_and_random_does() {
         let mut fixed = Policy::new(Choice::Fixed(Driver::Offload));
         assert_eq!(run(&mut fixed, Driver::Offload, vec![1; 500]).1, 0);
@@ -160,7 +214,7 @@ mod tests {
             let (mut now, mut since) = (policy.first(), 0);
             for load in spells.into_iter().flat_map(|(load, turns)| std::iter::repeat_n(load, turns)) {
                 since += 1;
-                let next = policy.next(now, load);
+                let next = policy.next(now, Load::new(load, 0, 0));
                 if next != now {
                     prop_assert!(since >= AGREE, "passed after {since} turns");
                     (now, since) = (next, 0);

@@ -60,6 +60,18 @@ pub unsafe fn read_raw(fd: BorrowedFd<'_>, into: *mut u8, length: usize) -> Resu
     retried(|| unsafe { libc::read(fd.as_raw_fd(), into.cast(), length) })
 }
 
+/// Times that this thread gave its processor up: of its own will, and for others. Zeros if the kernel does not say.
+#[must_use]
+pub fn context_switches() -> (u64, u64) {
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: all zeros are a valid `rusage`, which the call overwrites.
+    let usage = unsafe {
+        libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr());
+        usage.assume_init()
+    };
+    (u64::try_from(usage.ru_nvcsw).unwrap_or(0), u64::try_from(usage.ru_nivcsw).unwrap_or(0))
+}
+
 /// `write(2)`. Node ignores SIGPIPE for the whole process, so a closed peer is `EPIPE` on every kind of descriptor.
 ///
 /// # Errors

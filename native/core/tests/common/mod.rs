@@ -15,7 +15,7 @@ use tsloop_core::event::{Batch, Op, WORDS};
 use tsloop_core::limits::{BATCH_BYTES, BATCH_EVENTS, BATCHES};
 use tsloop_core::net::tcp;
 use tsloop_core::reactor::Reactor;
-use tsloop_core::reactor::seat::{self, Choice, Driver, Policy};
+use tsloop_core::reactor::seat::{Choice, Driver, Load, Policy};
 use tsloop_core::runtime;
 use tsloop_core::table::{Id, Ids};
 
@@ -246,20 +246,20 @@ impl Loop {
     fn deliver(&mut self) {
         let driver = self.core.driver();
         self.more = false;
-        let mut load = 0;
+        let mut load = Load::default();
         if let Some(batch) = self.core.take() {
-            load = u32::try_from(batch.len()).expect("small");
+            load = Load::new(u32::try_from(batch.len()).expect("small"), 0, 0);
             self.hand_over(batch);
             self.more = self.core.has_more();
         } else if driver == Driver::Inline {
             if let Some((batch, turn)) = self.core.inline_turn() {
-                load = seat::load(turn.sockets, turn.datagrams, 0);
+                load = Load::new(turn.sockets, turn.datagrams, 0);
                 self.hand_over(batch);
             }
         } else {
             self.more = self.core.has_more();
         }
-        if load > 0 {
+        if !load.is_nothing() {
             let next = self.policy.next(driver, load);
             if next != driver {
                 self.pass(next);
