@@ -33,6 +33,22 @@ describe('parity: closing', () => {
     server.close();
   });
 
+  twin('who ends second closes first, with both ends in one process', async (t) => {
+    for (let round = 0; round < 20; round++) {
+      const server = t.net.createServer((socket) => {
+        socket.on('close', () => t.trace('the end that ended first has closed'));
+        socket.resume();
+        socket.end();
+      });
+      const port = await t.listen(server);
+      const client = t.net.connect(port, '127.0.0.1');
+      client.on('close', () => t.trace('the end that answered has closed'));
+      client.resume();
+      await t.closed(client);
+      await new Promise<void>((done) => server.close(() => done()));
+    }
+  });
+
   twin('close from inside a data event, from an immediate and from a timer', async (t) => {
     const server = t.net.createServer((socket) => {
       socket.write('x');

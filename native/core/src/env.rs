@@ -104,7 +104,7 @@ impl fmt::Debug for Environment {
 
 /// True while a batch takes more.
 fn is_open(batch: &Batch) -> bool {
-    batch.received() < READ_AHEAD && batch.has_room() && batch.room() >= CHUNK_BYTES / 2
+    !batch.is_sealed() && batch.received() < READ_AHEAD && batch.has_room() && batch.room() >= CHUNK_BYTES / 2
 }
 
 impl Environment {

@@ -90,6 +90,7 @@ pub struct Batch {
     used: usize,
     received: usize,
     datagrams: usize,
+    sealed: bool,
 }
 
 // SAFETY: a `Batch` is the only holder of its two regions on the Rust side; it moves between threads whole, and
@@ -104,7 +105,7 @@ impl Batch {
     /// batch is dropped.
     #[must_use]
     pub unsafe fn from_raw(index: u32, words: NonNull<i32>, word_capacity: usize, bytes: NonNull<u8>, byte_capacity: usize) -> Self {
-        Self { index, words, word_capacity, bytes, byte_capacity, events: 0, used: 0, received: 0, datagrams: 0 }
+        Self { index, words, word_capacity, bytes, byte_capacity, events: 0, used: 0, received: 0, datagrams: 0, sealed: false }
     }
 
     /// Forgets the contents.
@@ -113,6 +114,7 @@ impl Batch {
         self.used = 0;
         self.received = 0;
         self.datagrams = 0;
+        self.sealed = false;
     }
 
     /// Records in the batch.
@@ -144,6 +146,14 @@ impl Batch {
         self.datagrams += 1;
     }
 
+    /// True once a shutdown is told of: what a peer answers to it belongs into a later batch. JavaScript ends a socket
+    /// when its shutdown is done, and a peer in the same process must hear of that end after the socket's own close, as
+    /// it does when libuv has told of the one and polls for the other a turn later.
+    #[must_use]
+    pub fn is_sealed(&self) -> bool {
+        self.sealed
+    }
+
     /// True without records.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -164,6 +174,7 @@ impl Batch {
         // SAFETY: `has_room` keeps `at + WORDS` inside `word_capacity`; the region is ours alone (from_raw).
         unsafe { std::ptr::copy_nonoverlapping(words.as_ptr(), self.words.as_ptr().add(at), WORDS) };
         self.events += 1;
+        self.sealed |= event.op == Op::ShutdownDone;
     }
 
     /// Reads a record back (tests, diagnostics).

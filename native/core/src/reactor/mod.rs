@@ -330,7 +330,7 @@ impl Reactor {
         if stream.flags & (stream::READING | stream::READABLE | stream::ENDED) != stream::READING | stream::READABLE {
             return;
         }
-        let Some(batch) = batch.as_deref_mut().filter(|_| self.backlog.is_empty()) else {
+        let Some(batch) = batch.as_deref_mut().filter(|batch| self.backlog.is_empty() && !batch.is_sealed()) else {
             turn.starved = true;
             return;
         };
@@ -421,7 +421,7 @@ impl Reactor {
     }
 
     fn accept(&mut self, id: Id, batch: &mut Option<&mut Batch>, turn: &mut Turn) {
-        let Some(into) = batch.as_deref_mut().filter(|batch| self.backlog.is_empty() && batch.has_room()) else {
+        let Some(into) = batch.as_deref_mut().filter(|batch| self.backlog.is_empty() && batch.has_room() && !batch.is_sealed()) else {
             turn.starved = true;
             self.ready.push_back(id);
             return;
