@@ -41,12 +41,13 @@ export function deadlinesOf(machinery: Machinery, wheel: () => Wheel): (slot: Sl
       Object.defineProperty(this, asyncId, { value: 1 });
     }
 
-    arm(milliseconds: number): void {
+    arm(milliseconds: number): number {
       this._idleTimeout = milliseconds;
       // Node makes a new resource of what is destroyed.
       this._destroyed = false;
       refresh.call(this);
       this.#list = this._idlePrev;
+      return this._idleStart;
     }
 
     /** Asked for by Node when the time has come; by anybody else it answers the same and does nothing. */

@@ -7,6 +7,9 @@
  * moves down when its slot comes near, at most three times. Timers hang in their slot by Node's own fields
  * (`_idleNext`, `_idlePrev`), so Node's own code takes them out: `clearTimeout` needs no part of ours.
  *
+ * Slots run in the order of their milliseconds, however late the loop is: a slot that is reached brings along what comes
+ * before it. Deadlines alone would not: Node walks a list of one duration to its end before it looks at the next.
+ *
  * A timer is due no earlier than asked for: Node compares whole milliseconds, so the fraction in which it was set is
  * kept by the slot. All timers of a slot become due together, when the last of them is, as those that are set
  * within one millisecond do on plain Node.
@@ -29,7 +32,8 @@ export interface Timer extends Link {
 
 /** Something that comes back to its slot after so many milliseconds, unless armed again. */
 export interface Deadline {
-  arm(milliseconds: number): void;
+  /** Answers the millisecond from which it counts: the clock may have gone on since its caller read it. */
+  arm(milliseconds: number): number;
 }
 
 /** Slots of one level before the next takes over, as a power of two. */
@@ -40,6 +44,8 @@ const PLACES = 2 * SPAN;
 const MASK = PLACES - 1;
 /** The farthest timer, 2^31 - 1 ms ahead, falls into the last level. */
 const LEVELS = 4;
+/** The level of a slot that waits for its next use. */
+const UNUSED = -1;
 /** How long before its first timer a coarse slot moves down, in milliseconds: a loop that is a little late does no harm. */
 const LEAD = 16;
 
@@ -50,6 +56,9 @@ const LEAD = 16;
 const MOST_DATED_BACK = 64;
 
 const widths = Array.from({ length: LEVELS }, (_, level) => SPAN ** level);
+
+/** The millisecond in which a timer is due. */
+const expiryOf = (timer: Timer): number => timer._idleStart + Math.trunc(timer._idleTimeout);
 
 /** The head of a list, under the name that Node's own has when a timer is printed. */
 class TimersList implements Link {
@@ -63,6 +72,8 @@ export class Slot {
   readonly deadline: Deadline;
   level = 0;
   key = 0;
+  /** Of two with one expiry, the older has the lower. */
+  serial = 0;
   /** The largest fraction of a millisecond in which a timer of this slot was set. */
   fraction = 0;
   /** When its deadline was armed. */
@@ -89,8 +100,16 @@ export class Wheel {
   /** Slots in use on the levels above the finest. */
   #coarse = 0;
   readonly #inUse = new Array<number>(LEVELS).fill(0);
-  /** The slot that was reached within its millisecond, but before its last timer was due. */
-  #postponed: Slot | null = null;
+  /**
+   * Slots of the finest level that may not be found in their place at their time: reached before their last timer was
+   * due, moved down too late, armed when the clock had gone on, or displaced by a later one.
+   */
+  #late: Slot[] = [];
+  /** Coarse slots that were displaced. */
+  #displaced: Slot[] = [];
+  #serial = 0;
+  /** The last millisecond whose slot was reached. */
+  #through = 0;
   /** Slots that were reached, for the next in need: their deadlines are not armed. */
   readonly #spare: Slot[] = [];
 
@@ -105,7 +124,7 @@ export class Wheel {
     const exact = this.#clock();
     const now = Math.floor(exact);
     timer._idleStart = now;
-    const slot = this.#slotFor(now + Math.trunc(timer._idleTimeout), now, LEVELS - 1);
+    const slot = this.#slotFor(expiryOf(timer), now, LEVELS - 1);
     const fraction = exact - now;
     if (fraction > slot.fraction) slot.fraction = fraction;
     append(slot.head, timer);
@@ -117,25 +136,65 @@ export class Wheel {
    * `since` are dated back to it, as the list holds timers of one duration, which that of the deadline is.
    */
   reach(slot: Slot, list: Link, since: number): void {
+    // Moved down already, when a later one was reached.
+    if (slot.level === UNUSED) return;
     const exact = this.#clock();
-    const postponed = this.#postponed;
-    if (postponed === slot) this.#postponed = null;
+    const now = Math.floor(exact);
+    if (this.#late.length > 0) this.#late = this.#late.filter((late) => late !== slot);
     if (slot.level > 0) {
-      this.#moveDown(slot, Math.floor(exact));
+      if (slot.key * (widths[slot.level] as number) <= now) this.#moveAllDown(now);
+      // Unless it was one of them.
+      if (slot.level > 0) this.#moveDown(slot, now);
     } else if (exact >= slot.key + slot.fraction) {
       this.reached += 1;
-      if (slot.later > 0) dateBack(slot.head, since, slot.mixed);
-      prepend(list, slot.head);
+      if (this.#coarse + (this.#inUse[0] as number) > 1) this.#catchUp(slot, now, list, since);
+      else this.#handOver(slot, list, since);
       this.#drop(slot);
-      if (postponed !== null && postponed.key < slot.key) {
-        // Its deadline comes behind this one; its timers do not.
-        dateBack(postponed.head, since, true);
-        prepend(list, postponed.head);
-      }
     } else {
       // Within the last millisecond: the loop woke for something else.
-      this.#postponed = slot;
-      this.#arm(slot, 1, Math.floor(exact));
+      this.#arm(slot, 1, now);
+    }
+  }
+
+  #handOver(slot: Slot, list: Link, since: number): void {
+    if (slot.later > 0) dateBack(slot.head, since, slot.mixed);
+    prepend(list, slot.head);
+    if (slot.key > this.#through) this.#through = slot.key;
+  }
+
+  /** Puts what comes before a slot into the list as well; the deadlines find those empty, or not in use. */
+  #catchUp(slot: Slot, now: number, list: Link, since: number): void {
+    if (this.#coarse > 0) this.#moveAllDown(now);
+    const due = new Set(this.#late.filter(({ key }) => key <= slot.key)).add(slot);
+    this.#late = this.#late.filter(({ key }) => key > slot.key);
+    this.#between(0, this.#through + 1, slot.key - 1, (earlier) => due.add(earlier));
+    // The latest first, as each goes before what is there.
+    for (const each of [...due].sort((a, b) => b.key - a.key || b.serial - a.serial)) {
+      // Another deadline than its own.
+      if (each !== slot) each.later = 1;
+      this.#handOver(each, list, since);
+    }
+  }
+
+  /** Moves down every coarse slot that has begun; the finer first, as what waits there for one expiry is older. */
+  #moveAllDown(now: number): void {
+    for (let level = 1; level < LEVELS; level++) {
+      if (this.#inUse[level] === 0) continue;
+      const width = widths[level] as number;
+      const begun = this.#displaced.filter((slot) => slot.level === level);
+      this.#between(level, Math.floor(this.#through / width), Math.floor(now / width), (slot) => begun.push(slot));
+      for (const slot of begun) this.#moveDown(slot, now);
+    }
+    this.#displaced = [];
+  }
+
+  /** Calls for every slot of a level that is in its place, from the first key to the last. */
+  #between(level: number, first: number, last: number, call: (slot: Slot) => void): void {
+    const slots = this.#levels[level] as Level;
+    for (let key = Math.max(first, last - MASK); key <= last; key++) {
+      const slot = slots[key & MASK];
+      // The place may be held by one of a round earlier.
+      if (slot !== undefined && slot.key >= first && slot.key <= last) call(slot);
     }
   }
 
@@ -155,7 +214,6 @@ export class Wheel {
       key = Math.floor(expiry / (widths[level] as number));
     }
     const found = (this.#levels[level] as Level)[key & MASK];
-    // Another key in its place is one of the past that the loop is late for: it is reached by its deadline all the same.
     return found !== undefined && found.key === key ? found : this.#make(level, key, distance, now);
   }
 
@@ -171,32 +229,53 @@ export class Wheel {
   }
 
   #make(level: number, key: number, distance: number, now: number): Slot {
+    const slot = this.#take(level, key);
+    const slots = this.#levels[level] as Level;
+    const there = slots[key & MASK];
+    if (there !== undefined) this.#displace(there);
+    slots[key & MASK] = slot;
+    this.#arm(slot, level > 0 ? key * (widths[level] as number) - LEAD - now : distance, now);
+    return slot;
+  }
+
+  /** One of the past, which the loop is late for. */
+  #displace(slot: Slot): void {
+    const kept = slot.level > 0 ? this.#displaced : this.#late;
+    if (!kept.includes(slot)) kept.push(slot);
+  }
+
+  #take(level: number, key: number): Slot {
     const slot = this.#spare.pop() ?? new Slot(this.#makeDeadline);
+    if (level > 0) this.#coarse += 1;
+    this.#inUse[level] = (this.#inUse[level] as number) + 1;
     slot.level = level;
     slot.key = key;
+    slot.serial = this.#serial++;
     slot.fraction = 0;
     slot.mixed = false;
-    (this.#levels[level] as Level)[key & MASK] = slot;
-    let wait = distance;
-    if (level > 0) {
-      this.#coarse += 1;
-      this.#inUse[level] = (this.#inUse[level] as number) + 1;
-      wait = key * (widths[level] as number) - LEAD - now;
-    }
-    this.#arm(slot, wait, now);
     return slot;
   }
 
   #arm(slot: Slot, wait: number, now: number): void {
     slot.armed = now;
     slot.later = 0;
-    slot.deadline.arm(wait > 1 ? wait : 1);
+    let left = wait > 1 ? wait : 1;
+    let end = slot.deadline.arm(left) + left;
+    const due = now + wait;
+    // The process may have been stopped for any time since it read the clock.
+    while (end > due && left > 1) {
+      left = Math.max(left - (end - due), 1);
+      end = slot.deadline.arm(left) + left;
+    }
+    if (slot.level === 0 && end > slot.key) this.#late.push(slot);
   }
 
   /** Spreads a coarse slot over the finer ones, oldest first. */
   #moveDown(slot: Slot, now: number): void {
     this.moved += 1;
     const { head, fraction, level } = slot;
+    if (this.#displaced.length > 0) this.#displaced = this.#displaced.filter((other) => other !== slot);
+    const overdue: Timer[] = [];
     let link = head._idlePrev as Link;
     head._idleNext = head;
     head._idlePrev = head;
@@ -205,23 +284,46 @@ export class Wheel {
     while (link !== head) {
       const timer = link as Timer;
       link = timer._idlePrev as Link;
-      const expiry = timer._idleStart + Math.trunc(timer._idleTimeout);
+      const expiry = expiryOf(timer);
+      if (expiry < now) {
+        overdue.push(timer);
+        continue;
+      }
       // The next level down, even where the lead makes the distance a little more than it spans.
-      const finer = this.#slotFor(expiry > now ? expiry : now + 1, now, level - 1);
+      const finer = this.#slotFor(expiry, now, level - 1);
       if (fraction > finer.fraction) finer.fraction = fraction;
       if (timer._idleStart > finer.armed) finer.later += 1;
       finer.mixed = true;
       append(finer.head, timer);
     }
+    if (overdue.length > 0) this.#hurry(overdue, fraction, now);
+  }
+
+  /** Timers whose time passed before they came down. */
+  #hurry(overdue: Timer[], fraction: number, now: number): void {
+    let slot: Slot | undefined;
+    for (const timer of overdue.sort((a, b) => expiryOf(a) - expiryOf(b))) {
+      const key = expiryOf(timer);
+      if (slot?.key !== key) {
+        slot = (this.#levels[0] as Level)[key & MASK];
+        if (slot?.key !== key) {
+          slot = this.#take(0, key);
+          this.#arm(slot, key - now, now);
+        }
+        slot.mixed = true;
+        slot.later = 1;
+        if (fraction > slot.fraction) slot.fraction = fraction;
+      }
+      append(slot.head, timer);
+    }
   }
 
   #drop(slot: Slot): void {
     const slots = this.#levels[slot.level] as Level;
-    if (slot.level > 0) {
-      this.#coarse -= 1;
-      this.#inUse[slot.level] = (this.#inUse[slot.level] as number) - 1;
-    }
-    if (slots[slot.key % PLACES] === slot) slots[slot.key % PLACES] = undefined;
+    if (slot.level > 0) this.#coarse -= 1;
+    this.#inUse[slot.level] = (this.#inUse[slot.level] as number) - 1;
+    if (slots[slot.key & MASK] === slot) slots[slot.key & MASK] = undefined;
+    slot.level = UNUSED;
     this.#spare.push(slot);
   }
 }

@@ -22,6 +22,7 @@ export const HELP = `npm run compat -- [subsystem ...] [options]
   --reruns N         how often a failure must pass alone to count as flaky (default: 3; 0: no second look)
   --seed N           for the random driver; a run prints its own
   --via argv|env     load the hook by --require (default) or by NODE_OPTIONS
+  --enable PARTS     with these optional parts as well: what TSLOOP_ENABLE takes
   --control MODE     cached (default), fresh, needed (only where tsloop did not pass), only (plain Node alone)
   --json FILE        write the result there too
   --report           also write build/compat/parity.svg
@@ -46,6 +47,7 @@ export const HELP = `npm run compat -- [subsystem ...] [options]
  * @property {number} reruns
  * @property {number} seed
  * @property {'argv' | 'env'} via
+ * @property {string | null} enable
  * @property {'cached' | 'fresh' | 'needed' | 'only'} control
  * @property {string | null} json
  * @property {boolean} report
@@ -117,6 +119,7 @@ export function readOptions(args, known) {
         reruns: text,
         seed: text,
         via: text,
+        enable: text,
         control: text,
         json: text,
         report: flag,
@@ -160,6 +163,7 @@ export function readOptions(args, known) {
     reruns: wholeNumber('reruns', values.reruns, 0, 3),
     seed: wholeNumber('seed', values.seed, 0, Date.now() % 1_000_000),
     via: oneOf('via', values.via ?? 'argv', ['argv', 'env']),
+    enable: values.enable ?? null,
     control: oneOf('control', values.control ?? (values.ci ? 'needed' : 'cached'), [
       'cached',
       'fresh',

@@ -13,7 +13,7 @@ import { FATAL } from './judge.mjs';
  * @typedef {import('./session.mjs').Unit} Unit
  * @typedef {{ line: string, test: string, subsystem: string, outcome: string, skippedItself: boolean, ms: number }} ControlRow
  * @typedef {{ cores: number, cpu: string, kernel: string, arch: string, root: boolean }} Machine
- * @typedef {{ machine: Machine, via: string, seed: number, seconds: number, lines: { line: string, node: string, suite: string, commit: string }[],
+ * @typedef {{ machine: Machine, via: string, enable: string | null, seed: number, seconds: number, lines: { line: string, node: string, suite: string, commit: string }[],
  *   units: Unit[], controls: ControlRow[], stale: string[] }} Report
  * @typedef {{ eligible: number, passed: number, bad: number, excepted: number, flaky: number, skipped: number }} Cell
  */
@@ -147,7 +147,7 @@ export function summary(report, colour) {
   }
   const all = count(report.units);
   out.push(
-    `${report.lines.map((line) => `Node ${line.node} on the suite of ${line.suite}`).join('; ')}; seed ${report.seed}; hook by ${report.via}; ${report.seconds} s`,
+    `${report.lines.map((line) => `Node ${line.node} on the suite of ${line.suite}`).join('; ')}; seed ${report.seed}; hook by ${report.via}${report.enable ? ` with ${report.enable}` : ''}; ${report.seconds} s`,
   );
   if (all.flaky + all.excepted > 0)
     out.push(`${all.flaky} flaky and ${all.excepted} excepted are counted as neither passed nor failed`);

@@ -40,17 +40,19 @@ function say(text) {
 function proveActive(node, options, driver) {
   if (options.foreignHook)
     return say(`the hook is ${options.hook}, not tsloop's: this run says something about the runner, not about tsloop`);
-  const under = { hook: options.hook, driver, seed: 1, via: options.via };
+  const under = { hook: options.hook, driver, seed: 1, via: options.via, enable: options.enable };
   const script = `const net = require('net');
     const { status, stats } = require(${JSON.stringify(path.dirname(options.hook))});
     const server = net.createServer((socket) => socket.end('x')).listen(0, '127.0.0.1', () => {
       net.connect(server.address().port, '127.0.0.1').resume().on('close', () => {
         server.close();
-        console.log(JSON.stringify({ ...status(), seen: stats().connections.accepted + stats().connections.connected }));
+        const { connections, timers } = stats();
+        const seen = connections.accepted + connections.connected;
+        setTimeout(() => console.log(JSON.stringify({ ...status(), seen, reached: stats().timers.reached - timers.reached })), 1);
       });
     });`;
   const hook = options.via === 'argv' ? ['--require', options.hook] : [];
-  /** @type {{ active: boolean, reason: string | null, seen: number }} */
+  /** @type {{ active: boolean, reason: string | null, seen: number, reached: number }} */
   let status;
   try {
     const env = { PATH: process.env['PATH'] ?? '', TSLOOP_STRICT: '1', ...switchesOf(under) };
@@ -72,6 +74,8 @@ function proveActive(node, options, driver) {
     throw new UsageError(
       `tsloop is not active on ${node} (${driver}): ${status.reason ?? 'it saw none of the two ends of a connection'}`,
     );
+  if (options.enable?.split(',').includes('timers') && status.reached === 0)
+    throw new UsageError(`the wheel runs no timers on ${node} (${driver})`);
 }
 
 /** @param {Options} options @param {string} line @param {Map<string, import('./expectations.mjs').Expectations>} owner @param {string[]} subsystems */
@@ -124,6 +128,7 @@ async function main(options) {
   const report = {
     machine: machine(),
     via: options.via,
+    enable: options.enable,
     seed: options.seed,
     seconds: 0,
     lines: [],

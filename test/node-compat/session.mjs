@@ -113,6 +113,7 @@ export async function runDriver(session, tests, driver) {
     driver,
     seed: seedFor(test, options.seed),
     via: options.via,
+    enable: options.enable,
   });
   const exceptionOf = (/** @type {string} */ test) => {
     const owner = session.owner.get(test);
