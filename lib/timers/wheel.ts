@@ -36,18 +36,23 @@ export interface Deadline {
   arm(milliseconds: number): number;
 }
 
-/** Slots of one level before the next takes over, as a power of two. */
+/** Slots of one level that make one of the next, as a power of two. */
 const BITS = 8;
 const SPAN = 2 ** BITS;
-/** Twice the span: slots of the past that have not been reached yet stay clear of those of the future. */
-const PLACES = 2 * SPAN;
+/** Timers up to twice the span ahead, and as many slots of the past that the loop has not reached yet. */
+const PLACES = 4 * SPAN;
 const MASK = PLACES - 1;
 /** The farthest timer, 2^31 - 1 ms ahead, falls into the last level. */
 const LEVELS = 4;
 /** The level of a slot that waits for its next use. */
 const UNUSED = -1;
-/** How long before its first timer a coarse slot moves down, in milliseconds: a loop that is a little late does no harm. */
-const LEAD = 16;
+/** When a slot was armed that no deadline reaches. */
+const NEVER = -1;
+/**
+ * How long before its first timer a coarse slot moves down, in milliseconds for each level. A loop that is late by less
+ * still reaches every timer at its place among those that are Node's.
+ */
+const LEAD = SPAN;
 
 /**
  * Timers set after their slot's deadline was armed must be dated back when it is reached. Where they are many that is a
@@ -102,9 +107,11 @@ export class Wheel {
   readonly #inUse = new Array<number>(LEVELS).fill(0);
   /**
    * Slots of the finest level that may not be found in their place at their time: reached before their last timer was
-   * due, moved down too late, armed when the clock had gone on, or displaced by a later one.
+   * due, armed when the clock had gone on, or displaced by a later one.
    */
   #late: Slot[] = [];
+  /** Timers that came down after their time: handed over at once. */
+  #overdue: Timer[] = [];
   /** Coarse slots that were displaced. */
   #displaced: Slot[] = [];
   #serial = 0;
@@ -141,39 +148,61 @@ export class Wheel {
     const exact = this.#clock();
     const now = Math.floor(exact);
     if (this.#late.length > 0) this.#late = this.#late.filter((late) => late !== slot);
-    if (slot.level > 0) {
-      if (slot.key * (widths[slot.level] as number) <= now) this.#moveAllDown(now);
-      // Unless it was one of them.
-      if (slot.level > 0) this.#moveDown(slot, now);
-    } else if (exact >= slot.key + slot.fraction) {
-      this.reached += 1;
-      if (this.#coarse + (this.#inUse[0] as number) > 1) this.#catchUp(slot, now, list, since);
-      else this.#handOver(slot, list, since);
-      this.#drop(slot);
-    } else {
+    if (slot.level > 0 && slot.key * (widths[slot.level] as number) > now) {
+      this.#moveDown(slot, now);
+    } else if (slot.level === 0 && exact < slot.key + slot.fraction) {
       // Within the last millisecond: the loop woke for something else.
       this.#arm(slot, 1, now);
+    } else {
+      this.reached += 1;
+      // A coarse one may serve as another by the time that all have moved down.
+      const fine = slot.level === 0 ? slot : null;
+      if (this.#coarse > 0) this.#moveAllDown(now);
+      this.#handOver(fine, list, since);
     }
   }
 
-  #handOver(slot: Slot, list: Link, since: number): void {
-    if (slot.later > 0) dateBack(slot.head, since, slot.mixed);
-    prepend(list, slot.head);
-    if (slot.key > this.#through) this.#through = slot.key;
-  }
-
-  /** Puts what comes before a slot into the list as well; the deadlines find those empty, or not in use. */
-  #catchUp(slot: Slot, now: number, list: Link, since: number): void {
-    if (this.#coarse > 0) this.#moveAllDown(now);
-    const due = new Set(this.#late.filter(({ key }) => key <= slot.key)).add(slot);
-    this.#late = this.#late.filter(({ key }) => key > slot.key);
-    this.#between(0, this.#through + 1, slot.key - 1, (earlier) => due.add(earlier));
+  /** Puts a slot and all that comes before it into the list, and what came down too late to have a deadline. */
+  #handOver(slot: Slot | null, list: Link, since: number): void {
+    const overdue = this.#overdue.length > 0 ? this.#slotsOfOverdue() : [];
+    const last = Math.max(slot?.key ?? 0, overdue.at(-1)?.key ?? 0);
+    const due = new Set(overdue);
+    if (slot !== null) due.add(slot);
+    // Their deadlines will find them empty.
+    this.#between(0, this.#through + 1, last, (earlier) => due.add(earlier));
+    if (this.#late.length > 0) {
+      for (const late of this.#late) if (late.key <= last) due.add(late);
+      this.#late = this.#late.filter(({ key }) => key > last);
+    }
     // The latest first, as each goes before what is there.
-    for (const each of [...due].sort((a, b) => b.key - a.key || b.serial - a.serial)) {
-      // Another deadline than its own.
-      if (each !== slot) each.later = 1;
-      this.#handOver(each, list, since);
+    for (const each of due.size > 1 ? [...due].sort((a, b) => b.key - a.key || b.serial - a.serial) : due) {
+      if (each.later > 0 || each !== slot) dateBack(each.head, since, each.mixed);
+      prepend(list, each.head);
     }
+    if (last > this.#through) this.#through = last;
+    for (const each of overdue) if (each.armed === NEVER) this.#drop(each);
+    if (slot !== null) this.#drop(slot);
+  }
+
+  /** Timers whose time passed before they came down, in the order of their times. */
+  #slotsOfOverdue(): Slot[] {
+    const slots: Slot[] = [];
+    let slot: Slot | undefined;
+    for (const timer of this.#overdue.sort((a, b) => expiryOf(a) - expiryOf(b))) {
+      const key = expiryOf(timer);
+      if (slot?.key !== key) {
+        slot = (this.#levels[0] as Level)[key & MASK];
+        if (slot?.key !== key) {
+          slot = this.#take(0, key);
+          slot.armed = NEVER;
+        }
+        slot.mixed = true;
+        slots.push(slot);
+      }
+      append(slot.head, timer);
+    }
+    this.#overdue = [];
+    return slots;
   }
 
   /** Moves down every coarse slot that has begun; the finer first, as what waits there for one expiry is older. */
@@ -208,9 +237,9 @@ export class Wheel {
     const distance = expiry - now;
     let level = 0;
     let key = expiry;
-    if (distance >= SPAN && highest > 0) {
+    if (distance >= 2 * SPAN && highest > 0) {
       do level++;
-      while (level < highest && distance >= (widths[level + 1] as number));
+      while (level < highest && distance >= 2 * (widths[level + 1] as number));
       key = Math.floor(expiry / (widths[level] as number));
     }
     const found = (this.#levels[level] as Level)[key & MASK];
@@ -234,7 +263,7 @@ export class Wheel {
     const there = slots[key & MASK];
     if (there !== undefined) this.#displace(there);
     slots[key & MASK] = slot;
-    this.#arm(slot, level > 0 ? key * (widths[level] as number) - LEAD - now : distance, now);
+    this.#arm(slot, level > 0 ? key * (widths[level] as number) - level * LEAD - now : distance, now);
     return slot;
   }
 
@@ -275,7 +304,6 @@ export class Wheel {
     this.moved += 1;
     const { head, fraction, level } = slot;
     if (this.#displaced.length > 0) this.#displaced = this.#displaced.filter((other) => other !== slot);
-    const overdue: Timer[] = [];
     let link = head._idlePrev as Link;
     head._idleNext = head;
     head._idlePrev = head;
@@ -286,7 +314,7 @@ export class Wheel {
       link = timer._idlePrev as Link;
       const expiry = expiryOf(timer);
       if (expiry < now) {
-        overdue.push(timer);
+        this.#overdue.push(timer);
         continue;
       }
       // The next level down, even where the lead makes the distance a little more than it spans.
@@ -295,26 +323,6 @@ export class Wheel {
       if (timer._idleStart > finer.armed) finer.later += 1;
       finer.mixed = true;
       append(finer.head, timer);
-    }
-    if (overdue.length > 0) this.#hurry(overdue, fraction, now);
-  }
-
-  /** Timers whose time passed before they came down. */
-  #hurry(overdue: Timer[], fraction: number, now: number): void {
-    let slot: Slot | undefined;
-    for (const timer of overdue.sort((a, b) => expiryOf(a) - expiryOf(b))) {
-      const key = expiryOf(timer);
-      if (slot?.key !== key) {
-        slot = (this.#levels[0] as Level)[key & MASK];
-        if (slot?.key !== key) {
-          slot = this.#take(0, key);
-          this.#arm(slot, key - now, now);
-        }
-        slot.mixed = true;
-        slot.later = 1;
-        if (fraction > slot.fraction) slot.fraction = fraction;
-      }
-      append(slot.head, timer);
     }
   }
 

@@ -50,18 +50,18 @@ describe('parity: timers', () => {
   twin('order against the timers of timers/promises, scheduler and AbortSignal', async (t) => {
     const promises: typeof import('node:timers/promises') = t.require('node:timers/promises');
     const waits = [
-      promises.setTimeout(160).then(() => t.trace('promise 160')),
-      new Promise<void>((fulfil) => setTimeout(fulfil, 320)).then(() => t.trace('timer 320')),
-      promises.scheduler.wait(480).then(() => t.trace('wait 480')),
-      new Promise<void>((fulfil) => setTimeout(fulfil, 80)).then(() => t.trace('timer 80')),
+      promises.setTimeout(80).then(() => t.trace('promise 80')),
+      new Promise<void>((fulfil) => setTimeout(fulfil, 160)).then(() => t.trace('timer 160')),
+      promises.scheduler.wait(240).then(() => t.trace('wait 240')),
+      new Promise<void>((fulfil) => setTimeout(fulfil, 40)).then(() => t.trace('timer 40')),
       t
         .require('node:util')
-        .promisify(setTimeout)(640, 'value')
+        .promisify(setTimeout)(320, 'value')
         .then((value: string) => t.trace('promisified', value)),
       new Promise<void>((fulfil) => {
-        AbortSignal.timeout(800).addEventListener('abort', () => fulfil());
-        setTimeout(() => t.trace('timer 960'), 960);
-      }).then(() => t.trace('signal 800')),
+        AbortSignal.timeout(400).addEventListener('abort', () => fulfil());
+        setTimeout(() => t.trace('timer 480'), 480);
+      }).then(() => t.trace('signal 400')),
     ];
     // All of them late together: still in the order of their times.
     const until = Date.now() + 1_000;

@@ -14,7 +14,7 @@ for (let after = 1; after <= 40; after++) set(after);
 setTimeout(() => {
   const { timers } = process.env.PROBE_ENTRY ? require(process.env.PROBE_ENTRY).stats() : {};
   console.log(JSON.stringify({ reached: timers.reached > 0, moved: timers.moved > 0, early: late.filter((by) => by < 0).length, ran: late.length }));
-}, 400);
+}, 700);
 `;
 
 for (const line of nodes) {
