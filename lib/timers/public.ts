@@ -108,8 +108,7 @@ function createSetters(timers: Timers): Setters {
       // What lib/ sets for itself is unreferenced and stays where it is, and so does what is odd.
       if (this[referenced] !== true || this._destroyed !== false || !(this._idleTimeout >= 1))
         return original.call(this);
-      unlink(this);
-      own.insert(this);
+      own.restart(this);
       return this;
     },
   };
@@ -136,11 +135,6 @@ function createSetters(timers: Timers): Setters {
     setTimeout: likeOriginal(setTimeout, originalTimeout),
     setInterval: likeOriginal(setInterval, originalInterval),
   };
-}
-
-function unlink(timer: Timer): void {
-  if (timer._idleNext !== null) timer._idleNext._idlePrev = timer._idlePrev;
-  if (timer._idlePrev !== null) timer._idlePrev._idleNext = timer._idleNext;
 }
 
 /** What the callback is to be given: everything behind it and the duration. */

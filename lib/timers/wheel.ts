@@ -61,6 +61,8 @@ const LEAD = SPAN;
 const MOST_DATED_BACK = 64;
 
 const widths = Array.from({ length: LEVELS }, (_, level) => SPAN ** level);
+/** Powers of two: multiplying by them is exact, and cheaper than dividing. */
+const inverses = widths.map((width) => 1 / width);
 
 /** The millisecond in which a timer is due. */
 const expiryOf = (timer: Timer): number => timer._idleStart + Math.trunc(timer._idleTimeout);
@@ -69,11 +71,16 @@ const expiryOf = (timer: Timer): number => timer._idleStart + Math.trunc(timer._
 class TimersList implements Link {
   _idleNext: Link | null = this;
   _idlePrev: Link | null = this;
+  readonly slot: Slot;
+
+  constructor(slot: Slot) {
+    this.slot = slot;
+  }
 }
 
 /** Timers whose expiries share a number on one level. */
 export class Slot {
-  readonly head: Link = new TimersList();
+  readonly head: Link = new TimersList(this);
   readonly deadline: Deadline;
   level = 0;
   key = 0;
@@ -129,7 +136,29 @@ export class Wheel {
   /** Starts a timer that is in no list. */
   insert(timer: Timer): void {
     const exact = this.#clock();
+    this.#insert(timer, exact, Math.floor(exact));
+  }
+
+  /** Starts one again that waits here or in a list of Node's, or in none. */
+  restart(timer: Timer): void {
+    const exact = this.#clock();
     const now = Math.floor(exact);
+    const slot = (timer._idlePrev as Partial<TimersList> | null)?.slot;
+    if (slot !== undefined) {
+      // The newest of its slot, and still of that slot: nothing to move.
+      const expiry = now + Math.trunc(timer._idleTimeout);
+      if (Math.floor(expiry * (inverses[slot.level] as number)) === slot.key) {
+        timer._idleStart = now;
+        if (exact - now > slot.fraction) slot.fraction = exact - now;
+        if (now !== slot.armed) slot.later += 1;
+        return;
+      }
+    }
+    unlink(timer);
+    this.#insert(timer, exact, now);
+  }
+
+  #insert(timer: Timer, exact: number, now: number): void {
     timer._idleStart = now;
     const slot = this.#slotFor(expiryOf(timer), now, LEVELS - 1);
     const fraction = exact - now;
@@ -240,7 +269,7 @@ export class Wheel {
     if (distance >= 2 * SPAN && highest > 0) {
       do level++;
       while (level < highest && distance >= 2 * (widths[level + 1] as number));
-      key = Math.floor(expiry / (widths[level] as number));
+      key = Math.floor(expiry * (inverses[level] as number));
     }
     const found = (this.#levels[level] as Level)[key & MASK];
     return found !== undefined && found.key === key ? found : this.#make(level, key, distance, now);
@@ -250,7 +279,7 @@ export class Wheel {
   #coarseSlotOf(expiry: number): Slot | null {
     for (let level = LEVELS - 1; level > 0; level--) {
       if ((this.#inUse[level] as number) === 0) continue;
-      const key = Math.floor(expiry / (widths[level] as number));
+      const key = Math.floor(expiry * (inverses[level] as number));
       const slot = (this.#levels[level] as Level)[key & MASK];
       if (slot !== undefined && slot.key === key) return slot;
     }
@@ -334,6 +363,11 @@ export class Wheel {
     slot.level = UNUSED;
     this.#spare.push(slot);
   }
+}
+
+function unlink(timer: Timer): void {
+  if (timer._idleNext !== null) timer._idleNext._idlePrev = timer._idlePrev;
+  if (timer._idlePrev !== null) timer._idlePrev._idleNext = timer._idleNext;
 }
 
 function append(head: Link, link: Link): void {

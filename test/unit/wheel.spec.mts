@@ -127,9 +127,8 @@ class Loop {
   }
 
   refresh(timer: Waiting): void {
-    unlink(timer);
     timer.begin(this.now, this.#serial++);
-    this.wheel.insert(timer);
+    this.wheel.restart(timer);
   }
 
   /** When the loop would wake by itself. */
