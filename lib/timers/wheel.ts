@@ -258,9 +258,10 @@ export class Wheel {
 
   /** The slot of an expiry, made and armed if there is none; at most on the level `highest`. */
   #slotFor(expiry: number, now: number, highest: number): Slot {
-    // Where older timers of the same expiry wait: what is set later comes behind them.
+    // Where older timers of the same expiry wait: what is set later comes behind them. What moves down is older than
+    // what still waits on the levels above it.
     if (this.#coarse > 0) {
-      const found = this.#coarseSlotOf(expiry);
+      const found = this.#coarseSlotOf(expiry, highest);
       if (found !== null) return found;
     }
     const distance = expiry - now;
@@ -276,8 +277,8 @@ export class Wheel {
   }
 
   /** The slot above the finest level that an expiry falls into; null if there is none. */
-  #coarseSlotOf(expiry: number): Slot | null {
-    for (let level = LEVELS - 1; level > 0; level--) {
+  #coarseSlotOf(expiry: number, highest: number): Slot | null {
+    for (let level = highest; level > 0; level--) {
       if ((this.#inUse[level] as number) === 0) continue;
       const key = Math.floor(expiry * (inverses[level] as number));
       const slot = (this.#levels[level] as Level)[key & MASK];
