@@ -10,13 +10,14 @@
 /**
  * @typedef {object} Cell
  * @property {string} name
- * @property {'server' | 'client' | 'idle' | 'startup' | 'receiver' | 'sender'} kind who is measured, and how the window is taken
+ * @property {'server' | 'client' | 'idle' | 'startup' | 'receiver' | 'sender' | 'itself'} kind who is measured, and how the window is taken
  * @property {string} workload the program, in workloads/
  * @property {(context: Context) => string[] | Promise<string[]>} [args] its arguments
  * @property {string} [mode] the load generator's mode
  * @property {(context: Context) => string[]} [load] the load generator's options
  * @property {string} unit what one operation is
  * @property {number} [bytes] bytes one operation carries, where bytes per second are the figure people know
+ * @property {string} [enable] the optional part it is about: on under tsloop
  * @property {boolean} [resumed] nearly every handshake of the window must be a resumed one
  */
 
@@ -75,6 +76,16 @@ const udp = (name, size, sockets, window) => ({
   mode: 'udp-echo',
   load: () => ['--sockets', String(sockets), '--window', String(window), '--size', String(size)],
   unit: 'datagram',
+});
+
+/** @param {string} name @param {string} unit @returns {Cell} */
+const timers = (name, unit) => ({
+  name: `timers-${name}`,
+  kind: 'itself',
+  workload: 'timers.js',
+  args: () => [name],
+  enable: 'timers',
+  unit,
 });
 
 /** @type {Cell[]} */
@@ -162,6 +173,15 @@ export const cells = [
     mode: 'udp-sink',
     unit: 'datagram',
   },
+  timers('set-clear', 'setTimeout, clearTimeout'),
+  timers('set-clear-10000', 'the same, 10,000 durations set before the first is cleared'),
+  timers('set-clear-200000', 'the same, 200,000 durations'),
+  timers('refresh', 'refresh of one timer'),
+  timers('refresh-10000', 'refresh of 10,000 timers in turn'),
+  timers('fire', 'timer set and run, 200,000 spread over 100 ms'),
+  timers('chain', 'timer of 1 ms set by the one before'),
+  timers('idle-million', 'second with a million timers waiting'),
+  timers('lateness', 'setTimeout(5) on an idle process'),
   https('https-64b-c64', ['--connections', '64']),
   https('https-full-handshake', ['--connections', '16', '--one-shot']),
   https('https-full-handshake-rsa', ['--connections', '16', '--one-shot'], true),

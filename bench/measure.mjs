@@ -35,15 +35,25 @@ export async function measure(cell, variant, context, loadgen) {
   const args = [...variant.args, script, ...((await cell.args?.(context)) ?? [])];
   if (cell.kind === 'startup') return measureStart(variant, args);
   if (cell.kind === 'sender') return measureSender(cell, variant, args, context, loadgen);
-  const program = new Program(variant.command, args, variant.env);
+  const program = new Program(variant.command, args, environmentOf(cell, variant));
   try {
-    const take = { server: measureServer, client: measureClient, idle: measureIdle, receiver: measureReceiver }[
-      cell.kind
-    ];
+    const take = {
+      server: measureServer,
+      client: measureClient,
+      idle: measureIdle,
+      receiver: measureReceiver,
+      itself: measureItself,
+    }[cell.kind];
     return await take(cell, program, context, loadgen, variant);
   } finally {
     await program.stop();
   }
+}
+
+/** Strict mode, in which every variant of ours runs, refuses to start if an optional part that was asked for cannot.
+ * @param {Cell} cell @param {Variant} variant */
+function environmentOf(cell, variant) {
+  return cell.enable && variant.tsloop ? { ...variant.env, TSLOOP_ENABLE: cell.enable } : variant.env;
 }
 
 /** @param {Program} program @param {Variant} variant */
@@ -181,6 +191,19 @@ async function measureIdle(cell, program, context, loadgen, variant) {
   } finally {
     await holder.stop();
   }
+}
+
+/**
+ * A program that measures what only it can see, and says so in one line.
+ * @param {Cell} _cell @param {Program} program @param {Context} _context @param {string} _loadgen @param {Variant} variant
+ * @returns {Promise<Sample>}
+ */
+async function measureItself(_cell, program, _context, _loadgen, variant) {
+  const report = await program.line();
+  insist(program, variant);
+  const { p50 = null, p99 = null } = report.latencyUs ?? {};
+  const processCpu = report.processNs === null ? null : report.processNs / 1e3;
+  return { ...nothing, processCpu, p50, p99, errors: report.errors };
 }
 
 /**

@@ -1,11 +1,15 @@
 'use strict';
-// One cell of bench/timers.mjs: prints processor nanoseconds per operation, the median of a few rounds.
+// Timers, one case a process: measures itself and prints one line. Processor time is that of the process, the median of
+// a few rounds; lateness is in microseconds, and negative where a timer ran before its time.
 const nothing = () => {};
 const processor = () => {
   const { user, system } = process.cpuUsage();
   return (user + system) * 1000;
 };
-const median = (values) => values.sort((a, b) => a - b)[values.length >> 1];
+const sorted = (values) => values.sort((a, b) => a - b);
+const median = (values) => sorted(values)[values.length >> 1];
+const print = (line) => process.stdout.write(`${JSON.stringify({ errors: 0, ...line })}\n`);
+
 const rounds = (count, operations, body) => {
   body();
   const values = Array.from({ length: count }, () => {
@@ -13,7 +17,7 @@ const rounds = (count, operations, body) => {
     body();
     return (processor() - from) / operations;
   });
-  console.log(median(values));
+  print({ processNs: median(values) });
 };
 const many = (durations, count) => {
   const timers = new Array(durations);
@@ -27,7 +31,7 @@ const times = (operations, body) =>
     for (let at = 0; at < operations; at++) body(at);
   });
 
-const cells = {
+const cases = {
   'set-clear': () => times(300_000, () => clearTimeout(setTimeout(nothing, 1000))),
   'set-clear-10000': () => many(10_000, 15),
   'set-clear-200000': () => many(200_000, 5),
@@ -50,13 +54,55 @@ const cells = {
         if (--left > 0) return;
         values.push((processor() - from) / 200_000);
         if (values.length < 6) setTimeout(round, 20);
-        else console.log(median(values.slice(1)));
+        else print({ processNs: median(values.slice(1)) });
       };
       for (let at = 0; at < 200_000; at++) setTimeout(() => fired(), 1 + (at % 100));
     };
     round();
   },
+  // One timer at a time, each set by the one before: nothing to share.
+  chain() {
+    const values = [];
+    let left = 400;
+    let from = processor();
+    const next = () => {
+      if (--left === 0) {
+        values.push((processor() - from) / 400);
+        if (values.length === 6) return print({ processNs: median(values.slice(1)) });
+        left = 400;
+        from = processor();
+      }
+      setTimeout(next, 1);
+    };
+    next();
+  },
+  // Processor time of a second in which a million timers wait for hours.
+  'idle-million'() {
+    for (let at = 0; at < 1_000_000; at++) setTimeout(nothing, 3_600_000 + at * 3);
+    // Setting them leaves work to the garbage collector, for a while.
+    const wait = (from) =>
+      setTimeout(() => {
+        if (processor() - from > 2e6) return wait(processor());
+        const start = processor();
+        setTimeout(() => {
+          print({ processNs: (processor() - start) / 4 });
+          process.exit();
+        }, 4_000);
+      }, 1_000);
+    wait(processor());
+  },
+  lateness() {
+    const late = [];
+    const next = () => {
+      const from = performance.now();
+      setTimeout(() => {
+        late.push((performance.now() - from - 5) * 1000);
+        if (late.length < 400) return setImmediate(next);
+        sorted(late);
+        print({ processNs: null, latencyUs: { p50: late[200], p99: late[395] }, earliestUs: late[0] });
+      }, 5);
+    };
+    next();
+  },
 };
-const cell = cells[process.argv[2]];
-if (cell === undefined) console.log(Object.keys(cells).join(' '));
-else cell();
+cases[process.argv[2]]();

@@ -108,7 +108,7 @@ function createSetters(timers: Timers): Setters {
       // What lib/ sets for itself is unreferenced and stays where it is, and so does what is odd.
       if (this[referenced] !== true || this._destroyed !== false || !(this._idleTimeout >= 1))
         return original.call(this);
-      own.restart(this);
+      own.insert(this);
       return this;
     },
   };

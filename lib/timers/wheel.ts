@@ -71,16 +71,11 @@ const expiryOf = (timer: Timer): number => timer._idleStart + Math.trunc(timer._
 class TimersList implements Link {
   _idleNext: Link | null = this;
   _idlePrev: Link | null = this;
-  readonly slot: Slot;
-
-  constructor(slot: Slot) {
-    this.slot = slot;
-  }
 }
 
 /** Timers whose expiries share a number on one level. */
 export class Slot {
-  readonly head: Link = new TimersList(this);
+  readonly head: Link = new TimersList();
   readonly deadline: Deadline;
   level = 0;
   key = 0;
@@ -133,37 +128,19 @@ export class Wheel {
     this.#makeDeadline = makeDeadline;
   }
 
-  /** Starts a timer that is in no list. */
+  /** Starts a timer, or starts it again, wherever it waits. */
   insert(timer: Timer): void {
     const exact = this.#clock();
-    this.#insert(timer, exact, Math.floor(exact));
-  }
-
-  /** Starts one again that waits here or in a list of Node's, or in none. */
-  restart(timer: Timer): void {
-    const exact = this.#clock();
     const now = Math.floor(exact);
-    const slot = (timer._idlePrev as Partial<TimersList> | null)?.slot;
-    if (slot !== undefined) {
-      // The newest of its slot, and still of that slot: nothing to move.
-      const expiry = now + Math.trunc(timer._idleTimeout);
-      if (Math.floor(expiry * (inverses[slot.level] as number)) === slot.key) {
-        timer._idleStart = now;
-        if (exact - now > slot.fraction) slot.fraction = exact - now;
-        if (now !== slot.armed) slot.later += 1;
-        return;
-      }
-    }
-    unlink(timer);
-    this.#insert(timer, exact, now);
-  }
-
-  #insert(timer: Timer, exact: number, now: number): void {
     timer._idleStart = now;
     const slot = this.#slotFor(expiryOf(timer), now, LEVELS - 1);
     const fraction = exact - now;
     if (fraction > slot.fraction) slot.fraction = fraction;
-    append(slot.head, timer);
+    // Started again, it may be the newest there as it is.
+    if (timer._idlePrev !== slot.head) {
+      unlink(timer);
+      append(slot.head, timer);
+    }
     if (now !== slot.armed && ++slot.later >= MOST_DATED_BACK && slot.level === 0) this.#arm(slot, slot.key - now, now);
   }
 

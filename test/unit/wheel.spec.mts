@@ -128,7 +128,7 @@ class Loop {
 
   refresh(timer: Waiting): void {
     timer.begin(this.now, this.#serial++);
-    this.wheel.restart(timer);
+    this.wheel.insert(timer);
   }
 
   /** When the loop would wake by itself. */
