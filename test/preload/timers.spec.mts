@@ -67,6 +67,26 @@ for (const line of nodes) {
       }
     });
 
+    it('run beneath --watch, before and after a change', async () => {
+      const program = programFile(`
+        const { appendFileSync, existsSync, writeFileSync } = require('node:fs');
+        const mark = __filename + '.mark';
+        const again = existsSync(mark);
+        setTimeout(() => {
+          const { reached } = require(process.env.PROBE_ENTRY).stats().timers;
+          console.log(again ? 'second' : 'first', reached > 0);
+          if (again) return process.kill(process.ppid, 'SIGTERM');
+          writeFileSync(mark, '');
+          // The watcher may not watch yet, and waits for a pause between changes: changed until it ends this process.
+          setInterval(() => appendFileSync(__filename, '\\n'), 1_000);
+        }, 20);
+      `);
+      const { stdout } = await start(line, ['-r', registerCjs, '--watch', program], {
+        env: { TSLOOP_ENABLE: 'timers', TSLOOP_STRICT: '1' },
+      });
+      expect(stdout.match(/(first|second) true/g)).to.deep.equal(['first true', 'second true']);
+    });
+
     it('leave a function alone that somebody else has put there', async () => {
       const program = programFile(`
         const tsloop = require(process.env.PROBE_ENTRY);
