@@ -142,7 +142,8 @@ async function main(options) {
   const variants = chooseVariants(options);
   const hook = join(root, 'dist/register.js');
   if (variants.some(({ tsloop }) => tsloop) && !existsSync(hook)) throw new Error('not built: npm run build first');
-  const loadgen = buildLoadgen();
+  // What measures itself needs none, and building it takes minutes.
+  const loadgen = chosen.every(({ kind }) => kind === 'itself') ? '' : buildLoadgen();
   const scratch = mkdtempSync(join(tmpdir(), 'tsloop-bench-'));
   const [ec, rsa] = [makeCertificate(scratch, 'ec'), makeCertificate(scratch, 'rsa')];
   /** @type {ReturnType<typeof startPeer> | undefined} */
