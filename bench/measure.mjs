@@ -12,6 +12,9 @@ import { machineTicks, Program, TICKS_PER_SECOND } from './program.mjs';
 /** How long 10,000 silent connections rest before memory is read, so that both sides have had their collections. */
 const REST = 1500;
 
+/** How long a program that measures itself may take, in milliseconds: seconds of its own, on a machine that has others. */
+const LONG = 300_000;
+
 /** @type {Sample} */
 const nothing = {
   perSecond: null,
@@ -199,7 +202,7 @@ async function measureIdle(cell, program, context, loadgen, variant) {
  * @returns {Promise<Sample>}
  */
 async function measureItself(_cell, program, _context, _loadgen, variant) {
-  const report = await program.line();
+  const report = await program.line(LONG);
   insist(program, variant);
   const { p50 = null, p99 = null } = report.latencyUs ?? {};
   const processCpu = report.processNs === null ? null : report.processNs / 1e3;
