@@ -6,7 +6,7 @@
  * strict mode, they come at once.
  */
 
-import type { Classes } from './bindings/classes';
+import type { Classes, Late } from './bindings/classes';
 import { setDetached } from './bindings/fallback';
 import { type Doors, fetchDoors, isLoaded, restore, swapOnRead } from './bindings/seam';
 import { type Config, type Part, runs } from './boot/config';
@@ -30,8 +30,8 @@ let classes: Classes | null = null;
 let doors: Doors | null = null;
 /** The classes are in force: set before they are, lest what their modules load asks for them again. */
 let attached = false;
-/** lib/ had read Node's classes before us. (Asked in time: while net loads, and asks for ours, it counts as loaded.) */
-let late = false;
+/** Where lib/ had read Node's classes before us. (Asked in time: a module that loads, and asks for ours, counts as loaded.) */
+let late: Late = { net: false, dgram: false };
 let detachLate: (() => void) | null = null;
 
 /** Loaded only where the part is to run. */
@@ -51,16 +51,15 @@ export function install(config: Config): void {
       if (has('net')) swapOnRead(doors.tcp, 'TCP', () => ready()?.TCP ?? doors?.NativeTCP);
       // Also without `net`: datagram sockets may be sent over a channel, which is a pipe.
       swapOnRead(doors.pipe, 'Pipe', () => ready()?.Pipe ?? doors?.NativePipe);
-      // A dgram that was loaded first has Node's class for good, and no place at which a handle could come in.
-      if (has('dgram') && !isLoaded('dgram')) swapOnRead(doors.udp, 'UDP', () => ready()?.UDP ?? doors?.NativeUDP);
+      if (has('dgram')) swapOnRead(doors.udp, 'UDP', () => ready()?.UDP ?? doors?.NativeUDP);
     }
     if (has('timers')) timers().attachTimers();
   } catch (error) {
     stepAside(reason('ERR_TSLOOP_SEAM', error instanceof Error ? error.message : String(error)));
     return;
   }
-  late = hasSockets() && isLoaded('net');
-  if (classes !== null || late || config.strict) ready();
+  late = { net: has('net') && isLoaded('net'), dgram: has('dgram') && isLoaded('dgram') };
+  if (classes !== null || late.net || late.dgram || config.strict) ready();
   if (standing.active) debug(`attached, driver ${config.driver}`);
 }
 
@@ -103,7 +102,7 @@ function ready(): Classes | null {
   }
   classes = made;
   made.attach();
-  if (late) detachLate = made.attachLate();
+  if (late.net || late.dgram) detachLate = made.attachLate(late);
   return made;
 }
 

@@ -8,10 +8,11 @@ import type { Config } from '../boot/config';
 import { createDispatcher } from '../dispatch';
 import { load, loadedAddon, prepare } from '../environment';
 import { type Reason, reason } from '../errors';
+import { hookLateDgram } from '../hooks/late-dgram';
 import { hookLateNet } from '../hooks/late-net';
-import { acceptBoth, adoptChannel, attachPairs, wrapSpawn } from '../hooks/transfer';
+import { acceptBoth, adoptChannel, adoptOwnChannel, attachPairs, wrapSpawn } from '../hooks/transfer';
 import { definePipe } from './pipe-wrap';
-import { type Doors, fetchSeam, isLoaded, type NativeClass, type Seam, swap } from './seam';
+import { type Doors, fetchSeam, type NativeClass, type Seam, swap } from './seam';
 import type { Stream } from './stream';
 import { defineStreamHandle } from './stream-handle';
 import { attachReadState } from './stream-read';
@@ -28,8 +29,14 @@ export interface Classes {
   isHandle(resource: object): boolean;
   /** Replaces the two methods that meet handles of ours; `restore` of the seam takes them back. */
   attach(): void;
-  /** Comes into a `net` that was loaded first; returns how to leave it. */
-  attachLate(): () => void;
+  /** Comes into modules that were loaded first; returns how to leave them. */
+  attachLate(late: Late): () => void;
+}
+
+/** The modules of lib/ that had read Node's classes before us and are to run on ours. */
+export interface Late {
+  readonly net: boolean;
+  readonly dgram: boolean;
 }
 
 /**
@@ -84,8 +91,7 @@ function define(
     { Native: NativeUDP, Ours: UDP },
   ];
   // What arrives from another process becomes ours only where lib/ works with our class.
-  const isOurs = ({ Ours }: { Ours: NativeClass }) =>
-    !config.disabled.includes(Ours === UDP ? 'dgram' : 'net') && !(Ours === UDP && isLoaded('dgram'));
+  const isOurs = ({ Ours }: { Ours: NativeClass }) => !config.disabled.includes(Ours === UDP ? 'dgram' : 'net');
   attachPairs(pairs.filter(isOurs));
   for (const pair of pairs) acceptBoth(pair);
   return {
@@ -98,6 +104,12 @@ function define(
       swap(prototype, 'spawn', wrapSpawn(prototype.spawn, NativePipe));
       swap(seam.tls, 'wrap', wrapWrap(seam.tls.wrap));
     },
-    attachLate: () => (config.disabled.includes('net') ? () => {} : hookLateNet(TCP, Pipe)),
+    attachLate(late) {
+      const undo = [late.net ? hookLateNet(TCP, Pipe) : null, late.dgram ? hookLateDgram(NativeUDP, UDP) : null];
+      adoptOwnChannel();
+      return () => {
+        for (const step of undo) step?.();
+      };
+    },
   };
 }

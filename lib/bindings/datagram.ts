@@ -6,7 +6,7 @@
  */
 
 import { errno } from '../native';
-import { Command } from '../native/protocol';
+import { Command, SHARED } from '../native/protocol';
 import { runIn, type Scope } from './async-scope';
 import { finish, type Request } from './requests';
 import { env, waitForClosing } from './stream';
@@ -60,6 +60,8 @@ export class Datagram {
   referenced = true;
   receiving = false;
   connected = false;
+  /** The descriptor came from elsewhere: other processes may read from it as well. */
+  shared = false;
   /** Bound by an IPv6 address, which libuv goes by for options. */
   v6 = false;
   /** Messages wait for the kernel. */
@@ -99,7 +101,7 @@ export class Datagram {
     environment.assign(this);
     table[this.slot] = this;
     unplaced.delete(this);
-    environment.command(Command.openDatagram, this, this.fd);
+    environment.command(Command.openDatagram, this, this.fd, this.shared ? SHARED : 0);
   }
 
   /** The descriptor for a call that must find everything done that was asked before. */

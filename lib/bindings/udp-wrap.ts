@@ -23,9 +23,14 @@ export function datagramOf(handle: unknown): Datagram | null {
   return ((handle as { [kDatagram]?: Datagram } | null | undefined)?.[kDatagram] as Datagram | undefined) ?? null;
 }
 
+/** What a handle of Node's may be asked by way of ours. */
+type NativeUdp = Record<'bind' | 'bind6' | 'send' | 'send6', (this: object, ...args: unknown[]) => number>;
+
 const MOST_TTL = 255;
 
 export function defineUdp(Native: NativeClass): NativeClass {
+  /** lib/ copies `bind` and `send` of a socket's first handle to the one that comes from another process, whoever's it is. */
+  const native: NativeUdp = Native.prototype;
   class UDP implements UdpShell {
     declare readonly [kDatagram]: Datagram;
     declare onmessage: NonNullable<UdpShell['onmessage']>;
@@ -71,11 +76,13 @@ export function defineUdp(Native: NativeClass): NativeClass {
     }
 
     bind(host: string, port: number, flags: number): number {
-      return bind(this[kDatagram], false, host, port, flags);
+      const socket = datagramOf(this);
+      return socket === null ? native.bind.call(this, host, port, flags) : bind(socket, false, host, port, flags);
     }
 
     bind6(host: string, port: number, flags: number): number {
-      return bind(this[kDatagram], true, host, port, flags);
+      const socket = datagramOf(this);
+      return socket === null ? native.bind6.call(this, host, port, flags) : bind(socket, true, host, port, flags);
     }
 
     connect(host: string, port: number): number {
@@ -114,11 +121,15 @@ export function defineUdp(Native: NativeClass): NativeClass {
     }
 
     send(request: Request, list: ArrayBufferView[], count: number, ...rest: Rest): number {
-      return sendBy(this[kDatagram], false, request, list, count, rest);
+      const socket = datagramOf(this);
+      if (socket === null) return native.send.call(this, request, list, count, ...rest);
+      return sendBy(socket, false, request, list, count, rest);
     }
 
     send6(request: Request, list: ArrayBufferView[], count: number, ...rest: Rest): number {
-      return sendBy(this[kDatagram], true, request, list, count, rest);
+      const socket = datagramOf(this);
+      if (socket === null) return native.send6.call(this, request, list, count, ...rest);
+      return sendBy(socket, true, request, list, count, rest);
     }
 
     getSendQueueSize(): number {
@@ -149,6 +160,7 @@ export function defineUdp(Native: NativeClass): NativeClass {
     }
 
     setMulticastInterface(address: string): number {
+      this[kDatagram].proved.clear();
       return env().native.setMulticastInterface(this[kDatagram].settled(), String(address));
     }
 
@@ -217,6 +229,7 @@ function open(socket: Datagram, fd: number): number {
   const status = native.adopt(fd) || native.openUdp(fd);
   if (status !== 0) return status;
   socket.fd = fd;
+  socket.shared = true;
   socket.connected = typeof native.name(fd, true) === 'string';
   return 0;
 }
@@ -242,6 +255,8 @@ function connect(socket: Datagram, v6: boolean, host: string, port: number): num
 }
 
 function setNumber(socket: Datagram, which: number, value: number): number {
+  // What the kernel took may be refused from here on: a broadcast, for one.
+  socket.proved.clear();
   return env().native.setUdpNumber(socket.settled(), socket.v6, which, value | 0);
 }
 

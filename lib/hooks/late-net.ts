@@ -6,7 +6,6 @@
 
 import type { NativeClass } from '../bindings/seam';
 import { streamOf } from '../bindings/stream-handle';
-import { adoptChannel } from './transfer';
 
 const SOCKET = 0;
 const SERVER = 1;
@@ -29,7 +28,6 @@ interface NetModule {
 export function hookLateNet(TCP: NativeClass, Pipe: NativeClass): () => void {
   const net = require('node:net') as NetModule;
   const undo = [hookConnect(net.Socket.prototype, TCP, Pipe), hookListen(net.Server.prototype, TCP, Pipe)];
-  hookChannel();
   return () => {
     for (const step of undo) step();
   };
@@ -144,12 +142,4 @@ function bound(
   };
   if (address) return attempt(address, addressType);
   return attempt('::', 6) ?? attempt('0.0.0.0', 4);
-}
-
-/** The channel to the parent exists already; handles that arrive over it become ours. */
-function hookChannel(): void {
-  const owner = process as unknown as Record<PropertyKey, unknown>;
-  const symbol = Object.getOwnPropertySymbols(owner).find((found) => found.description === 'kChannelHandle');
-  const channel = symbol === undefined ? undefined : owner[symbol];
-  if (channel !== null && typeof channel === 'object') adoptChannel(channel);
 }

@@ -39,6 +39,7 @@ function insideOf(handle: unknown): Stream | Datagram | null {
 
 /** The descriptor of one of our handles, with nothing of it under way in the reactor. */
 function settledDescriptor(inside: Stream | Datagram): number {
+  if (inside instanceof Datagram) inside.shared = true;
   if (inside.slot >= 0) {
     if (inside instanceof Datagram) env().command(Command.share, inside);
     env().settle();
@@ -120,6 +121,14 @@ export function adoptChannel(channel: object): void {
       pending = toOurs(handle);
     },
   });
+}
+
+/** The channel to the parent, where there is one already; handles that arrive over it become ours. */
+export function adoptOwnChannel(): void {
+  const owner = process as unknown as Record<PropertyKey, unknown>;
+  const symbol = Object.getOwnPropertySymbols(owner).find((found) => found.description === 'kChannelHandle');
+  const channel = symbol === undefined ? undefined : owner[symbol];
+  if (channel !== null && typeof channel === 'object') adoptChannel(channel);
 }
 
 /** libuv reads the descriptor when it gets to the message: the native handle lives until then. */

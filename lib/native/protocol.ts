@@ -50,12 +50,18 @@ export const RESET = 1;
 /** Flag of `openStream`: by a connection attempt that succeeded inside its call. */
 export const CONNECTED = 1;
 
+/** Flag of `openDatagram`: the descriptor came from elsewhere, and other processes may read from it as well. */
+export const SHARED = 1;
+
 /** Flags of a send: the bytes begin with an IPv4 address and port, or an IPv6 address, scope and port. */
 export const TO_V4 = 4;
 export const TO_V6 = 8;
 
 /** Options of a datagram socket that are one number. */
 export const UdpNumber = { broadcast: 0, timeToLive: 1, multicastTimeToLive: 2, multicastLoopback: 3 } as const;
+
+/** Bits of what a kernel offers: many datagrams to a call, groups that it cuts apart, groups that it has joined. */
+export const DatagramOffer = { batches: 1, cuts: 2, joins: 4 } as const;
 
 /** Words of the control buffer. */
 export const Control = {

@@ -12,6 +12,8 @@ export interface Evidence {
   readonly active: boolean;
   readonly reason: string | null;
   readonly connections: number;
+  /** Datagrams received. */
+  readonly datagrams: number;
 }
 
 export interface Outcome extends Ending {
@@ -29,7 +31,9 @@ const TESTIFY = `
   const tsloop = require(process.env.PROBE_ENTRY);
   const { active, reason } = tsloop.status();
   const { accepted, connected } = active ? tsloop.stats().connections : { accepted: 0, connected: 0 };
-  const line = { pid: process.pid, thread: require('node:worker_threads').threadId, active, reason, connections: accepted + connected };
+  const datagrams = active ? tsloop.stats().datagrams.received : 0;
+  const line = { pid: process.pid, thread: require('node:worker_threads').threadId, active, reason,
+    connections: accepted + connected, datagrams };
   require('node:fs').appendFileSync(process.env.PROBE_EVIDENCE, JSON.stringify(line) + '\\n');
 });
 `;

@@ -21,6 +21,9 @@ pub const RESET: i32 = 1;
 /// [`Command::OpenStream`]: by a connection attempt that succeeded inside its call.
 pub const CONNECTED: i32 = 1;
 
+/// [`Command::OpenDatagram`]: the descriptor came from elsewhere, and other processes may read from it as well.
+pub const SHARED: i32 = 1;
+
 /// [`Command::Send`]: the bytes begin with an IPv4 peer, [`V4_PEER`] bytes of address and port.
 pub const TO_V4: i32 = 4;
 /// [`Command::Send`]: the bytes begin with an IPv6 peer, [`V6_PEER`] bytes of address, scope and port.
@@ -49,9 +52,9 @@ pub enum Command<'a> {
     Shutdown,
     /// Give the socket up; with [`RESET`].
     Close(i32),
-    /// A descriptor becomes a datagram socket.
-    OpenDatagram(i32),
-    /// The descriptor of a datagram socket is about to be used by another process as well.
+    /// A descriptor becomes a datagram socket; with [`SHARED`].
+    OpenDatagram(i32, i32),
+    /// The descriptor of a datagram socket is about to be used by another process as well: [`SHARED`] from here on.
     Share,
     /// The program has set how much the kernel holds for a datagram socket.
     KeepBuffer,
@@ -129,7 +132,7 @@ impl<'a> Iterator for Reader<'a> {
             }
             7 => Command::Shutdown,
             8 => Command::Close(b),
-            9 => Command::OpenDatagram(a),
+            9 => Command::OpenDatagram(a, b),
             11 => Command::Share,
             12 => Command::KeepBuffer,
             10 => {

@@ -32,6 +32,9 @@ pub(crate) const PRESSED: u16 = 1 << 7;
 pub(crate) const CROWDED: u16 = 1 << 8;
 /// The program has said how much the kernel holds for it.
 pub(crate) const OWN_BUFFER: u16 = 1 << 9;
+/// Other processes may read from the descriptor: whoever knows nothing of joined datagrams must not meet one, and what this
+/// process has no time for is theirs.
+pub(crate) const SHARED: u16 = 1 << 10;
 
 /// See the module.
 #[derive(Debug)]

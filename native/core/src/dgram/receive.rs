@@ -2,13 +2,14 @@
 //!
 //! Messages go from the kernel straight into the batch while there is one with room, and otherwise into the queue, so
 //! that the kernel's small buffer is emptied while JavaScript is busy. A full queue stops the reading: then the
-//! kernel's buffer fills, the newest are dropped, and it counts them.
+//! kernel's buffer fills, the newest are dropped, and it counts them. Of a descriptor that other processes read from as well
+//! nothing is taken that JavaScript has no batch for: one of them may have the time.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 
-use super::{CROWDED, Datagram, ERRED, OWN_BUFFER, READABLE};
+use super::{CROWDED, Datagram, ERRED, OWN_BUFFER, READABLE, SHARED};
 use crate::event::{Batch, Event, Op};
 use crate::limits::{DATAGRAM_OVERHEAD, DATAGRAM_QUEUE_BYTES, DATAGRAMS_QUEUE_BYTES, KERNEL_BUFFER_BYTES, RECEIVE_MESSAGES, TURN_DATAGRAMS};
 use crate::sys;
@@ -119,7 +120,12 @@ pub(crate) fn receive(socket: &mut Datagram, id: Id, mut batch: Option<&mut Batc
             socket.failure = 0;
         }
     }
+    let mut leaves = false;
     while socket.has(READABLE) && (done.messages as usize) < TURN_DATAGRAMS {
+        leaves = socket.has(SHARED) && (!socket.arrived.is_empty() || batch.as_deref().is_none_or(|batch| !batch.has_room()));
+        if leaves {
+            break;
+        }
         let weight = socket.arrived.weight();
         if weight >= DATAGRAM_QUEUE_BYTES || others + weight >= DATAGRAMS_QUEUE_BYTES {
             break;
@@ -139,7 +145,7 @@ pub(crate) fn receive(socket: &mut Datagram, id: Id, mut batch: Option<&mut Batc
                         }
                     }
                 }
-                if count == RECEIVE_MESSAGES && !socket.has(CROWDED) {
+                if count == RECEIVE_MESSAGES && !socket.has(CROWDED | SHARED) {
                     meet_crowd(socket);
                 }
                 // Fewer than asked for: nothing is left, and what comes is a new edge. An error may still lie behind.
@@ -159,7 +165,7 @@ pub(crate) fn receive(socket: &mut Datagram, id: Id, mut batch: Option<&mut Batc
     }
     let after = socket.arrived.weight();
     *waiting = others + after;
-    done.starved = after > 0 || socket.failure != 0;
+    done.starved = after > 0 || socket.failure != 0 || leaves;
     done
 }
 
@@ -180,7 +186,7 @@ fn meet_crowd(socket: &mut Datagram) {
 /// ones only while it may join, so what arrives in between would pass for one long message: that is dropped instead, as a
 /// network may, and counted.
 pub(crate) fn stop_joining(socket: &mut Datagram, receiver: &mut Receiver) {
-    if !socket.has(CROWDED) {
+    if !socket.has(CROWDED) || socket.has(SHARED) {
         return;
     }
     let Datagram { fd, arrived, .. } = socket;

@@ -4,7 +4,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Instant;
 
 use super::{Entry, Reactor};
-use crate::command::{CONNECTED, Command, MORE, NOTIFY, Reader};
+use crate::command::{CONNECTED, Command, MORE, NOTIFY, Reader, SHARED};
 use crate::dgram::{self, Datagram};
 use crate::event::{Event, Op};
 use crate::net::listen::Listener;
@@ -67,8 +67,14 @@ impl Reactor {
                     Some(Entry::Datagram(socket)) => socket.clear(dgram::RECEIVING),
                     _ => {}
                 },
-                Command::OpenDatagram(fd) => {
-                    self.open(id, fd, |fd| Entry::Datagram(Box::new(Datagram::new(fd))));
+                Command::OpenDatagram(fd, flags) => {
+                    self.open(id, fd, |fd| {
+                        let mut socket = Datagram::new(fd);
+                        if flags & SHARED != 0 {
+                            socket.set(dgram::SHARED);
+                        }
+                        Entry::Datagram(Box::new(socket))
+                    });
                 }
                 Command::Share => self.share_datagram(id),
                 Command::KeepBuffer => {

@@ -148,6 +148,7 @@ impl Reactor {
         let before = socket.arrived.weight();
         let receiver = self.datagrams.receiver.get_or_insert_with(Box::default);
         dgram::receive::stop_joining(socket, receiver);
+        socket.set(dgram::SHARED);
         self.datagrams.waiting += socket.arrived.weight() - before;
         self.enqueue_datagram(id);
     }
