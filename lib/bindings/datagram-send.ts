@@ -3,6 +3,9 @@
  * the kernel has taken one for an address, further messages of the same turn gather and leave together: at the end of a
  * delivery, at the end of the turn, or when there are enough. They count as sent, which for a datagram promises little;
  * if one is refused after all, the next is sent inside its call again.
+ *
+ * A connected socket is different: the kernel answers a send with what became of an earlier one (`ECONNREFUSED`). Whoever
+ * passes a callback wants to hear that, so there only messages without one gather, whose errors lib/ drops anyway.
  */
 
 import { errno } from '../native';
@@ -79,8 +82,9 @@ function flushGathered(): void {
   endSendingTurn();
 }
 
-function mayAcknowledge(socket: Datagram, peer: unknown, length: number): boolean {
+function mayAcknowledge(socket: Datagram, peer: string | undefined, length: number, hasCallback: boolean): boolean {
   if (socket.pressed || socket.slot < 0 || length > LARGEST || !socket.proved.has(peer)) return false;
+  if (peer === undefined && hasCallback) return false;
   if (socket.acknowledged + length > TURN_SENT_BYTES || socket.sends.length > 0) return false;
   const environment = env();
   return environment.delivering ? environment.hasRoom() : ++sentOutside > AT_ONCE && environment.hasRoom();
@@ -133,7 +137,7 @@ export function send(
   const environment = env();
   const flags = target?.flag ?? 0;
   const head = target === null ? 0 : target.words.byteLength + 4;
-  if (mayAcknowledge(socket, host, length)) {
+  if (mayAcknowledge(socket, host, length, hasCallback)) {
     write(environment.gather(socket, head + length, flags), target, port, list);
     if (socket.acknowledged === 0) busy.push(socket);
     socket.acknowledged += length;

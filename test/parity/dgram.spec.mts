@@ -237,6 +237,38 @@ describe('parity: dgram', () => {
     echo.close();
   });
 
+  twin('every callback of a connected socket hears what the kernel says', async (t) => {
+    const client = t.dgram.createSocket('udp4');
+    let heard = 0;
+    client.on('error', () => heard++);
+    const gone = t.dgram.createSocket('udp4');
+    gone.bind(0, '127.0.0.1');
+    await t.once(gone, 'listening');
+    const { port } = gone.address();
+    await new Promise((done) => gone.close(() => done(null)));
+    client.connect(port, '127.0.0.1');
+    await t.once(client, 'connect');
+    // A message that leaves is refused, which the next one is told, or the socket: as who asks first, this thread or the other.
+    const outcomes: (string | number)[] = [];
+    await new Promise((done) => {
+      for (let index = 0; index < 40; index++) {
+        client.send('x', (error, bytes) => {
+          outcomes.push((error as NodeJS.ErrnoException | null)?.code ?? bytes);
+          if (outcomes.length === 40) done(null);
+        });
+      }
+    });
+    const left = outcomes.filter((outcome) => outcome === 1).length;
+    const refused = outcomes.filter((outcome) => outcome === 'ECONNREFUSED').length;
+    t.trace(outcomes[0], left + refused, left >= 20);
+    await t.until(() => refused + heard === left);
+    client.close();
+    const echo = t.dgram.createSocket('udp4');
+    echo.bind(0, '127.0.0.1', () => echo.send('x', echo.address().port, '127.0.0.1'));
+    await t.once(echo, 'message');
+    echo.close();
+  });
+
   twin('a socket closed inside its own message, with more behind it', async (t) => {
     const server = t.dgram.createSocket('udp4');
     let count = 0;
@@ -390,6 +422,107 @@ describe('parity: dgram', () => {
     controller.abort();
     await t.sleep(10);
     socket.close();
+  });
+
+  twin('lists of addresses that are not received from or sent to', { since: 22 }, async (t) => {
+    const blocked = new t.net.BlockList();
+    blocked.addAddress('127.0.0.2');
+    blocked.addSubnet('::ffff:127.0.0.3', 128, 'ipv6');
+    const type = 'udp4';
+    const server = t.dgram.createSocket({ type, receiveBlockList: blocked });
+    const got: string[] = [];
+    server.on('message', (message, peer) => got.push(`${message} ${peer.address}`));
+    server.bind(0);
+    await t.once(server, 'listening');
+    const { port } = server.address();
+    t.port(port);
+    for (const host of ['127.0.0.2', '127.0.0.3', '127.0.0.4']) {
+      const client = t.dgram.createSocket({ type, sendBlockList: blocked });
+      client.bind(0, host);
+      await t.once(client, 'listening');
+      const told = t.lane(`told ${host}`);
+      for (let index = 0; index < 40; index++) client.send(`m${index}`, port, '127.0.0.1');
+      await new Promise((done) => client.send('last', port, '127.0.0.1', (...all) => done(told(...all))));
+      await new Promise((done) => client.send('out', port, '127.0.0.2', (...all) => done(told(...all))));
+      client.on('error', (error) => told('error', error));
+      client.connect(port, '127.0.0.2', (...all: unknown[]) => told('connected', ...all));
+      await t.sleep(20);
+      client.close();
+    }
+    await t.until(() => got.at(-1) === 'last 127.0.0.4');
+    t.trace(got);
+    for (const option of ['receiveBlockList', 'sendBlockList']) {
+      try {
+        t.dgram.createSocket({ type, [option]: [] });
+      } catch (error) {
+        t.trace(error);
+      }
+    }
+    server.close();
+  });
+
+  twin('no descriptor left: to bind, to send, to connect, to join, to receive', async (t) => {
+    const script = t.path('script.cjs');
+    t.fs.writeFileSync(
+      script,
+      `const dgram = require('node:dgram'); const fs = require('node:fs');
+       const outcome = (act) => new Promise((done) => {
+         const socket = dgram.createSocket('udp4');
+         const end = (...all) => { done(all.map((one) => one?.message ?? one)); try { socket.close(); } catch {} };
+         socket.on('error', (error) => end('error', error));
+         try { act(socket, end); } catch (error) { end('thrown', error); }
+       });
+       const all = async (port) => {
+         const acts = [
+           (socket, end) => socket.bind(0, '127.0.0.1', () => end('bound')),
+           (socket, end) => socket.send('x', port, '127.0.0.1', (error, bytes) => end('sent', error, bytes)),
+           (socket, end) => { socket.send('x', port, '127.0.0.1'); setTimeout(end, 50, 'no word'); },
+           (socket, end) => socket.connect(port, '127.0.0.1', (error) => end('connected', error)),
+           (socket, end) => end('joined', socket.addMembership('224.0.0.114', '127.0.0.1')),
+           (socket, end) => end('size', socket.getSendBufferSize()),
+         ];
+         for (const act of acts) console.log(...await outcome(act));
+       };
+       const server = dgram.createSocket('udp4');
+       let waits = () => {}; let got = 0;
+       server.on('message', (message) => { if (String(message) === 'it') got += 1; waits(); });
+       server.bind(0, '127.0.0.1', async () => {
+         const { port } = server.address();
+         const round = () => new Promise((done) => {
+           const before = got;
+           waits = () => { if (got === before + 40) done(); };
+           for (let index = 0; index < 40; index++) server.send('it', port, '127.0.0.1');
+         });
+         await round();
+         const held = [];
+         try { for (;;) held.push(fs.openSync('/dev/null')); } catch (error) { console.log(error.code); }
+         await all(port);
+         // Sockets that are there go on.
+         await round(); console.log('received', got);
+         for (const fd of held) fs.closeSync(fd);
+         await all(port);
+         await round(); console.log('received', got);
+         server.close();
+       });`,
+    );
+    // The shell lowers the limit for the child alone.
+    const child = t.cp.spawn(
+      '/bin/sh',
+      ['-c', 'ulimit -n 64; exec "$0" "$@"', process.execPath, ...process.execArgv, script],
+      { stdio: ['ignore', 'pipe', 'pipe'] },
+    );
+    let printed = '';
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on('data', (data) => {
+        printed += data;
+      });
+    }
+    const [code, signal] = await t.once(child, 'close');
+    t.trace(code, signal, printed.replaceAll(/127\.0\.0\.1:\d+/g, 'HOST').split('\n'));
+    const echo = t.dgram.createSocket('udp4');
+    echo.bind(0, '127.0.0.1', () => echo.send('x', echo.address().port, '127.0.0.1'));
+    await t.once(echo, 'message');
+    echo.close();
   });
 
   twin('a socket that is only unreferenced lets the process go', { ledger: false }, async (t) => {
