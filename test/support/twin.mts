@@ -25,6 +25,8 @@ export interface TwinOptions {
   readonly given?: unknown;
   /** The first Node line that can do this. */
   readonly since?: number;
+  /** The first that no longer can. */
+  readonly before?: number;
   /** The exit code plain Node must show; guards against a body that dies before it shows anything. */
   readonly code?: number;
   /** Why no connection passes through tsloop in this body. */
@@ -176,7 +178,7 @@ export function twin(title: string, first: TwinOptions | Body, second?: Body): v
   const body = typeof first === 'function' ? first : second;
   if (body === undefined) throw new TypeError('twin() needs a body');
   for (const line of nodes) {
-    if (options.since !== undefined && line.major < options.since) continue;
+    if (line.major < (options.since ?? 0) || line.major >= (options.before ?? Number.POSITIVE_INFINITY)) continue;
     const name = nodes.length > 1 ? `${title} [${line.version}]` : title;
     it(name, () => twinRun(line, body, options));
   }
