@@ -5,14 +5,14 @@
 #![no_main]
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{IntoRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
-use tsloop_core::command::{Command, NOTIFY, RESET, Reader};
+use tsloop_core::command::{Command, NOTIFY, RESET, Reader, TO_V4, TO_V6};
 use tsloop_core::env::{Caller, Request};
 use tsloop_core::event::{Batch, Op, WORDS};
 use tsloop_core::reactor::Reactor;
@@ -33,6 +33,7 @@ struct World {
     known: Vec<Id>,
     peers: Vec<UnixStream>,
     clients: Vec<TcpStream>,
+    senders: Vec<UdpSocket>,
     /// Opened and not yet told to be closed.
     told: usize,
     asked: usize,
@@ -73,6 +74,36 @@ impl World {
         }
     }
 
+    /// A socket that is connected to nobody, to a peer of ours or to one that is gone; or a number that is none.
+    fn datagram_socket(&mut self, named: i32) -> i32 {
+        let kind = named.rem_euclid(8);
+        if kind < 2 {
+            return self.socket(kind);
+        }
+        let host = if kind == 7 { "[::1]:0" } else { "127.0.0.1:0" };
+        let (Ok(ours), Ok(peer)) = (UdpSocket::bind(host), UdpSocket::bind(host)) else { return -1 };
+        ours.set_nonblocking(true).expect("a flag");
+        peer.set_nonblocking(true).expect("a flag");
+        let _ = peer.connect(ours.local_addr().expect("bound"));
+        if kind > 3 {
+            let _ = ours.connect(peer.local_addr().expect("bound"));
+        }
+        for _ in 0..named.unsigned_abs() % 100 {
+            let _ = peer.send(&LENT[..named.unsigned_abs() as usize % 2_000]);
+        }
+        if kind != 5 {
+            self.senders.push(peer);
+        }
+        ours.into_raw_fd()
+    }
+
+    /// The address of a peer of ours, or a port of this machine that is nobody's.
+    fn somebody(&self, named: SocketAddr) -> SocketAddr {
+        let at = named.port() as usize % (self.senders.len() + 1);
+        let nobody = || if named.is_ipv6() { "[::1]:1" } else { "127.0.0.1:1" }.parse().expect("a literal");
+        self.senders.get(at).and_then(|peer| peer.local_addr().ok()).unwrap_or_else(nobody)
+    }
+
     fn turn(&mut self, with_batch: bool) {
         if !with_batch {
             self.reactor.turn(None);
@@ -82,10 +113,14 @@ impl World {
         self.reactor.turn(Some(&mut self.batch));
         for index in 0..self.batch.len() {
             let [op, _, _, a, b, _] = self.batch.record(index);
-            assert!((Op::Data as i32..=Op::WriteFailed as i32).contains(&op));
+            assert!((Op::Data as i32..=Op::SendFailed as i32).contains(&op));
             if op == Op::Data as i32 {
                 let end = usize::try_from(a).expect("an offset") + usize::try_from(b).expect("a length");
                 assert!(b > 0 && end <= self.batch.bytes().len());
+            } else if op == Op::Datagram4 as i32 || op == Op::Datagram6 as i32 {
+                let header = if op == Op::Datagram6 as i32 { 20 } else { 0 };
+                let end = usize::try_from(a).expect("an offset") + header + (b & 0xffff) as usize;
+                assert!(end <= self.batch.bytes().len());
             } else if op == Op::Accept as i32 {
                 self.known.push(Id { slot: a.cast_unsigned(), generation: b.cast_unsigned() });
             } else if op == Op::Closed as i32 {
@@ -125,6 +160,27 @@ impl World {
                 self.ask(6, id, i32::try_from(bytes.len()).expect("small"), *flags, &bytes, caller);
             }
             Command::Shutdown => self.ask(7, id, 0, 0, &[], caller),
+            Command::OpenDatagram(fd, flags) => {
+                let id = self.ids.allocate();
+                let fd = self.datagram_socket(*fd);
+                self.known.push(id);
+                self.ask(9, id, fd, *flags, &[], caller);
+            }
+            Command::Send(peer, bytes, flags) => {
+                // To a socket of ours, or to nobody; never off this machine.
+                let (head, to) = match peer.map(|peer| self.somebody(peer)) {
+                    Some(SocketAddr::V4(peer)) => ([&peer.ip().octets()[..], &u32::from(peer.port()).to_ne_bytes()].concat(), TO_V4),
+                    Some(SocketAddr::V6(peer)) => ([&peer.ip().octets()[..], &[0; 4], &u32::from(peer.port()).to_ne_bytes()].concat(), TO_V6),
+                    None => (Vec::new(), 0),
+                };
+                for again in 0..1 + named.generation as usize % 80 {
+                    let longer = &LENT[..if again % 7 == 6 { named.slot as usize % 3_000 } else { 0 }];
+                    let bytes = [&head[..], bytes, longer].concat();
+                    self.ask(10, id, i32::try_from(bytes.len()).expect("small"), (flags & NOTIFY) | to, &bytes, caller);
+                }
+            }
+            Command::Share => self.ask(11, id, 0, 0, &[], caller),
+            Command::KeepBuffer => self.ask(12, id, 0, 0, &[], caller),
             Command::Close(flags) => {
                 self.asked += 1;
                 self.ask(8, id, 0, *flags, &[], caller);
@@ -135,6 +191,15 @@ impl World {
     }
 
     fn peer_acts(&mut self, by: Id) {
+        match by.generation / 16 % 8 {
+            6 => {
+                for sender in &self.senders {
+                    let _ = sender.send(&LENT[..by.slot as usize % 1_400]);
+                }
+            }
+            7 => drop(self.senders.pop()),
+            _ => {}
+        }
         if self.peers.is_empty() {
             return;
         }
@@ -177,14 +242,18 @@ fn live(input: &[u8]) {
     let (mut words, mut bytes) = (vec![0_i32; EVENTS * WORDS], vec![0_u8; BYTES]);
     // SAFETY: both outlive the world.
     let batch = unsafe { Batch::from_raw(0, NonNull::from(&mut words[..]).cast(), words.len(), NonNull::from(&mut bytes[..]).cast(), bytes.len()) };
-    let mut world = World { ids, reactor, batch, known: Vec::new(), peers: Vec::new(), clients: Vec::new(), told: 0, asked: 0 };
+    let mut world = World { ids, reactor, batch, known: Vec::new(), peers: Vec::new(), clients: Vec::new(), senders: Vec::new(), told: 0, asked: 0 };
     for command in Reader::new(input).take(COMMANDS) {
         let Ok((id, command)) = command else { break };
         world.apply(id, &command);
     }
     // The stream as it is, where no descriptor in it could be somebody else's.
-    let opens = |read| matches!(read, Ok((_, Command::OpenStream(..) | Command::OpenListener(_) | Command::OpenConnecting(_))));
-    if !Reader::new(input).any(opens) {
+    // Nor may a datagram leave for an address that the input names.
+    let strays = |read| {
+        use Command::{OpenConnecting, OpenDatagram, OpenListener, OpenStream, Send};
+        matches!(read, Ok((_, OpenStream(..) | OpenListener(_) | OpenConnecting(_) | OpenDatagram(..) | Send(Some(_), ..))))
+    };
+    if !Reader::new(input).any(strays) {
         world.asked += Reader::new(input).count();
         world.reactor.apply(input, Caller::Gone);
         world.turn(true);
@@ -196,17 +265,20 @@ fn live(input: &[u8]) {
     // What lingers ends with its peer.
     world.peers.clear();
     world.clients.clear();
+    world.senders.clear();
     for _ in 0..10_000 {
         world.turn(true);
         for id in std::mem::take(&mut world.known) {
             world.asked += 1;
             world.ask(8, id, 0, RESET | NOTIFY, &[], Caller::Gone);
         }
-        if world.reactor.open_streams() == 0 && !world.reactor.is_due() {
+        if world.reactor.open_streams() == 0 && world.reactor.datagrams_waiting().open == 0 && !world.reactor.is_due() {
             break;
         }
     }
     assert_eq!((world.reactor.open_streams(), world.reactor.lingering(), world.reactor.queued_bytes()), (0, 0, 0));
+    let datagrams = world.reactor.datagrams_waiting();
+    assert_eq!((datagrams.open, datagrams.arrived, datagrams.outbound), (0, 0, 0));
     assert!(!world.reactor.is_due(), "nothing spins");
     drop((world, waker));
     assert_eq!(descriptors(), before);
