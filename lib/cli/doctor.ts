@@ -1,6 +1,6 @@
 /**
  * What `tsloop doctor` finds out. The truth is asked of a child process that starts exactly as a user's program would
- * (same Node, same environment, preload by `--require`) and moves bytes over TCP and a unix-domain socket, as nothing
+ * (same Node, same environment, preload by `--require`) and moves bytes over TCP, a unix-domain socket and UDP, as nothing
  * native is loaded before the first handle. This process only collects.
  */
 
@@ -18,6 +18,8 @@ interface Probe {
   readonly build?: Readonly<Record<string, unknown>> | null;
   /** Round trips that came back whole, by transport. */
   readonly echoed?: Readonly<Record<string, boolean>>;
+  /** What the kernel offers for datagrams. */
+  readonly datagrams?: Readonly<Record<string, boolean>> | null;
   readonly error?: string;
 }
 
@@ -57,7 +59,7 @@ export async function examine(env: NodeJS.ProcessEnv = process.env): Promise<Fin
     echoed,
     fallbacks: probe.stats?.fallbacks ?? {},
     versions: { node: process.versions.node, tsloop: ownVersion(), native: probe.build ?? null },
-    system: describeSystem(),
+    system: { ...describeSystem(), datagrams: probe.datagrams ?? null },
     settings: describeSettings(config),
     problems: config.problems.map(({ message }) => message),
     warnings: stderr.split('\n').filter((line) => line.trim() !== ''),
@@ -101,6 +103,7 @@ function describeSystem(): Record<string, unknown> {
     memoryMiB: Math.round(totalmem() / 2 ** 20),
     openFiles: openFileLimit(),
     listenBacklog: numberIn('/proc/sys/net/core/somaxconn'),
+    receiveBufferMax: numberIn('/proc/sys/net/core/rmem_max'),
     ipv6: existsSync('/proc/net/if_inet6') && textIn('/proc/net/if_inet6') !== '',
     seccomp: statusLine('Seccomp') === '2' ? 'filtered' : 'none',
   };

@@ -103,6 +103,8 @@ export interface Native {
   parseV6(host: string, into: Uint8Array): number;
   /** Fills doubles, see `lib/stats.ts`; returns how many. */
   datagramStats(into: ArrayBuffer): number;
+  /** What the kernel offers for many datagrams: bits of `DatagramOffer`. */
+  datagramOffers(): number;
 }
 
 /** What the native part calls. */

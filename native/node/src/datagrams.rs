@@ -118,6 +118,11 @@ fn parse_into(call: &Call) -> Result<(), Errno> {
 
 function!(parse_v6, |_state, call| { call.return_int(status(parse_into(call))) });
 
+function!(datagram_offers, |_state, call| {
+    let offers = datagram::offers();
+    call.return_int(i32::from(offers.batches) | i32::from(offers.cuts) << 1 | i32::from(offers.joins) << 2)
+});
+
 function!(datagram_stats, |state, call| {
     let Some((memory, length)) = call.array_buffer(call.value(0)) else { return call.return_int(-libc::EINVAL) };
     let (counters, ..) = state.core.stats();

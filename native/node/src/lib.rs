@@ -233,6 +233,7 @@ const FUNCTIONS: &[(&CStr, Callback)] = &[
     (c"peerText", datagrams::peer_text),
     (c"parseV6", datagrams::parse_v6),
     (c"datagramStats", datagrams::datagram_stats),
+    (c"datagramOffers", datagrams::datagram_offers),
 ];
 
 fn define(env: napi::napi_env, object: napi::napi_value, name: &CStr, callback: Callback, data: *mut std::ffi::c_void) {

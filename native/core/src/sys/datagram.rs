@@ -3,10 +3,10 @@
 use std::fmt;
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::ptr;
 
-use socket2::{SockAddr, SockAddrStorage};
+use socket2::{Domain, Protocol, SockAddr, SockAddrStorage, Socket, Type};
 
 use super::{Errno, last_errno};
 use crate::limits::{RECEIVE_MESSAGES, SEND_MESSAGES};
@@ -233,6 +233,26 @@ fn cut(header: &mut libc::msghdr, control: &mut [u64; CONTROL_WORDS], segment: u
         (*message).cmsg_len = libc::CMSG_LEN(2) as _;
         libc::CMSG_DATA(message).cast::<u16>().write_unaligned(segment);
     }
+}
+
+/// What this kernel offers for many datagrams at a time, for `tsloop doctor`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Offers {
+    /// `recvmmsg`: many to a call.
+    pub batches: bool,
+    /// `UDP_SEGMENT`: groups that it cuts apart.
+    pub cuts: bool,
+    /// `UDP_GRO`: groups that it has joined.
+    pub joins: bool,
+}
+
+/// Asks the kernel with a socket of that.
+#[must_use]
+pub fn offers() -> Offers {
+    let Ok(socket) = Socket::new(Domain::IPV4, Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP)) else { return Offers::default() };
+    let fd = socket.as_fd();
+    let batches = Receiver::default().receive(fd) == Err(-libc::EAGAIN);
+    Offers { batches, cuts: can_cut(fd), joins: set_joining(fd, true).is_ok() }
 }
 
 /// Whether the kernel can cut what a socket sends: it knows the option.
