@@ -113,3 +113,6 @@ pub const GATHER_FROM: u32 = 2;
 
 /// Turns in which datagrams came fast, less four for each in which they did not, until they are let gather.
 pub const GATHER_AFTER: u32 = 16;
+/// Milliseconds without anything but datagrams until they are let gather: a connection that asked this recently may ask again,
+/// and the time would be added to its answer.
+pub const GATHER_ALONE_MS: u64 = 100;

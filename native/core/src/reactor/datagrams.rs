@@ -13,7 +13,7 @@ use crate::command::NOTIFY;
 use crate::dgram::send::Flushed;
 use crate::dgram::{self, Datagram};
 use crate::event::{Batch, Event, Op};
-use crate::limits::{CLOSE_FLUSH_MS, GATHER_AFTER, GATHER_FROM};
+use crate::limits::{CLOSE_FLUSH_MS, GATHER_AFTER, GATHER_ALONE_MS, GATHER_FROM};
 use crate::sys::datagram::{Receiver, dropped};
 use crate::sys::{self, Errno};
 use crate::table::Id;
@@ -29,6 +29,8 @@ pub(super) struct Datagrams {
     filled: Vec<Id>,
     /// Turns in which datagrams came fast, as [`GATHER_AFTER`] counts them.
     fast_turns: u32,
+    /// When something else was served last: whoever asked over a connection waits for an answer, and will ask again.
+    others_at: Option<Instant>,
 }
 
 /// What there is of datagrams now, beside the counters.
@@ -156,10 +158,14 @@ impl Reactor {
     /// After a turn of the offload driver: whether datagrams come so fast, and nothing else, that it should let the next ones
     /// gather for a moment. `asked` says that JavaScript asked for something: then it may wait for an answer.
     pub(crate) fn gathers(&mut self, turn: &Turn, asked: bool) -> bool {
-        let fast = !asked && turn.datagrams == turn.sockets && turn.datagrams >= GATHER_FROM;
+        let alone = turn.datagrams == turn.sockets;
+        let fast = !asked && alone && turn.datagrams >= GATHER_FROM;
         let turns = self.datagrams.fast_turns;
         self.datagrams.fast_turns = if fast { (turns + 1).min(GATHER_AFTER * 2) } else { turns.saturating_sub(4) };
-        self.datagrams.fast_turns >= GATHER_AFTER
+        if !alone {
+            self.datagrams.others_at = Some(Instant::now());
+        }
+        self.datagrams.fast_turns >= GATHER_AFTER && self.datagrams.others_at.is_none_or(|at| at.elapsed() >= Duration::from_millis(GATHER_ALONE_MS))
     }
 
     /// Adds a message; it is sent at the end of the hand-over.
