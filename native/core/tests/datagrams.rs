@@ -6,7 +6,7 @@ use std::net::UdpSocket;
 use std::os::fd::IntoRawFd;
 
 use common::{Bench, CLOSE, READ_START, encode};
-use tsloop_core::command::NOTIFY;
+use tsloop_core::command::{NOTIFY, SHARED};
 use tsloop_core::env::Caller;
 use tsloop_core::event::Op;
 use tsloop_core::limits::{DATAGRAM_QUEUE_BYTES, RECEIVE_MESSAGES};
@@ -28,12 +28,16 @@ impl Bench {
 
     /// A socket in the reactor and its connected peer outside.
     fn pair(&mut self) -> (Id, UdpSocket) {
+        self.pair_with(0)
+    }
+
+    fn pair_with(&mut self, flags: i32) -> (Id, UdpSocket) {
         let bound = || UdpSocket::bind("127.0.0.1:0").expect("a port");
         let (ours, peer) = (bound(), bound());
         ours.connect(peer.local_addr().expect("bound")).expect("loopback");
         peer.connect(ours.local_addr().expect("bound")).expect("loopback");
         let id = self.ids.allocate();
-        self.ask(OPEN, id, ours.into_raw_fd(), 0, &[]);
+        self.ask(OPEN, id, ours.into_raw_fd(), flags, &[]);
         (id, peer)
     }
 
@@ -181,4 +185,37 @@ fn refusals_are_told_to_whoever_waits_and_counted_otherwise() {
     bench.ask(CLOSE, id, 0, 0, &[]);
     drop(bench);
     common::assert_descriptors(before);
+}
+
+#[test]
+fn what_others_may_read_is_not_taken_before_its_time_nor_joined() {
+    let _alone = common::alone();
+    let mut bench = Bench::new();
+    let (id, peer) = bench.pair_with(SHARED);
+    bench.ask(READ_START, id, 0, 0, &[]);
+    let sent = messages(200);
+    for round in 0..3 {
+        for message in &sent {
+            peer.send(message).expect("loopback");
+        }
+        // No batch, as when JavaScript is busy: somebody else may have the time.
+        let turn = bench.reactor.turn(None);
+        assert!(turn.starved, "told that room is lacking");
+        assert_eq!(bench.reactor.datagrams_waiting().arrived, 0, "round {round}");
+        assert_eq!(bench.drain(), sent);
+    }
+    // Crowds have come, and still groups are not joined for those who would not know: who reads meets single messages.
+    let (mine, other) = bench.pair();
+    bench.ask(READ_START, mine, 0, 0, &[]);
+    for message in &sent {
+        other.send(message).expect("loopback");
+    }
+    assert_eq!(bench.drain(), sent);
+    bench.ask(SHARE, mine, 0, 0, &[]);
+    for message in &sent {
+        other.send(message).expect("loopback");
+    }
+    bench.reactor.turn(None);
+    assert_eq!(bench.reactor.datagrams_waiting().arrived, 0, "from the sharing on");
+    assert_eq!(bench.drain(), sent);
 }

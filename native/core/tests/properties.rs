@@ -1,7 +1,9 @@
 //! What must hold for every stream of commands, whoever wrote it.
 
+use std::net::{SocketAddr, SocketAddrV6};
+
 use proptest::prelude::*;
-use tsloop_core::command::{Command, HEADER, Malformed, Reader};
+use tsloop_core::command::{Command, HEADER, Malformed, NOTIFY, Reader, TO_V4, TO_V6};
 use tsloop_core::table::Id;
 
 /// A command with the memory that it borrows from.
@@ -9,20 +11,38 @@ use tsloop_core::table::Id;
 enum Owned {
     Plain(i32, i32),
     Write(Vec<u8>, i32),
+    Send(Option<SocketAddr>, Vec<u8>, bool),
+}
+
+/// The peer as JavaScript puts it before a message, and the flag that says so.
+fn head(peer: Option<SocketAddr>) -> (Vec<u8>, i32) {
+    let port = |port: u16| u32::from(port).to_ne_bytes();
+    match peer {
+        None => (Vec::new(), 0),
+        Some(SocketAddr::V4(v4)) => ([&v4.ip().octets()[..], &port(v4.port())].concat(), TO_V4),
+        Some(SocketAddr::V6(v6)) => ([&v6.ip().octets()[..], &v6.scope_id().to_ne_bytes(), &port(v6.port())].concat(), TO_V6),
+    }
 }
 
 impl Owned {
     fn encode(&self, id: Id, into: &mut Vec<u8>) {
         let (op, a, b) = match self {
-            Self::Plain(1, argument) => (1, *argument, !*argument),
+            Self::Plain(op @ (1 | 9), argument) => (*op, *argument, !*argument),
             Self::Plain(op @ 2..=3, argument) => (*op, *argument, 0),
             Self::Plain(op, argument) => (*op, 0, *argument),
             Self::Write(bytes, flags) => (6, i32::try_from(bytes.len()).expect("small"), *flags),
+            Self::Send(peer, bytes, notify) => {
+                let (head, flag) = head(*peer);
+                (10, i32::try_from(head.len() + bytes.len()).expect("small"), flag | if *notify { NOTIFY } else { 0 })
+            }
         };
         for word in [op, id.slot.cast_signed(), id.generation.cast_signed(), a, b] {
             into.extend(word.to_ne_bytes());
         }
-        if let Self::Write(bytes, _) = self {
+        if let Self::Send(peer, ..) = self {
+            into.extend(head(*peer).0);
+        }
+        if let Self::Write(bytes, _) | Self::Send(_, bytes, _) = self {
             into.extend(bytes);
             into.resize(into.len().next_multiple_of(4), 0xaa);
         }
@@ -36,17 +56,25 @@ impl Owned {
             Self::Plain(4, _) => Command::ReadStart,
             Self::Plain(5, _) => Command::ReadStop,
             Self::Plain(7, _) => Command::Shutdown,
+            Self::Plain(9, fd) => Command::OpenDatagram(*fd, !*fd),
+            Self::Plain(11, _) => Command::Share,
+            Self::Plain(12, _) => Command::KeepBuffer,
             Self::Plain(_, flags) => Command::Close(*flags),
             Self::Write(bytes, flags) => Command::Write(bytes, *flags),
+            Self::Send(peer, bytes, notify) => Command::Send(*peer, bytes, head(*peer).1 | if *notify { NOTIFY } else { 0 }),
         }
     }
 }
 
 fn commands() -> impl Strategy<Value = Vec<(Id, Owned)>> {
     let id = (any::<u32>(), any::<u32>()).prop_map(|(slot, generation)| Id { slot, generation });
-    let plain = (prop::sample::select(vec![1, 2, 3, 4, 5, 7, 8]), any::<i32>()).prop_map(|(op, argument)| Owned::Plain(op, argument));
+    let plain = (prop::sample::select(vec![1, 2, 3, 4, 5, 7, 8, 9, 11, 12]), any::<i32>()).prop_map(|(op, argument)| Owned::Plain(op, argument));
     let write = (prop::collection::vec(any::<u8>(), 0..70), any::<i32>()).prop_map(|(bytes, flags)| Owned::Write(bytes, flags));
-    prop::collection::vec((id, prop_oneof![plain, write]), 0..20)
+    let v6 = (any::<[u8; 16]>(), any::<u32>(), any::<u16>()).prop_map(|(octets, scope, port)| SocketAddrV6::new(octets.into(), port, 0, scope).into());
+    let v4 = (any::<[u8; 4]>(), any::<u16>()).prop_map(|(octets, port)| SocketAddr::from((octets, port)));
+    let peer = prop::option::of(prop_oneof![v4, v6]);
+    let send = (peer, prop::collection::vec(any::<u8>(), 0..70), any::<bool>()).prop_map(|(peer, bytes, notify)| Owned::Send(peer, bytes, notify));
+    prop::collection::vec((id, prop_oneof![plain, write, send]), 0..20)
 }
 
 proptest! {
@@ -81,7 +109,8 @@ proptest! {
             *at.get_mut(&mut bytes) ^= damage;
             bytes.truncate(cut.index(bytes.len() + 1));
         }
-        let payload: usize = Reader::new(&bytes).map(|read| if let Ok((_, Command::Write(bytes, _))) = read { bytes.len() } else { 0 }).sum();
+        let length = |read| if let Ok((_, Command::Write(bytes, _) | Command::Send(_, bytes, _))) = read { bytes.len() } else { 0 };
+        let payload: usize = Reader::new(&bytes).map(length).sum();
         prop_assert!(payload <= bytes.len());
         if let Some(end) = Reader::new(&bytes).position(|read| read == Err(Malformed)) {
             prop_assert_eq!(end, Reader::new(&bytes).count() - 1);

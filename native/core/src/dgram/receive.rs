@@ -205,3 +205,72 @@ pub(crate) fn stop_joining(socket: &mut Datagram, receiver: &mut Receiver) {
         let _ = datagram::set_deaf(fd.as_fd(), false);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ptr::NonNull;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::event::WORDS;
+
+    const EVENTS: usize = 5;
+    const BYTES: usize = 400;
+
+    /// Messages with peers of both families, from empty ones to some that fill half a batch.
+    fn messages() -> impl Strategy<Value = Vec<(SocketAddr, Vec<u8>)>> {
+        let peer = (any::<bool>(), any::<[u8; 16]>(), any::<u16>()).prop_map(|(v6, octets, port)| {
+            if v6 { SocketAddr::from((octets, port)) } else { SocketAddr::from(([octets[0], octets[1], octets[2], octets[3]], port)) }
+        });
+        prop::collection::vec((peer, prop::collection::vec(any::<u8>(), 0..200)), 0..40)
+    }
+
+    /// What JavaScript would read of a batch.
+    fn read(batch: &Batch) -> Vec<(SocketAddr, Vec<u8>)> {
+        let message = |index| {
+            let [op, _, _, a, b, c] = batch.record(index);
+            let (at, port) = (usize::try_from(a).expect("an offset"), u16::try_from(b.cast_unsigned() >> 16).expect("half a word"));
+            let length = (b & 0xffff) as usize;
+            if op == Op::Datagram4 as i32 {
+                return (SocketAddr::from((c.to_ne_bytes(), port)), batch.bytes()[at..at + length].to_vec());
+            }
+            let octets: [u8; 16] = batch.bytes()[at..at + 16].try_into().expect("sixteen");
+            (SocketAddr::from((octets, port)), batch.bytes()[at + V6_HEADER..at + V6_HEADER + length].to_vec())
+        };
+        (0..batch.len()).map(message).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 512 }) })]
+
+        /// Whatever waits comes out whole, in order and with its peer, however little a batch takes; and weighs nothing then.
+        #[test]
+        fn what_waits_comes_out_as_it_came(rounds in prop::collection::vec(messages(), 1..4)) {
+            let (mut words, mut bytes) = (vec![0_i32; EVENTS * WORDS], vec![0_u8; BYTES]);
+            // SAFETY: both outlive the batch.
+            let mut batch = unsafe { Batch::from_raw(0, NonNull::from(&mut words[..]).cast(), EVENTS * WORDS, NonNull::from(&mut bytes[..]).cast(), BYTES) };
+            let (mut arrived, mut out) = (Arrived::default(), Vec::new());
+            let id = Id { slot: 1, generation: 1 };
+            for (round, sent) in rounds.iter().enumerate() {
+                for (peer, message) in sent {
+                    arrived.push(*peer, message);
+                }
+                let weight: usize = sent.iter().map(|(_, message)| message.len() + DATAGRAM_OVERHEAD).sum();
+                prop_assert!(arrived.weight() >= weight);
+                // The last round takes all, those before it one batch.
+                loop {
+                    batch.clear();
+                    let count = arrived.drain_into(id, &mut batch);
+                    prop_assert_eq!(count as usize, batch.len());
+                    out.extend(read(&batch));
+                    if count == 0 || round + 1 < rounds.len() {
+                        break;
+                    }
+                }
+            }
+            prop_assert_eq!(out, rounds.concat());
+            prop_assert_eq!((arrived.len(), arrived.weight()), (0, 0));
+        }
+    }
+}

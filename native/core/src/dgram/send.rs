@@ -202,3 +202,64 @@ pub(crate) fn finish(socket: &mut Datagram, deadline: Instant, into: &mut Flushe
     }
     socket.outbound.messages.len()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn messages() -> impl Strategy<Value = Vec<(u16, usize, bool)>> {
+        prop::collection::vec((0_u16..3, prop::sample::select(vec![0, 8, 8, 8, 12, 1_200, 1_300]), prop::bool::weighted(0.1)), 0..200)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 512 }) })]
+
+        /// A group is what the kernel cuts into the very messages: one peer, one length but for a shorter last, within its
+        /// bounds. And taking groups off takes every message once, in order, with its bytes.
+        #[test]
+        fn groups_are_the_messages_in_order(sent in messages()) {
+            let mut outbound = Outbound { groups: Groups::Work, ..Outbound::default() };
+            for (index, (port, length, notify)) in sent.iter().enumerate() {
+                let peer = (*port > 0).then(|| SocketAddr::from(([127, 0, 0, 1], *port)));
+                outbound.push(peer, &vec![u8::try_from(index).expect("at most 200"); *length], *notify);
+            }
+            let mut seen = Vec::new();
+            while !outbound.is_empty() {
+                let count = outbound.group(0);
+                let group: Vec<Message> = outbound.messages.range(..count).copied().collect();
+                let (first, rest) = group.split_first().expect("one at least");
+                if let Some((last, middle)) = rest.split_last() {
+                    prop_assert!(first.length > 0 && first.length <= GROUP_DATAGRAM_BYTES && count <= GROUP_DATAGRAMS);
+                    prop_assert!(group.iter().map(|message| message.length).sum::<usize>() <= GROUP_BYTES);
+                    prop_assert!(rest.iter().all(|message| message.peer == first.peer && message.length > 0));
+                    prop_assert!(middle.iter().all(|message| message.length == first.length) && last.length <= first.length);
+                }
+                let mut at = outbound.start;
+                for message in &group {
+                    let index = u8::try_from(seen.len()).expect("at most 200");
+                    prop_assert!(outbound.bytes[at..at + message.length].iter().all(|byte| *byte == index));
+                    at += message.length;
+                    seen.push((message.peer.map_or(0, |peer| peer.port()), message.length, message.notify));
+                }
+                outbound.pop(count, |_| ());
+            }
+            prop_assert_eq!(seen, sent);
+            prop_assert_eq!(outbound.bytes(), 0);
+        }
+
+        /// Closing cancels what JavaScript waits for and all that came after it, and nothing else.
+        #[test]
+        fn closing_keeps_what_counts_as_sent(sent in messages()) {
+            let mut outbound = Outbound::default();
+            for (_, length, notify) in &sent {
+                outbound.push(None, &vec![0; *length], *notify);
+            }
+            outbound.keep_acknowledged();
+            let kept: Vec<usize> = sent.iter().take_while(|(.., notify)| !notify).map(|(_, length, _)| *length).collect();
+            prop_assert_eq!(outbound.bytes(), kept.iter().sum::<usize>());
+            prop_assert_eq!(outbound.messages.iter().map(|message| message.length).collect::<Vec<_>>(), kept);
+        }
+    }
+}
