@@ -1,8 +1,8 @@
 // @ts-check
-// Writes the table of README.md from a result of `npm run bench -- --json FILE`, so that no figure there is typed by
-// hand:
+// Writes the table of README.md from results of `npm run bench -- --json FILE`, so that no figure there is typed by
+// hand; of a cell that several have, the last one's:
 //
-//   node scripts/readme-bench.mjs FILE
+//   node scripts/readme-bench.mjs FILE...
 //
 // Some well-known cells, and always the one where tsloop gains least, whichever that is.
 
@@ -14,6 +14,7 @@ import { root } from './processes.mjs';
 /** @typedef {import('../bench/figures.mjs').Sample} Sample */
 /** @typedef {{ name: string, samples: Record<string, Sample[]>, failure?: string }} Result */
 /** @typedef {{ node: string, processor: string, cores: number, kernel: string, date: string }} Machine */
+/** @typedef {{ machine: Machine, rounds: number, seconds: number, results: Result[] }} Run */
 
 const TABLE = /(<!-- bench -->\n)[\s\S]*?(<!-- end of bench -->)/;
 
@@ -30,18 +31,28 @@ const rows = {
   'tcp-connect-c32': 'connect, one echo, close; 32 at once',
   'http-client-agent64': 'http client, 64 at once',
   'https-64b-c64': "https (Node's OpenSSL), 64 bytes, 64 connections",
+  'udp-echo-64b-w128': 'UDP echo, 64 bytes, 128 under way',
+  'udp-echo-1400b-w128': 'UDP echo, 1,400 bytes, 128 under way',
+  'udp-receive-64b': 'UDP, 64 bytes, received as fast as they can be sent',
+  'udp-send-64b': 'UDP, 64 bytes, sent in bursts',
 };
 
-const file = process.argv[2];
-if (file === undefined) {
-  console.error('Usage: node scripts/readme-bench.mjs RESULT.json');
+const files = process.argv.slice(2);
+if (files.length === 0) {
+  console.error('Usage: node scripts/readme-bench.mjs RESULT.json...');
   process.exit(2);
 }
-const record = JSON.parse(readFileSync(resolve(process.env['INIT_CWD'] ?? '.', file), 'utf8'));
-const { machine, rounds, seconds } = /** @type {{ machine: Machine, rounds: number, seconds: number }} */ (record);
-const measured = /** @type {Result[]} */ (record.results).filter(
-  ({ samples, failure }) => failure === undefined && samples['plain'] && samples[VARIANT],
+/** @type {Run[]} */
+const runs = files.map((file) => JSON.parse(readFileSync(resolve(process.env['INIT_CWD'] ?? '.', file), 'utf8')));
+const machines = new Set(runs.map(({ machine: { date: _, ...rest } }) => JSON.stringify(rest)));
+if (machines.size > 1) {
+  console.error(`One table is of one machine: ${[...machines].join(', ')}`);
+  process.exit(1);
+}
+const complete = runs.flatMap(({ results }) =>
+  results.filter(({ samples, failure }) => failure === undefined && samples['plain'] && samples[VARIANT]),
 );
+const measured = [...new Map(complete.map((result) => [result.name, result])).values()];
 
 /**
  * @param {Result} result
@@ -63,7 +74,7 @@ const least = withCost.sort(
   (a, b) => (ratioOf(b, 'processCpu')?.median ?? 0) - (ratioOf(a, 'processCpu')?.median ?? 0),
 )[0];
 if (least === undefined) {
-  console.error(`${file} has no cell with both plain Node and ${VARIANT}.`);
+  console.error(`${files.join(', ')}: no cell with both plain Node and ${VARIANT}.`);
   process.exit(1);
 }
 
@@ -80,14 +91,16 @@ const lines = shown.map((result) => {
   );
   return `| ${[title + note, ...columns].join(' | ')} |`;
 });
-const when = machine.date.slice(0, 10);
+const { machine } = /** @type {Run} */ (runs[0]);
+const windows = [...new Set(runs.map(({ rounds, seconds }) => `${rounds} rounds of ${seconds} s`))].join(' and ');
+const days = [...new Set(runs.map(({ machine: { date } }) => date.slice(0, 10)))].join(' and ');
 const table = [
   "| work | throughput | p99 latency | CPU per operation, JavaScript's thread | CPU per operation, whole process |",
   '|---|---|---|---|---|',
   ...lines,
   '',
   `Node ${machine.node.replace(/^v/, '')}, ${machine.cores} × ${machine.processor}, Linux ${machine.kernel}, shared with the ` +
-    `load generator; medians of ${rounds} rounds of ${seconds} s, ${when}.`,
+    `load generator; medians of ${windows}, ${days}.`,
   '',
 ].join('\n');
 
