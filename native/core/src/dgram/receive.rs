@@ -217,13 +217,15 @@ mod tests {
 
     const EVENTS: usize = 5;
     const BYTES: usize = 400;
+    /// Miri is slow.
+    const MOST: usize = if cfg!(miri) { 6 } else { 40 };
 
     /// Messages with peers of both families, from empty ones to some that fill half a batch.
     fn messages() -> impl Strategy<Value = Vec<(SocketAddr, Vec<u8>)>> {
         let peer = (any::<bool>(), any::<[u8; 16]>(), any::<u16>()).prop_map(|(v6, octets, port)| {
             if v6 { SocketAddr::from((octets, port)) } else { SocketAddr::from(([octets[0], octets[1], octets[2], octets[3]], port)) }
         });
-        prop::collection::vec((peer, prop::collection::vec(any::<u8>(), 0..200)), 0..40)
+        prop::collection::vec((peer, prop::collection::vec(any::<u8>(), 0..200)), 0..MOST)
     }
 
     /// What JavaScript would read of a batch.

@@ -209,8 +209,11 @@ mod tests {
 
     use super::*;
 
+    /// Miri is slow.
+    const MOST: usize = if cfg!(miri) { 20 } else { 200 };
+
     fn messages() -> impl Strategy<Value = Vec<(u16, usize, bool)>> {
-        prop::collection::vec((0_u16..3, prop::sample::select(vec![0, 8, 8, 8, 12, 1_200, 1_300]), prop::bool::weighted(0.1)), 0..200)
+        prop::collection::vec((0_u16..3, prop::sample::select(vec![0, 8, 8, 8, 12, 1_200, 1_300]), prop::bool::weighted(0.1)), 0..MOST)
     }
 
     proptest! {
