@@ -86,9 +86,10 @@ function define(
   const Pipe = definePipe(Handle, NativePipe, adoptChannel, config.disabled.includes('net'));
   const UDP = defineUdp(NativeUDP);
   const pairs = [
-    { Native: NativeTCP, Ours: TCP },
-    { Native: NativePipe, Ours: Pipe },
-    { Native: NativeUDP, Ours: UDP },
+    { Native: NativeTCP, Ours: TCP, adopts: true },
+    { Native: NativePipe, Ours: Pipe, adopts: true },
+    // Those who share a datagram socket must take one message at a time, lest one takes what another is to have.
+    { Native: NativeUDP, Ours: UDP, adopts: false },
   ];
   // What arrives from another process becomes ours only where lib/ works with our class.
   const isOurs = ({ Ours }: { Ours: NativeClass }) => !config.disabled.includes(Ours === UDP ? 'dgram' : 'net');

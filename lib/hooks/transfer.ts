@@ -23,6 +23,8 @@ interface NativeHandle {
 export interface Pair {
   readonly Native: NativeClass;
   readonly Ours: NativeClass;
+  /** What arrives from another process becomes ours. */
+  readonly adopts: boolean;
 }
 
 let pairs: readonly Pair[] = [];
@@ -68,7 +70,7 @@ export function toOurs(handle: unknown): unknown {
   const native = handle as NativeHandle;
   if (handle === null || typeof handle !== 'object' || insideOf(handle) !== null) return handle;
   const pair = pairs.find(({ Native }) => Object.getPrototypeOf(handle) === Native.prototype);
-  if (pair === undefined) return handle;
+  if (pair === undefined || !pair.adopts) return handle;
   const ours = new pair.Ours(SOCKET) as NativeHandle;
   if (insideOf(ours) === null) return handle;
   const copy = env().native.duplicate(native.fd);

@@ -155,8 +155,8 @@ interface Program {
 
 const programs: Record<string, Program> = {
   'an echo in a forked child': { source: FORK, beneath: 1 },
-  'a socket sent to a child, and one back': { source: SEND, args: ['all'], beneath: 2 },
-  'the same over IPv6': { source: SEND, args: ['all', 'six'], beneath: 2 },
+  'a socket sent to a child, and one back': { source: SEND, args: ['all'], beneath: 1 },
+  'the same over IPv6': { source: SEND, args: ['all', 'six'], beneath: 1 },
   'a socket sent to a child without tsloop, and one back': { source: SEND, args: ['mixed'], beneath: 1, off: 1 },
   'workers of a cluster share a port': { source: CLUSTER, args: ['all'], beneath: 3 },
   'a cluster in which some workers run without tsloop': {
