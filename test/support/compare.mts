@@ -70,15 +70,28 @@ const LONGEST_LINE = 300;
 /** How many lines around the first differing one are printed. */
 const CONTEXT = 4;
 
+function firstDifference(one: string, other: string): number {
+  let at = 0;
+  while (at < one.length && one[at] === other[at]) at++;
+  return at;
+}
+
+/** A line, cut to what is shown of it, so that the given character is in it. */
+function excerpt(line: string, at: number): string {
+  const from = at < LONGEST_LINE / 2 ? 0 : at - LONGEST_LINE / 2;
+  return `${from > 0 ? '…' : ''}${line.slice(from, from + LONGEST_LINE)}`;
+}
+
 function differingLines(name: string, expected: string[], actual: string[], whose: string): string | null {
   const length = Math.max(expected.length, actual.length);
   for (let at = 0; at < length; at++) {
     if (expected[at] === actual[at]) continue;
     const from = Math.max(0, at - CONTEXT);
+    const start = firstDifference(expected[at] ?? '', actual[at] ?? '');
     const part = (lines: string[]): string =>
       lines
         .slice(from, at + CONTEXT)
-        .map((line, index) => `      ${from + index === at ? '>' : ' '} ${line.slice(0, LONGEST_LINE)}`)
+        .map((line, index) => `      ${from + index === at ? '>' : ' '} ${excerpt(line, from + index === at ? start : 0)}`)
         .join('\n');
     return [
       `${name} differs at line ${at + 1} (${expected.length} and ${actual.length} lines)`,
