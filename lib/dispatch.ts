@@ -13,7 +13,7 @@ import { onBlock, onData, onReadEnd } from './bindings/stream-read';
 import { onWriteDone, onWriteFailed, writeHeldBack } from './bindings/stream-write';
 import { runBeforeExit } from './environment';
 import type { Callbacks } from './native';
-import { BLOCKS, CHUNK_BYTES, Command, EVENT_WORDS, Event } from './native/protocol';
+import { BLOCKS, CHUNK_BYTES, Command, Control, EVENT_WORDS, Event, TURN_ACCEPTS, WAITS } from './native/protocol';
 
 /** A block that brought less than this is copied and lent again: what the receiver keeps is about what it got. */
 const WORTH_A_BLOCK = CHUNK_BYTES / 2;
@@ -69,6 +69,21 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
     const handle = makeAccepted(server, () => new Handle(SOCKET));
     (streamOf(handle) as Stream).adopt(slot, generation, fd);
     callIn(server.scope, server.handle, 'onconnection', 0, handle);
+  };
+
+  /**
+   * A connection waits at a listener that others accept from too: none is taken before JavaScript is there to serve it,
+   * as on plain Node, so a busy process leaves them to the others.
+   */
+  const acceptShared = (environment: StreamEnvironment, server: Stream): void => {
+    const { native, control } = environment;
+    for (let count = 0; count < TURN_ACCEPTS && server.listening && !server.closed; count += 1) {
+      const slot = native.acceptOne(server.slot, server.generation);
+      if (slot < 0) break;
+      accept(environment, server, slot, environment.out, control[Control.out2] as number);
+      tick();
+    }
+    if (server.listening && !server.closed) environment.command(Command.readStart, server);
   };
 
   const setUp = (environment: StreamEnvironment): void => {
@@ -128,7 +143,8 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
           if (stream !== undefined) onReadEnd(stream, a);
           break;
         case Event.accept:
-          accept(environment, stream, a, b, record[at + 5] as number);
+          if (record[at + 5] !== WAITS) accept(environment, stream, a, b, record[at + 5] as number);
+          else if (stream !== undefined) acceptShared(environment, stream);
           break;
         case Event.acceptError:
           if (stream !== undefined && !stream.closed) callIn(stream.scope, stream.handle, 'onconnection', a, undefined);

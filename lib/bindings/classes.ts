@@ -10,6 +10,7 @@ import { load, loadedAddon, prepare } from '../environment';
 import { type Reason, reason } from '../errors';
 import { hookLateDgram } from '../hooks/late-dgram';
 import { hookLateNet } from '../hooks/late-net';
+import { hookThreads } from '../hooks/threads';
 import { acceptBoth, adoptChannel, adoptOwnChannel, attachPairs, wrapSpawn } from '../hooks/transfer';
 import { definePipe } from './pipe-wrap';
 import { type Doors, fetchSeam, type NativeClass, type Seam, swap } from './seam';
@@ -77,8 +78,10 @@ function define(
   const dispatcher = createDispatcher(seam.tick);
   prepare<Stream>(config, (create) => {
     const made = create(dispatcher);
-    if (made !== null) dispatcher.setUp(made);
-    else unavailable(whyNone());
+    if (made !== null) {
+      dispatcher.setUp(made);
+      hookThreads();
+    } else unavailable(whyNone());
     return made;
   });
   const Handle = defineStreamHandle(seam.jsStream.JSStream);
@@ -94,7 +97,7 @@ function define(
   // What arrives from another process becomes ours only where lib/ works with our class.
   const isOurs = ({ Ours }: { Ours: NativeClass }) => !config.disabled.includes(Ours === UDP ? 'dgram' : 'net');
   attachPairs(pairs.filter(isOurs));
-  for (const pair of pairs) acceptBoth(pair);
+  for (const pair of pairs) acceptBoth(pair, hookThreads);
   return {
     TCP,
     Pipe,

@@ -4,7 +4,7 @@
  */
 
 import { errno } from '../native';
-import { Command, Control } from '../native/protocol';
+import { Control } from '../native/protocol';
 import { countFallback } from './fallback';
 import type { Request } from './requests';
 import type { NativeClass } from './seam';
@@ -78,10 +78,7 @@ export function definePipe(
       if (stream.fd < 0) return errno.EINVAL;
       const status = env().native.listenPipe(stream.fd, backlog);
       if (status !== 0) return status;
-      if (!stream.listening) {
-        stream.lazy = false;
-        stream.enter(Command.openListener);
-      }
+      stream.enterListening();
       return 0;
     }
 

@@ -19,6 +19,7 @@ const flags = {
   lazy: 1 << 10,
   alive: 1 << 11,
   copies: 1 << 12,
+  shared: 1 << 13,
 } as const;
 
 class Rare {
@@ -57,6 +58,8 @@ export class StreamState {
   declare alive: boolean;
   /** `onread` is lib/'s own, which copies what it is shown (`makesBuffers`). */
   declare copies: boolean;
+  /** The descriptor came from another process or thread, which may accept from it as well. */
+  declare shared: boolean;
 
   /** OpenSSL on top of us, if any: where a read error goes. */
   declare tls: { onread(data?: ArrayBuffer): unknown } | null;

@@ -9,7 +9,7 @@
 import type { Environment } from '../environment';
 import { openEnvironment } from '../environment';
 import { errno } from '../native';
-import { CONNECTED, Command, NOTIFY, Phase, RESET } from '../native/protocol';
+import { CONNECTED, Command, NOTIFY, Phase, RESET, SHARED } from '../native/protocol';
 import { callNative, type Provider, runIn, type Scope } from './async-scope';
 import { begin, finish, type Request } from './requests';
 import type { HeldRead } from './stream-read';
@@ -185,6 +185,26 @@ export class Stream extends StreamState {
     this.updateLiveness();
   }
 
+  /** A bound descriptor listens. */
+  enterListening(): void {
+    if (this.listening) return;
+    this.lazy = false;
+    this.enter(Command.openListener, this.shared ? SHARED : 0);
+  }
+
+  /**
+   * Accepts no more: the listener goes on in another thread. What was accepted before is still delivered here, and then
+   * this handle is closed.
+   */
+  stopListening(): void {
+    const environment = env();
+    this.listening = false;
+    this.fd = -1;
+    environment.command(Command.close, this, 0, NOTIFY);
+    environment.settle();
+    this.updateLiveness();
+  }
+
   /** Takes the place of an accepted connection, which is in the reactor already. */
   adopt(slot: number, generation: number, fd: number): void {
     this.slot = slot;
@@ -298,6 +318,11 @@ export class Stream extends StreamState {
     return 0;
   }
 
+  private finishLeaving(): void {
+    this.slot = -1;
+    this.close(null);
+  }
+
   /** Begins to close; the callback comes in libuv's closing phase. A second call does nothing. */
   close(callback: ((this: unknown) => void) | null, reset = false): void {
     if (this.closed) return;
@@ -355,5 +380,7 @@ export class Stream extends StreamState {
     const { table } = env();
     if (table[this.slot] === this) table[this.slot] = undefined;
     lending.delete(this);
+    // It has left for another thread; nobody here will close it.
+    if (!this.closed) this.finishLeaving();
   }
 }

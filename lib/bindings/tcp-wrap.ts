@@ -1,7 +1,7 @@
 /** `tcp_wrap`: TCP as Node's lib/ knows it (contract 5). */
 
 import { errno } from '../native';
-import { Command, Control } from '../native/protocol';
+import { Control } from '../native/protocol';
 import { fillName, type Name } from './name';
 import type { Request } from './requests';
 import type { NativeClass } from './seam';
@@ -47,10 +47,7 @@ export function defineTcp(
       const status = native.listenTcp(stream.fd, backlog);
       stream.fd = control[Control.out] as number;
       if (status !== 0) return status;
-      if (!stream.listening) {
-        stream.lazy = false;
-        stream.enter(Command.openListener);
-      }
+      stream.enterListening();
       return 0;
     }
 

@@ -13,7 +13,8 @@ import { Command } from '../native/protocol';
 
 const SOCKET = 0;
 
-interface NativeHandle {
+/** A handle of Node's, as far as we use it. */
+export interface NativeHandle {
   fd: number;
   open(fd: number): number;
   close(): void;
@@ -43,7 +44,8 @@ function insideOf(handle: unknown): Stream | Datagram | null {
 function settledDescriptor(inside: Stream | Datagram): number {
   if (inside instanceof Datagram) inside.shared = true;
   if (inside.slot >= 0) {
-    if (inside instanceof Datagram) env().command(Command.share, inside);
+    // From here on it is not ours alone: what waits in the kernel is left to whoever comes for it first.
+    if (inside instanceof Datagram || inside.listening) env().command(Command.share, inside);
     env().settle();
   }
   return inside.fd;
@@ -79,6 +81,8 @@ export function toOurs(handle: unknown): unknown {
     return handle;
   }
   ours.open(copy);
+  const stream = streamOf(ours);
+  if (stream !== null) stream.shared = true;
   native.close();
   return ours;
 }
@@ -196,8 +200,11 @@ export function wrapSpawn(
   };
 }
 
-/** Makes `instanceof` on a class answer for both kinds: lib/ may have captured either. */
-export function acceptBoth({ Native, Ours }: Pair): void {
+/**
+ * Makes `instanceof` on a class answer for both kinds: lib/ may have captured either. `asked` hears of each question:
+ * lib/ asks it of a handle that comes from another thread, before anything else.
+ */
+export function acceptBoth({ Native, Ours }: Pair, asked: () => void): void {
   const nativeHas = (value: unknown) => Function.prototype[Symbol.hasInstance].call(Native, value);
   const oursHas = (value: unknown) => Function.prototype[Symbol.hasInstance].call(Ours, value);
   for (const target of [Native, Ours]) {
@@ -206,6 +213,7 @@ export function acceptBoth({ Native, Ours }: Pair): void {
       value(this: unknown, value: unknown) {
         // A subclass of somebody else's asks for itself.
         if (this !== target) return Function.prototype[Symbol.hasInstance].call(this as never, value);
+        asked();
         return nativeHas(value) || oursHas(value);
       },
     });

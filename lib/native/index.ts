@@ -43,6 +43,13 @@ export interface Native {
   allocate(): number;
   /** Everything handed over so far is carried out before this returns. */
   settle(): number;
+  /** Carries out everything handed over; 1 if bytes, or the end, of a stream have been taken from the kernel. */
+  hasRead(slot: number, generation: number): number;
+  /**
+   * Accepts one connection of a shared listener: its slot, with generation and descriptor in the control words, or an
+   * errno: EAGAIN when there is none (any more).
+   */
+  acceptOne(slot: number, generation: number): number;
   /** Sends what was acknowledged, waiting a bounded time; returns the bytes left behind. */
   flush(): number;
   /** Keeps the event loop alive, or lets it go. */

@@ -25,6 +25,9 @@ export const Event = {
   sendFailed: 17,
 } as const;
 
+/** Instead of a descriptor in `Event.accept`: somebody waits at a shared listener. */
+export const WAITS = -1;
+
 /** Commands: a header of five words `op, id, generation, a, b`; a write's bytes follow, padded to four. */
 export const HEADER_BYTES = 20;
 export const Command = {
@@ -50,7 +53,7 @@ export const RESET = 1;
 /** Flag of `openStream`: by a connection attempt that succeeded inside its call. */
 export const CONNECTED = 1;
 
-/** Flag of `openDatagram`: the descriptor came from elsewhere, and other processes may read from it as well. */
+/** Flag of `openDatagram` and `openListener`: others use the descriptor as well. */
 export const SHARED = 1;
 
 /** Flags of a send: the bytes begin with an IPv4 address and port, or an IPv6 address, scope and port. */
@@ -87,6 +90,7 @@ export const BATCH_BYTES = 128 * 1024;
 export const BATCH_EVENTS = 2048;
 export const CHUNK_BYTES = 64 * 1024;
 export const BLOCKS = 8;
+export const TURN_ACCEPTS = 64;
 export const LARGE_CHUNK = 16 * 1024;
 export const INBOX_BYTES = 8 * 1024 * 1024;
 

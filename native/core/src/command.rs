@@ -21,7 +21,7 @@ pub const RESET: i32 = 1;
 /// [`Command::OpenStream`]: by a connection attempt that succeeded inside its call.
 pub const CONNECTED: i32 = 1;
 
-/// [`Command::OpenDatagram`]: the descriptor came from elsewhere, and other processes may read from it as well.
+/// [`Command::OpenDatagram`], [`Command::OpenListener`]: others use the descriptor as well.
 pub const SHARED: i32 = 1;
 
 /// [`Command::Send`]: the bytes begin with an IPv4 peer, [`V4_PEER`] bytes of address and port.
@@ -38,11 +38,11 @@ pub const V6_PEER: usize = 24;
 pub enum Command<'a> {
     /// A descriptor becomes a stream; with [`CONNECTED`].
     OpenStream(i32, i32),
-    /// A descriptor becomes a listener.
-    OpenListener(i32),
+    /// A descriptor becomes a listener; with [`SHARED`].
+    OpenListener(i32, i32),
     /// A descriptor that is connecting.
     OpenConnecting(i32),
-    /// Read, and go on reading.
+    /// Read, and go on reading; of a shared listener: what waited has been accepted, tell of the next.
     ReadStart,
     /// Take no more bytes from the kernel.
     ReadStop,
@@ -54,7 +54,7 @@ pub enum Command<'a> {
     Close(i32),
     /// A descriptor becomes a datagram socket; with [`SHARED`].
     OpenDatagram(i32, i32),
-    /// The descriptor of a datagram socket is about to be used by another process as well: [`SHARED`] from here on.
+    /// The descriptor of a datagram socket or listener is about to be used by others as well: [`SHARED`] from here on.
     Share,
     /// The program has set how much the kernel holds for a datagram socket.
     KeepBuffer,
@@ -117,7 +117,7 @@ impl<'a> Iterator for Reader<'a> {
         self.0 = rest;
         let command = match op {
             1 => Command::OpenStream(a, b),
-            2 => Command::OpenListener(a),
+            2 => Command::OpenListener(a, b),
             3 => Command::OpenConnecting(a),
             4 => Command::ReadStart,
             5 => Command::ReadStop,

@@ -20,6 +20,7 @@ use crate::reactor::{Reactor, Turn};
 use crate::runtime;
 use crate::stats::Stats;
 use crate::stream::copies::Spares;
+use crate::sys::Errno;
 use crate::sys::sync::MutexGuard;
 use crate::table::{Id, Ids};
 
@@ -360,6 +361,20 @@ impl Environment {
 
     fn settled(&self) -> MutexGuard<'_, Reactor> {
         self.seat.settle(&mut VecDeque::new(), |reactor, asked| self.apply(reactor, asked))
+    }
+
+    /// JavaScript thread: whether bytes of a stream have been taken from the kernel, once everything asked for is done.
+    #[must_use]
+    pub fn has_read(&self, id: Id) -> bool {
+        self.settled().has_read(id)
+    }
+
+    /// JavaScript thread: takes one connection of a shared listener.
+    ///
+    /// # Errors
+    /// As [`Reactor::accept_one`].
+    pub fn accept_one(&self, id: Id) -> Result<(Id, RawFd), Errno> {
+        self.lock().accept_one(id)
     }
 
     /// Counters, and what is there now: open streams, bytes queued for writing, streams that linger.

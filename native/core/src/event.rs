@@ -50,6 +50,9 @@ pub enum Op {
     SendFailed = 17,
 }
 
+/// In [`Op::Accept`] instead of a descriptor: somebody waits at a shared listener.
+pub const WAITS: i32 = -1;
+
 /// `UV_EOF`, the number Node's `lib/` takes for the end of a stream.
 pub const UV_EOF: i32 = -4095;
 

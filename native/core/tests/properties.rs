@@ -27,8 +27,8 @@ fn head(peer: Option<SocketAddr>) -> (Vec<u8>, i32) {
 impl Owned {
     fn encode(&self, id: Id, into: &mut Vec<u8>) {
         let (op, a, b) = match self {
-            Self::Plain(op @ (1 | 9), argument) => (*op, *argument, !*argument),
-            Self::Plain(op @ 2..=3, argument) => (*op, *argument, 0),
+            Self::Plain(op @ (1..=2 | 9), argument) => (*op, *argument, !*argument),
+            Self::Plain(3, argument) => (3, *argument, 0),
             Self::Plain(op, argument) => (*op, 0, *argument),
             Self::Write(bytes, flags) => (6, i32::try_from(bytes.len()).expect("small"), *flags),
             Self::Send(peer, bytes, notify) => {
@@ -51,7 +51,7 @@ impl Owned {
     fn command(&self) -> Command<'_> {
         match self {
             Self::Plain(1, fd) => Command::OpenStream(*fd, !*fd),
-            Self::Plain(2, fd) => Command::OpenListener(*fd),
+            Self::Plain(2, fd) => Command::OpenListener(*fd, !*fd),
             Self::Plain(3, fd) => Command::OpenConnecting(*fd),
             Self::Plain(4, _) => Command::ReadStart,
             Self::Plain(5, _) => Command::ReadStop,

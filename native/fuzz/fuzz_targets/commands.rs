@@ -135,10 +135,10 @@ impl World {
         let named = id;
         let id = self.id(named);
         match command {
-            Command::OpenStream(fd, _) | Command::OpenListener(fd) | Command::OpenConnecting(fd) => {
+            Command::OpenStream(fd, _) | Command::OpenListener(fd, _) | Command::OpenConnecting(fd) => {
                 let op = match command {
                     Command::OpenStream(..) => 1,
-                    Command::OpenListener(_) => 2,
+                    Command::OpenListener(..) => 2,
                     _ => 3,
                 };
                 // An id that is taken opens nothing, and the descriptor stays its owner's: do not offer one.
@@ -251,7 +251,7 @@ fn live(input: &[u8]) {
     // Nor may a datagram leave for an address that the input names.
     let strays = |read| {
         use Command::{OpenConnecting, OpenDatagram, OpenListener, OpenStream, Send};
-        matches!(read, Ok((_, OpenStream(..) | OpenListener(_) | OpenConnecting(_) | OpenDatagram(..) | Send(Some(_), ..))))
+        matches!(read, Ok((_, OpenStream(..) | OpenListener(..) | OpenConnecting(_) | OpenDatagram(..) | Send(Some(_), ..))))
     };
     if !Reader::new(input).any(strays) {
         world.asked += Reader::new(input).count();

@@ -100,6 +100,19 @@ function!(settle, |state, call| {
     call.return_int(0)
 });
 
+function!(has_read, |state, call| { call.return_int(i32::from(state.core.has_read(id(call)))) });
+
+function!(accept_one, |state, call| {
+    call.return_int(state.core.accept_one(id(call)).map_or_else(
+        |errno| errno,
+        |(id, fd)| {
+            state.set_control(control::OUT, id.generation.cast_signed());
+            state.set_control(control::OUT2, fd);
+            id.slot.cast_signed()
+        },
+    ))
+});
+
 function!(flush, |state, call| { call.return_int(i32::try_from(state.core.flush()).unwrap_or(i32::MAX)) });
 
 function!(hold, |state, call| {
@@ -192,6 +205,8 @@ const FUNCTIONS: &[(&CStr, Callback)] = &[
     (c"lendBlock", lend_block),
     (c"allocate", allocate),
     (c"settle", settle),
+    (c"hasRead", has_read),
+    (c"acceptOne", accept_one),
     (c"flush", flush),
     (c"hold", hold),
     (c"release", release),

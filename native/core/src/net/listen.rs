@@ -9,7 +9,22 @@ use crate::sys::{self, Reserve};
 #[derive(Debug)]
 pub struct Listener {
     pub(crate) fd: OwnedFd,
+    /// In the reactor's queue of things to do.
     pub(crate) queued: bool,
+    /// Others accept from it as well: what waits is left to whoever's JavaScript comes for it first.
+    pub(crate) shared: bool,
+    /// Shared: JavaScript knows that somebody waits, and will say when it has looked.
+    pub(crate) told: bool,
+    /// Shared: there may be more than JavaScript knows of.
+    pub(crate) more: bool,
+}
+
+impl Listener {
+    /// A listener over a listening, non-blocking descriptor.
+    #[must_use]
+    pub fn new(fd: OwnedFd, shared: bool) -> Self {
+        Self { fd, queued: false, shared, told: false, more: false }
+    }
 }
 
 /// How an accept loop ended.

@@ -76,7 +76,10 @@ impl Reactor {
                         Entry::Datagram(Box::new(socket))
                     });
                 }
-                Command::Share => self.share_datagram(id),
+                Command::Share => match self.entry(id) {
+                    Some(Entry::Listener(listener)) => listener.shared = true,
+                    _ => self.share_datagram(id),
+                },
                 Command::KeepBuffer => {
                     if let Some(Entry::Datagram(socket)) = self.entry(id) {
                         socket.set(dgram::OWN_BUFFER);
@@ -87,8 +90,8 @@ impl Reactor {
                     self.stats.connected += u64::from(flags & CONNECTED != 0);
                     self.open(id, fd, |fd| Entry::Stream(Stream::new(fd)));
                 }
-                Command::OpenListener(fd) => {
-                    if self.open(id, fd, |fd| Entry::Listener(Listener { fd, queued: false })) {
+                Command::OpenListener(fd, flags) => {
+                    if self.open(id, fd, |fd| Entry::Listener(Listener::new(fd, flags & SHARED != 0))) {
                         self.watch(id, fd, Op::AcceptError);
                     }
                 }
@@ -156,8 +159,10 @@ impl Reactor {
     }
 
     fn read_start(&mut self, id: Id) {
-        if matches!(self.entry(id), Some(Entry::Datagram(_))) {
-            return self.receive_start(id);
+        match self.entry(id) {
+            Some(Entry::Datagram(_)) => return self.receive_start(id),
+            Some(Entry::Listener(_)) => return self.tell_again(id),
+            _ => {}
         }
         let Some(Entry::Stream(stream)) = self.entry(id) else { return };
         stream.set(stream::READING);

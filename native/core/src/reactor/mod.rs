@@ -4,6 +4,7 @@
 //! kernel: whoever runs the next turn finds it in the table. A socket with something to do is in `ready` exactly
 //! once; a turn looks at each once and puts back what is left over.
 
+mod accepting;
 pub mod apply;
 pub mod blocks;
 pub mod datagrams;
@@ -24,7 +25,7 @@ use mio::{Interest, Token};
 use crate::dgram::Datagram;
 use crate::event::{Batch, Event, Op};
 use crate::limits::POLL_EVENTS;
-use crate::net::listen::{self, Accepting, Listener};
+use crate::net::listen::Listener;
 use crate::stats::Stats;
 use crate::stream::read::Progress;
 use crate::stream::write::Written;
@@ -416,42 +417,6 @@ impl Reactor {
         while let Some(id) = self.lingering.expired(now) {
             if self.lingers(id) {
                 self.end_lingering(id);
-            }
-        }
-    }
-
-    fn accept(&mut self, id: Id, batch: &mut Option<&mut Batch>, turn: &mut Turn) {
-        let Some(into) = batch.as_deref_mut().filter(|batch| self.backlog.is_empty() && batch.has_room() && !batch.is_sealed()) else {
-            turn.starved = true;
-            self.ready.push_back(id);
-            return;
-        };
-        let Entry::Listener(listener) = &mut self.table[id.slot as usize].entry else { return };
-        // Whatever happens below, the next readiness finds the listener again.
-        listener.queued = false;
-        let ids = &self.ids;
-        let mut accepted = Vec::new();
-        let outcome = listen::accept(listener, &mut self.reserve, |fd| {
-            let new = ids.allocate();
-            into.push(Event { op: Op::Accept, id, a: new.slot.cast_signed(), b: new.generation.cast_signed(), c: fd.as_raw_fd() });
-            accepted.push((new, fd));
-            into.has_room()
-        });
-        listener.queued = matches!(outcome, Accepting::More | Accepting::Failed);
-        turn.sockets += 1;
-        self.stats.accepted += accepted.len() as u64;
-        for (new, fd) in accepted {
-            self.place(new, Entry::Stream(Stream::new(fd)));
-        }
-        match outcome {
-            Accepting::Drained => {}
-            Accepting::More => self.ready.push_back(id),
-            Accepting::Shed(count) => self.stats.shed += count,
-            // As libuv: JavaScript does not hear of it, and the next turn tries again, since whoever waits is still there
-            // and brings no new edge.
-            Accepting::Failed => {
-                self.stats.accept_failures += 1;
-                self.ready.push_back(id);
             }
         }
     }

@@ -33,6 +33,9 @@ pub const LINGERING: u16 = 1 << 9;
 /// JavaScript was told that the kernel's buffer is full.
 pub const PRESSED: u16 = 1 << 10;
 
+/// Bytes, or the end, have been taken from the kernel.
+pub const TAKEN: u16 = 1 << 11;
+
 /// One stream. Only ever touched under the reactor's lock.
 #[derive(Debug)]
 pub struct Stream {

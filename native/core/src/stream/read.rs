@@ -2,7 +2,7 @@
 
 use std::os::fd::AsFd;
 
-use super::{BULK, ENDED, HUNG_UP, READABLE, Stream};
+use super::{BULK, ENDED, HUNG_UP, READABLE, Stream, TAKEN};
 use crate::event::{Batch, Event, Op, UV_EOF};
 use crate::limits::{CHUNK_BYTES, LARGE_CHUNK, TURN_BYTES};
 use crate::reactor::blocks::Blocks;
@@ -57,6 +57,7 @@ pub(crate) fn read(stream: &mut Stream, id: Id, batch: &mut Batch, blocks: &mut 
             }
             Ok(count) => {
                 total += count;
+                stream.set(TAKEN);
                 batch.count(count);
                 match lent {
                     Some(block) => batch.push(Event { op: Op::Block, id, a: block.index.cast_signed(), b: int(count), c: 0 }),
@@ -100,7 +101,7 @@ fn give_back(blocks: &mut Blocks, lent: Option<crate::reactor::blocks::Block>) {
 }
 
 fn end(stream: &mut Stream, id: Id, batch: &mut Batch, errno: i32) {
-    stream.set(ENDED);
+    stream.set(ENDED | TAKEN);
     stream.clear(READABLE);
     batch.push(Event::new(Op::ReadEnd, id, errno));
 }

@@ -1,0 +1,125 @@
+/**
+ * Sockets and servers that cross from one thread to another, on the lines of Node that allow it: Node's messages carry
+ * native handles only, so ours leave as a native one on a duplicate of the descriptor, and a native one that arrives
+ * becomes ours where lib/ takes it in (contract 16). Stays in place once it is there: open handles of ours go on after
+ * `uninstall()`, and may be sent.
+ */
+
+import { isLoaded } from '../bindings/seam';
+import { env, type Stream } from '../bindings/stream';
+import { streamOf } from '../bindings/stream-handle';
+import { Command } from '../native/protocol';
+import { type NativeHandle, toNative, toOurs } from './transfer';
+
+type Prototype = Record<PropertyKey, unknown>;
+type Method = (this: Prototype, ...args: unknown[]) => unknown;
+
+interface Transferred {
+  data: { handle?: unknown };
+}
+
+/** Handles of ours that are being sent, each with the native one that goes in its place. */
+const leaving = new Map<object, NativeHandle>();
+
+let hooked = false;
+
+/** Attaches to a `net` that is loaded, once; to be called early enough for the first handle that is sent or received. */
+export function hookThreads(): void {
+  if (hooked || !isLoaded('net')) return;
+  hooked = true;
+  const net = require('node:net') as Record<string, { prototype: Prototype } | undefined>;
+  for (const { prototype } of [net['Socket'], net['Server'], net['BoundSocket']].filter((one) => one !== undefined)) {
+    const list = symbolOf(prototype, 'messaging_transfer_list_symbol');
+    const transfer = symbolOf(prototype, 'messaging_transfer_symbol');
+    if (list === undefined || transfer === undefined) continue;
+    wrap(prototype, list, sendNative);
+    wrap(prototype, transfer, letGo);
+    const arrive = symbolOf(prototype, 'kReinitializeHandle');
+    if (arrive !== undefined) wrap(prototype, arrive, takeIn);
+    if ('_listen2' in prototype) wrap(prototype, '_listen2', listenOnOurs);
+  }
+}
+
+function symbolOf(prototype: Prototype, description: string): symbol | undefined {
+  return Object.getOwnPropertySymbols(prototype).find((symbol) => symbol.description === description);
+}
+
+function wrap(prototype: Prototype, name: PropertyKey, make: (original: Method) => Method): void {
+  const descriptor = Object.getOwnPropertyDescriptor(prototype, name);
+  if (typeof descriptor?.value !== 'function') return;
+  Object.defineProperty(prototype, name, { ...descriptor, value: make(descriptor.value) });
+}
+
+/** What a socket names as its handles: native ones instead of ours. */
+function sendNative(original: Method): Method {
+  return function (this: Prototype) {
+    const stream = streamOf(this['_handle']);
+    if (stream !== null && hasTaken(stream)) return refused(stream, () => original.call(this));
+    return (original.call(this) as object[]).map((handle) => {
+      const native = leaving.get(handle) ?? (streamOf(handle) === null ? null : toNative(handle));
+      if (native === null) return handle;
+      leaving.set(handle, native);
+      process.nextTick(forget, handle);
+      return native;
+    });
+  };
+}
+
+/** The message was refused for the sake of something else in it: the socket stays here. */
+function forget(handle: object): void {
+  leaving.get(handle)?.close();
+  leaving.delete(handle);
+}
+
+/**
+ * Whether bytes have left the kernel that lib/ has not seen: they cannot go along. Reading ends first, so that there
+ * will be no more of them.
+ */
+function hasTaken(stream: Stream): boolean {
+  if (stream.slot < 0 || stream.listening || stream.connectRequest !== null) return false;
+  const environment = env();
+  environment.command(Command.readStop, stream);
+  environment.submit();
+  const taken = environment.native.hasRead(stream.slot, stream.generation) === 1;
+  if (stream.reading && taken) environment.command(Command.readStart, stream);
+  return taken && stream.bytesRead === 0;
+}
+
+/** lib/ refuses a socket that has read, with an error of its own. */
+function refused(stream: Stream, ask: () => unknown): unknown {
+  stream.bytesRead += 1;
+  try {
+    return ask();
+  } finally {
+    stream.bytesRead -= 1;
+  }
+}
+
+/** lib/ lets go of the handle, without closing it: the other thread has it now. */
+function letGo(original: Method): Method {
+  return function (this: Prototype) {
+    const made = original.call(this) as Transferred;
+    const { handle } = made.data;
+    const native = leaving.get(handle as object);
+    if (native === undefined) return made;
+    leaving.delete(handle as object);
+    made.data.handle = native;
+    const stream = streamOf(handle) as Stream;
+    if (stream.listening) stream.stopListening();
+    else stream.close(null);
+    return made;
+  };
+}
+
+function takeIn(original: Method): Method {
+  return function (this: Prototype, handle, ...rest) {
+    return original.call(this, toOurs(handle), ...rest);
+  };
+}
+
+function listenOnOurs(original: Method): Method {
+  return function (this: Prototype, ...args) {
+    if (this['_handle']) this['_handle'] = toOurs(this['_handle']);
+    return original.apply(this, args);
+  };
+}

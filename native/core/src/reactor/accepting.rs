@@ -1,0 +1,106 @@
+//! Connections that wait at a listener: accepted ahead for JavaScript or, where another process accepts from the same
+//! listener, only once JavaScript is there to serve them. A busy process would keep from the others what they could
+//! serve, and a listener that is closed here goes on there.
+
+use std::os::fd::{AsRawFd, RawFd};
+
+use super::{Entry, Reactor, Turn};
+use crate::event::{Batch, Event, Op, WAITS};
+use crate::net::listen::{self, Accepting};
+use crate::stream::Stream;
+use crate::sys::Errno;
+use crate::table::Id;
+
+impl Reactor {
+    pub(super) fn accept(&mut self, id: Id, batch: &mut Option<&mut Batch>, turn: &mut Turn) {
+        if self.leave_to_javascript(id, batch, turn) {
+            return;
+        }
+        let Some(into) = batch.as_deref_mut().filter(|batch| self.backlog.is_empty() && batch.has_room() && !batch.is_sealed()) else {
+            turn.starved = true;
+            self.ready.push_back(id);
+            return;
+        };
+        let Entry::Listener(listener) = &mut self.table[id.slot as usize].entry else { return };
+        // Whatever happens below, the next readiness finds the listener again.
+        listener.queued = false;
+        let ids = &self.ids;
+        let mut accepted = Vec::new();
+        let outcome = listen::accept(listener, &mut self.reserve, |fd| {
+            let new = ids.allocate();
+            into.push(Event { op: Op::Accept, id, a: new.slot.cast_signed(), b: new.generation.cast_signed(), c: fd.as_raw_fd() });
+            accepted.push((new, fd));
+            into.has_room()
+        });
+        listener.queued = matches!(outcome, Accepting::More | Accepting::Failed);
+        turn.sockets += 1;
+        self.stats.accepted += accepted.len() as u64;
+        for (new, fd) in accepted {
+            self.place(new, Entry::Stream(Stream::new(fd)));
+        }
+        match outcome {
+            Accepting::Drained => {}
+            Accepting::More => self.ready.push_back(id),
+            Accepting::Shed(count) => self.stats.shed += count,
+            // As libuv: JavaScript does not hear of it, and the next turn tries again, since whoever waits is still there
+            // and brings no new edge.
+            Accepting::Failed => {
+                self.stats.accept_failures += 1;
+                self.ready.push_back(id);
+            }
+        }
+    }
+
+    /// A shared listener is ready: JavaScript is told, unless it knows. False if the listener is not shared.
+    fn leave_to_javascript(&mut self, id: Id, batch: &mut Option<&mut Batch>, turn: &mut Turn) -> bool {
+        let Some(Entry::Listener(listener)) = self.entry(id).filter(|entry| matches!(entry, Entry::Listener(listener) if listener.shared)) else { return false };
+        listener.queued = false;
+        if std::mem::replace(&mut listener.told, true) {
+            listener.more = true;
+            return true;
+        }
+        turn.sockets += 1;
+        self.emit(batch, Event { op: Op::Accept, id, a: 0, b: 0, c: WAITS });
+        true
+    }
+
+    /// JavaScript has looked at a shared listener.
+    pub(super) fn tell_again(&mut self, id: Id) {
+        let Some(Entry::Listener(listener)) = self.entry(id) else { return };
+        listener.told = false;
+        if std::mem::take(&mut listener.more) && !std::mem::replace(&mut listener.queued, true) {
+            self.ready.push_back(id);
+        }
+    }
+
+    /// JavaScript takes one connection of a shared listener: its id and descriptor.
+    ///
+    /// # Errors
+    /// `EAGAIN` when nobody waits, `EBADF` when there is no such listener.
+    pub fn accept_one(&mut self, id: Id) -> Result<(Id, RawFd), Errno> {
+        let Some(slot) = self.table.get_mut(id.slot as usize).filter(|slot| slot.generation == id.generation) else { return Err(-libc::EBADF) };
+        let Entry::Listener(listener) = &mut slot.entry else { return Err(-libc::EBADF) };
+        let mut accepted = None;
+        let outcome = listen::accept(listener, &mut self.reserve, |fd| {
+            accepted = Some(fd);
+            false
+        });
+        listener.more = matches!(outcome, Accepting::More | Accepting::Failed);
+        match outcome {
+            Accepting::Shed(count) => self.stats.shed += count,
+            Accepting::Failed => self.stats.accept_failures += 1,
+            Accepting::Drained | Accepting::More => {}
+        }
+        let Some(fd) = accepted else { return Err(-libc::EAGAIN) };
+        let (new, number) = (self.ids.allocate(), fd.as_raw_fd());
+        self.stats.accepted += 1;
+        self.place(new, Entry::Stream(Stream::new(fd)));
+        Ok((new, number))
+    }
+
+    /// Whether bytes, or the end, of a stream have been taken from the kernel.
+    #[must_use]
+    pub fn has_read(&mut self, id: Id) -> bool {
+        matches!(self.entry(id), Some(Entry::Stream(stream)) if stream.has(crate::stream::TAKEN))
+    }
+}
