@@ -11,7 +11,7 @@ import { type Reason, reason } from '../errors';
 import { hookLateDgram } from '../hooks/late-dgram';
 import { hookLateNet } from '../hooks/late-net';
 import { hookThreads } from '../hooks/threads';
-import { acceptBoth, adoptChannel, adoptOwnChannel, attachPairs, wrapSpawn } from '../hooks/transfer';
+import { acceptBoth, adoptChannel, adoptChannelOf, attachPairs, wrapSpawn } from '../hooks/transfer';
 import { definePipe } from './pipe-wrap';
 import { type Doors, fetchSeam, type NativeClass, type Seam, swap } from './seam';
 import type { Stream } from './stream';
@@ -110,7 +110,7 @@ function define(
     },
     attachLate(late) {
       const undo = [late.net ? hookLateNet(TCP, Pipe) : null, late.dgram ? hookLateDgram(NativeUDP, UDP) : null];
-      adoptOwnChannel();
+      adoptChannelOf(process);
       return () => {
         for (const step of undo) step?.();
       };

@@ -90,7 +90,7 @@ export function fetchSeam(): Seam {
 }
 
 /** True when a module of lib/'s has read Node's classes already, or is about to. */
-export function isLoaded(module: 'net' | 'dgram'): boolean {
+export function isLoaded(module: 'net' | 'dgram' | 'child_process'): boolean {
   const { moduleLoadList } = process as unknown as { moduleLoadList?: readonly string[] };
   return Array.isArray(moduleLoadList) && moduleLoadList.includes(`NativeModule ${module}`);
 }

@@ -129,11 +129,10 @@ export function adoptChannel(channel: object): void {
   });
 }
 
-/** The channel to the parent, where there is one already; handles that arrive over it become ours. */
-export function adoptOwnChannel(): void {
-  const owner = process as unknown as Record<PropertyKey, unknown>;
+/** The channel of a process, or of a child, where there is one already: handles that cross it are converted. */
+export function adoptChannelOf(owner: object): void {
   const symbol = Object.getOwnPropertySymbols(owner).find((found) => found.description === 'kChannelHandle');
-  const channel = symbol === undefined ? undefined : owner[symbol];
+  const channel = symbol === undefined ? undefined : (owner as Record<symbol, unknown>)[symbol];
   if (channel !== null && typeof channel === 'object') adoptChannel(channel);
 }
 

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -367,6 +367,14 @@ impl Environment {
     #[must_use]
     pub fn has_read(&self, id: Id) -> bool {
         self.settled().has_read(id)
+    }
+
+    /// JavaScript thread: a second descriptor, out of the reserve if need be.
+    ///
+    /// # Errors
+    /// As [`crate::sys::duplicate`].
+    pub fn duplicate(&self, fd: RawFd) -> Result<OwnedFd, Errno> {
+        self.lock().duplicate(fd)
     }
 
     /// JavaScript thread: takes one connection of a shared listener.

@@ -148,7 +148,7 @@ function!(access_mode, |_state, call| {
     call.return_int(mode.map_or_else(|errno| errno, |(readable, writable)| i32::from(readable) | i32::from(writable) << 1))
 });
 
-function!(duplicate, |_state, call| { call.return_int(sys::duplicate(call.int(0)).map_or_else(|errno| errno, IntoRawFd::into_raw_fd)) });
+function!(duplicate, |state, call| { call.return_int(state.core.duplicate(call.int(0)).map_or_else(|errno| errno, IntoRawFd::into_raw_fd)) });
 
 function!(close_descriptor, |_state, call| {
     drop(slot(call.int(0)));

@@ -2,7 +2,7 @@
 //! listener, only once JavaScript is there to serve them. A busy process would keep from the others what they could
 //! serve, and a listener that is closed here goes on there.
 
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use super::{Entry, Reactor, Turn};
 use crate::event::{Batch, Event, Op, WAITS};
@@ -96,6 +96,14 @@ impl Reactor {
         self.stats.accepted += 1;
         self.place(new, Entry::Stream(Stream::new(fd)));
         Ok((new, number))
+    }
+
+    /// A second descriptor, out of the reserve if need be.
+    ///
+    /// # Errors
+    /// As [`crate::sys::duplicate`].
+    pub fn duplicate(&mut self, fd: RawFd) -> Result<OwnedFd, Errno> {
+        self.reserve.duplicate(fd)
     }
 
     /// Whether bytes, or the end, of a stream have been taken from the kernel.

@@ -277,6 +277,18 @@ impl Reserve {
         }
     }
 
+    /// Duplicates a descriptor, with the reserve's own where there is no other: what is sent to another process needs
+    /// one for a moment, where plain Node needs none.
+    ///
+    /// # Errors
+    /// As [`duplicate`].
+    pub fn duplicate(&mut self, fd: RawFd) -> Result<OwnedFd, Errno> {
+        match duplicate(fd) {
+            Err(errno) if errno == -libc::EMFILE && self.0.take().is_some() => duplicate(fd),
+            result => result,
+        }
+    }
+
     /// Accepts and closes everything that waits on a listener; how many were shed. None without a reserve.
     pub fn shed(&mut self, listener: BorrowedFd<'_>) -> Option<u64> {
         drop(self.0.take()?);
