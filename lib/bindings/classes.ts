@@ -11,7 +11,7 @@ import { type Reason, reason } from '../errors';
 import { hookLateDgram } from '../hooks/late-dgram';
 import { hookLateNet } from '../hooks/late-net';
 import { hookThreads } from '../hooks/threads';
-import { acceptBoth, adoptChannel, adoptChannelOf, attachPairs, wrapSpawn } from '../hooks/transfer';
+import { acceptBoth, adoptChildsChannel, adoptLateChannels, attachPairs, wrapSpawn } from '../hooks/transfer';
 import { definePipe } from './pipe-wrap';
 import { type Doors, fetchSeam, type NativeClass, type Seam, swap } from './seam';
 import type { Stream } from './stream';
@@ -86,7 +86,7 @@ function define(
   });
   const Handle = defineStreamHandle(seam.jsStream.JSStream);
   const TCP = defineTcp(Handle, NativeTCP, { typeOfService: 'setTypeOfService' in NativeTCP.prototype });
-  const Pipe = definePipe(Handle, NativePipe, adoptChannel, config.disabled.includes('net'));
+  const Pipe = definePipe(Handle, NativePipe, adoptChildsChannel, config.disabled.includes('net'));
   const UDP = defineUdp(NativeUDP);
   const pairs = [
     { Native: NativeTCP, Ours: TCP, adopts: true },
@@ -110,7 +110,7 @@ function define(
     },
     attachLate(late) {
       const undo = [late.net ? hookLateNet(TCP, Pipe) : null, late.dgram ? hookLateDgram(NativeUDP, UDP) : null];
-      adoptChannelOf(process);
+      adoptLateChannels();
       return () => {
         for (const step of undo) step?.();
       };

@@ -123,6 +123,19 @@ export interface Write {
 /** Shared by all streams without one; never changed. */
 const none: Write[] = [];
 
+let sharesListeners = false;
+
+/**
+ * This process has children that it may send a listener to: from here on none of its listeners accepts ahead of
+ * JavaScript. What waits in the kernel when a listener is sent, and closed here, is the receiver's to serve.
+ */
+export function shareListeners(): void {
+  if (sharesListeners) return;
+  sharesListeners = true;
+  for (const stream of openEnvironment<Stream>()?.table ?? [])
+    if (stream?.listening) env().command(Command.share, stream);
+}
+
 export class Stream extends StreamState {
   readonly handle: Shell;
   readonly type: Provider;
@@ -189,7 +202,7 @@ export class Stream extends StreamState {
   enterListening(): void {
     if (this.listening) return;
     this.lazy = false;
-    this.enter(Command.openListener, this.shared ? SHARED : 0);
+    this.enter(Command.openListener, this.shared || sharesListeners ? SHARED : 0);
   }
 
   /**

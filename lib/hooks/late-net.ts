@@ -4,9 +4,8 @@
  * come in through the three public places at which net takes a handle from outside (contract 1.2, 1.3).
  */
 
-import { isLoaded, type NativeClass } from '../bindings/seam';
+import type { NativeClass } from '../bindings/seam';
 import { streamOf } from '../bindings/stream-handle';
-import { adoptChannelOf } from './transfer';
 
 const SOCKET = 0;
 const SERVER = 1;
@@ -29,7 +28,6 @@ interface NetModule {
 export function hookLateNet(TCP: NativeClass, Pipe: NativeClass): () => void {
   const net = require('node:net') as NetModule;
   const undo = [hookConnect(net.Socket.prototype, TCP, Pipe), hookListen(net.Server.prototype, TCP, Pipe)];
-  if (isLoaded('child_process')) hookChildren();
   return () => {
     for (const step of undo) step();
   };
@@ -144,24 +142,4 @@ function bound(
   };
   if (address) return attempt(address, addressType);
   return attempt('::', 6) ?? attempt('0.0.0.0', 4);
-}
-
-/**
- * `child_process` was loaded with `net` and makes channels of Node's class, of which we would not hear otherwise. Stays,
- * as open handles of ours may be sent after `uninstall()` too.
- */
-function hookChildren(): void {
-  const { ChildProcess } = require('node:child_process') as {
-    ChildProcess: { prototype: Record<PropertyKey, unknown> };
-  };
-  replace(
-    ChildProcess.prototype,
-    'spawn',
-    (original) =>
-      function (...args) {
-        const result = original.apply(this, args);
-        adoptChannelOf(this);
-        return result;
-      },
-  );
 }

@@ -5,8 +5,8 @@
 
 import { Datagram } from '../bindings/datagram';
 import { countFallback } from '../bindings/fallback';
-import type { NativeClass } from '../bindings/seam';
-import { env, type Stream } from '../bindings/stream';
+import { isLoaded, type NativeClass } from '../bindings/seam';
+import { env, type Stream, shareListeners } from '../bindings/stream';
 import { streamOf } from '../bindings/stream-handle';
 import { datagramOf } from '../bindings/udp-wrap';
 import { Command } from '../native/protocol';
@@ -95,6 +95,12 @@ interface Channel {
 
 const channels = new WeakSet<object>();
 
+/** As {@link adoptChannel}, of a channel to a child of ours. */
+export function adoptChildsChannel(channel: object): void {
+  shareListeners();
+  adoptChannel(channel);
+}
+
 /** Makes an IPC channel of Node's send and deliver handles of ours. */
 export function adoptChannel(channel: object): void {
   if (channels.has(channel)) return;
@@ -129,11 +135,29 @@ export function adoptChannel(channel: object): void {
   });
 }
 
-/** The channel of a process, or of a child, where there is one already: handles that cross it are converted. */
-export function adoptChannelOf(owner: object): void {
+/**
+ * Where Node's modules were loaded before us: the channel to the parent, if there is one, and those that `child_process`
+ * makes of Node's class, of which we would not hear otherwise. Stays: open handles of ours may be sent after
+ * `uninstall()` too.
+ */
+export function adoptLateChannels(): void {
+  adoptChannelOf(process, adoptChannel);
+  if (!isLoaded('child_process')) return;
+  const { prototype } = (require('node:child_process') as typeof import('node:child_process')).ChildProcess as unknown as {
+    prototype: { spawn(...args: unknown[]): unknown };
+  };
+  const { spawn } = prototype;
+  prototype.spawn = function (this: object, ...args) {
+    const result = spawn.apply(this, args);
+    adoptChannelOf(this, adoptChildsChannel);
+    return result;
+  };
+}
+
+function adoptChannelOf(owner: object, adopt: (channel: object) => void): void {
   const symbol = Object.getOwnPropertySymbols(owner).find((found) => found.description === 'kChannelHandle');
   const channel = symbol === undefined ? undefined : (owner as Record<symbol, unknown>)[symbol];
-  if (channel !== null && typeof channel === 'object') adoptChannel(channel);
+  if (channel !== null && typeof channel === 'object') adopt(channel);
 }
 
 /** libuv reads the descriptor when it gets to the message: the native handle lives until then. */
