@@ -32,6 +32,17 @@ const http = (connections) => ({
   unit: 'request',
 });
 
+/**
+ * Two workers, whose processor time is added up: what one request costs the worker that serves it.
+ * @param {string} scheduler @returns {Cell}
+ */
+const cluster = (scheduler) => ({
+  ...http(64),
+  name: `http-cluster-${scheduler}`,
+  workload: 'http-cluster.js',
+  args: () => [scheduler],
+});
+
 /** Paths of unix-domain sockets handed out so far. */
 let sockets = 0;
 
@@ -137,6 +148,14 @@ export const cells = [
     mode: 'connect',
     load: () => ['--connections', '32', '--size', '64'],
     unit: 'connection',
+  },
+  ...['rr', 'none'].map(cluster),
+  {
+    name: 'ipc-round-trip',
+    kind: 'client',
+    workload: 'ipc-ping.js',
+    args: ({ warmup, seconds }) => ['16', String(warmup), String(seconds)],
+    unit: 'round trip',
   },
   client('http-client-agent16', 'http-client.js', 16),
   client('http-client-agent64', 'http-client.js', 64),

@@ -89,11 +89,18 @@ function sample(report, memory, nanos) {
  * @param {Cell} cell @param {Program} program @param {Context} context @param {string} loadgen @param {Variant} variant
  */
 async function measureServer(cell, program, context, loadgen, variant) {
-  const { port, path } = await program.line();
+  const { port, path, workers } = await program.line();
   // Tickets are earned during the warm-up, two by each full handshake, and must last for the window.
   const warmup = cell.resumed ? Math.max(context.warmup, context.seconds) : context.warmup;
   const where = path ? ['--unix', path] : ['--port', String(port)];
-  const window = ['--pid', String(program.pid), '--warmup', String(warmup), '--seconds', String(context.seconds)];
+  const window = [
+    '--pid',
+    String(workers ?? program.pid),
+    '--warmup',
+    String(warmup),
+    '--seconds',
+    String(context.seconds),
+  ];
   const before = { at: performance.now(), machine: machineTicks(), server: program.ticks() };
   const load = [cell.mode ?? '', ...where, ...window, ...(cell.load?.(context) ?? [])];
   const generator = new Program(loadgen, load, process.env);

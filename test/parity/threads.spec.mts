@@ -87,10 +87,10 @@ describe('parity: sockets and servers sent to a thread', () => {
       const { Worker } = t.require('node:worker_threads');
       const worker = new Worker(peer, { eval: true });
       let ended = 0;
-    worker.on('message', (words: unknown[]) => {
-      t.lane('peer')(...words);
-      if (words[0] === 'closed') ended++;
-    });
+      worker.on('message', (words: unknown[]) => {
+        t.lane('peer')(...words);
+        if (words[0] === 'closed') ended++;
+      });
       await t.once(worker, 'message');
       let sent = 0;
       const server = t.net.createServer((socket) => {
@@ -121,11 +121,7 @@ describe('parity: sockets and servers sent to a thread', () => {
   twin('what cannot go, and how it is said', { given }, async (t: Bench, { peer }: Given) => {
     const { Worker } = t.require('node:worker_threads');
     const worker = new Worker(peer, { eval: true });
-    let ended = 0;
-    worker.on('message', (words: unknown[]) => {
-      t.lane('peer')(...words);
-      if (words[0] === 'closed') ended++;
-    });
+    worker.on('message', (words: unknown[]) => t.lane('peer')(...words));
     await t.once(worker, 'message');
     const attempt = (what: string, message: unknown, list: unknown[]) => {
       try {
@@ -137,7 +133,9 @@ describe('parity: sockets and servers sent to a thread', () => {
         t.trace(what, name, code);
       }
     };
-    const accepted = async (address: number | string): Promise<[import('node:net').Socket, import('node:net').Socket]> => {
+    const accepted = async (
+      address: number | string,
+    ): Promise<[import('node:net').Socket, import('node:net').Socket]> => {
       const client = t.net.connect(address as never);
       const [socket] = await t.once(typeof address === 'string' ? unix : server, 'connection');
       return [client, socket];
@@ -195,52 +193,56 @@ describe('parity: sockets and servers sent to a thread', () => {
     await t.once(worker, 'exit');
   });
 
-  twin('a listening server, with a connection that nobody has accepted', { given }, async (t: Bench, { peer }: Given) => {
-    const { Worker } = t.require('node:worker_threads');
-    const worker = new Worker(peer, { eval: true });
-    let ended = 0;
-    worker.on('message', (words: unknown[]) => {
-      t.lane('peer')(...words);
-      if (words[0] === 'closed') ended++;
-    });
-    await t.once(worker, 'message');
-    const server = t.net.createServer({ allowHalfOpen: true, pauseOnConnect: true });
-    server.on('connection', (socket) => {
-      t.trace('accepted here');
-      socket.destroy();
-    });
-    server.on('close', () => t.trace('closed here'));
-    const port = await t.listen(server);
-    // In one turn: the connection is under way in the kernel when the server goes.
-    const client = t.net.connect(port, '127.0.0.1');
-    client.on('data', (data) => t.lane('client')(String(data)));
-    client.on('error', (error) => t.lane('client')((error as NodeJS.ErrnoException).code));
-    client.end('who accepts?');
-    let sent = false;
-    try {
-      worker.postMessage({ server }, [server as never]);
-      sent = true;
-    } catch (error) {
-      const { name, code } = error as NodeJS.ErrnoException;
-      t.trace('refused', name, code);
-    }
-    t.trace(server.listening, server.address() === null);
-    await t.closed(client);
-    await t.until(() => !sent || ended === 1);
-    if (sent) {
-      const second = t.net.connect(port, '127.0.0.1');
-      second.on('data', (data) => t.lane('second')(String(data)));
-      second.end('second');
-      await t.closed(second);
-      await t.until(() => ended === 2);
-    }
-    server.close((error) => t.trace('close', (error as NodeJS.ErrnoException | undefined)?.code));
-    await worker.terminate();
-    // Its thread is gone, and the server with it.
-    const refused = t.net.connect(port, '127.0.0.1');
-    refused.on('error', (error) => t.trace((error as NodeJS.ErrnoException).code));
-    await t.closed(refused);
-  });
+  twin(
+    'a listening server, with a connection that nobody has accepted',
+    { given },
+    async (t: Bench, { peer }: Given) => {
+      const { Worker } = t.require('node:worker_threads');
+      const worker = new Worker(peer, { eval: true });
+      let ended = 0;
+      worker.on('message', (words: unknown[]) => {
+        t.lane('peer')(...words);
+        if (words[0] === 'closed') ended++;
+      });
+      await t.once(worker, 'message');
+      const server = t.net.createServer({ allowHalfOpen: true, pauseOnConnect: true });
+      server.on('connection', (socket) => {
+        t.trace('accepted here');
+        socket.destroy();
+      });
+      server.on('close', () => t.trace('closed here'));
+      const port = await t.listen(server);
+      // In one turn: the connection is under way in the kernel when the server goes.
+      const client = t.net.connect(port, '127.0.0.1');
+      client.on('data', (data) => t.lane('client')(String(data)));
+      client.on('error', (error) => t.lane('client')((error as NodeJS.ErrnoException).code));
+      client.end('who accepts?');
+      let sent = false;
+      try {
+        worker.postMessage({ server }, [server as never]);
+        sent = true;
+      } catch (error) {
+        const { name, code } = error as NodeJS.ErrnoException;
+        t.trace('refused', name, code);
+      }
+      t.trace(server.listening, server.address() === null);
+      await t.closed(client);
+      await t.until(() => !sent || ended === 1);
+      if (sent) {
+        const second = t.net.connect(port, '127.0.0.1');
+        second.on('data', (data) => t.lane('second')(String(data)));
+        second.end('second');
+        await t.closed(second);
+        await t.until(() => ended === 2);
+      }
+      server.close((error) => t.trace('close', (error as NodeJS.ErrnoException | undefined)?.code));
+      await worker.terminate();
+      // Its thread is gone, and the server with it.
+      const refused = t.net.connect(port, '127.0.0.1');
+      refused.on('error', (error) => t.trace((error as NodeJS.ErrnoException).code));
+      await t.closed(refused);
+    },
+  );
 
   twin('sockets that wait in a port when their thread ends', { given }, async (t: Bench) => {
     const { MessageChannel } = t.require('node:worker_threads');

@@ -7,10 +7,10 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{IntoRawFd, OwnedFd};
 
-use common::{Bench, CLOSE, OPEN_CONNECTING, OPEN_LISTENER, OPEN_STREAM, READ_START, WRITE};
+use common::{Bench, CLOSE, OPEN_CONNECTING, OPEN_LISTENER, OPEN_STREAM, READ_START, SHARE, WRITE};
 use tsloop_core::command::NOTIFY;
 use tsloop_core::env::{Caller, Request};
-use tsloop_core::event::Op;
+use tsloop_core::event::{Op, WAITS};
 use tsloop_core::limits::CHUNK_BYTES;
 use tsloop_core::net::tcp;
 use tsloop_core::reactor::blocks::Block;
@@ -224,4 +224,42 @@ fn a_large_read_waits_for_a_block_once_some_were_lent() {
     (&other).write_all(b"small").expect("to send");
     bench.ask(READ_START, small, 0, 0, &[]);
     assert_eq!(bench.turn(), [(Op::Data as i32, small, 0)]);
+}
+
+#[test]
+fn nobody_is_accepted_from_a_shared_listener_before_javascript_comes() {
+    let _alone = common::alone();
+    let mut bench = Bench::new();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.set_nonblocking(true).expect("ours");
+    let address = listener.local_addr().expect("bound");
+    let elsewhere = listener.try_clone().expect("a descriptor");
+    let id = bench.open(OPEN_LISTENER, listener);
+    bench.ask(SHARE, id, 0, 0, &[]);
+    let connect = || std::net::TcpStream::connect(address).expect("a listener");
+    let told = [(Op::Accept as i32, id, 0)];
+
+    let _first = connect();
+    assert_eq!(bench.turn(), told);
+    assert_eq!(bench.batch.record(0)[5], WAITS);
+    let _second = connect();
+    assert_eq!(bench.turn(), [], "JavaScript knows that somebody waits");
+    assert_eq!(bench.reactor.stats().accepted, 0);
+    // Another process takes one of the two.
+    elsewhere.accept().expect("one waits");
+    assert!(bench.reactor.accept_one(id).is_ok());
+    assert_eq!(bench.reactor.accept_one(id).map(drop), Err(-libc::EAGAIN));
+
+    bench.ask(READ_START, id, 0, 0, &[]);
+    assert_eq!(bench.turn(), [], "nobody waits");
+    let _third = connect();
+    assert_eq!(bench.turn(), told);
+    assert!(bench.reactor.accept_one(id).is_ok());
+    // JavaScript looked at one only: it is told of those that may be left.
+    let _fourth = connect();
+    bench.ask(READ_START, id, 0, 0, &[]);
+    assert_eq!(bench.turn(), told);
+    bench.ask(CLOSE, id, 0, 0, &[]);
+    assert_eq!(bench.reactor.accept_one(id).map(drop), Err(-libc::EBADF));
+    elsewhere.accept().expect("who was not accepted is still there");
 }

@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::time::Duration;
 
+use crate::args::{Args, bad};
+
 /// Processor time at one moment.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Cpu {
@@ -25,26 +27,27 @@ impl Cpu {
     }
 }
 
-/// Reads one process. Pid 0 means nobody: the answer is zero.
-pub(crate) struct Meter {
-    pid: libc::pid_t,
-    schedstat: String,
-}
+/// Reads the processes of a program, added up. Pid 0 means nobody: the answer is zero.
+pub(crate) struct Meter(Vec<libc::pid_t>);
 
 impl Meter {
-    pub(crate) fn new(pid: libc::pid_t) -> Self {
-        Self { pid, schedstat: format!("/proc/{pid}/task/{pid}/schedstat") }
+    /// Of the processes that `--pid` lists.
+    pub(crate) fn new(args: &Args) -> io::Result<Self> {
+        let list = args.text("pid").unwrap_or("0").split(',');
+        list.map(|pid| pid.parse().map_err(|_| bad(format!("--pid: not a number: {pid:?}")))).collect::<io::Result<_>>().map(Self)
     }
 
     /// Two clocks, because no single one answers both: the kernel gives the precise clock of another *process*, but a
     /// *thread* of another process only through `schedstat` (nanoseconds too, though it may lag by one tick).
     pub(crate) fn read(&self) -> io::Result<Cpu> {
-        if self.pid == 0 {
-            return Ok(Cpu::default());
+        let mut sum = Cpu::default();
+        for &pid in self.0.iter().filter(|pid| **pid != 0) {
+            let line = fs::read_to_string(format!("/proc/{pid}/task/{pid}/schedstat"))?;
+            let main = line.split(' ').next().and_then(|field| field.parse().ok()).unwrap_or(0);
+            sum.main += Duration::from_nanos(main);
+            sum.process += process_clock(pid)?;
         }
-        let line = fs::read_to_string(&self.schedstat)?;
-        let main = line.split(' ').next().and_then(|field| field.parse().ok()).unwrap_or(0);
-        Ok(Cpu { main: Duration::from_nanos(main), process: process_clock(self.pid)? })
+        Ok(sum)
     }
 }
 

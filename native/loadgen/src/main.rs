@@ -38,7 +38,7 @@ fn run() -> io::Result<String> {
         "udp-echo" => datagram::echo(&args),
         "udp-flood" => datagram::flood(&args),
         "udp-sink" => datagram::sink(&args),
-        "meter" => Ok(cpu::Meter::new(args.number("pid", 0)?).read()?.json()),
+        "meter" => Ok(cpu::Meter::new(&args)?.read()?.json()),
         _ => Err(args::bad(format!("unknown mode {mode:?}"))),
     }
 }

@@ -30,11 +30,11 @@ struct Edge {
 const ERRORS_TOLERATED: u64 = 100;
 
 impl Window {
-    /// `--warmup` and `--seconds` are seconds, `--pid` is the process to meter.
+    /// `--warmup` and `--seconds` are seconds, `--pid` lists the processes to meter.
     pub(crate) fn new(args: &Args) -> io::Result<Self> {
         let warmup = Duration::from_secs_f64(args.number("warmup", 1.0)?);
         Ok(Self {
-            meter: Meter::new(args.number("pid", 0)?),
+            meter: Meter::new(args)?,
             opens: Instant::now() + warmup,
             seconds: Duration::from_secs_f64(args.number("seconds", 3.0)?),
             opened: None,

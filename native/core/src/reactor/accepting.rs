@@ -53,7 +53,9 @@ impl Reactor {
 
     /// A shared listener is ready: JavaScript is told, unless it knows. False if the listener is not shared.
     fn leave_to_javascript(&mut self, id: Id, batch: &mut Option<&mut Batch>, turn: &mut Turn) -> bool {
-        let Some(Entry::Listener(listener)) = self.entry(id).filter(|entry| matches!(entry, Entry::Listener(listener) if listener.shared)) else { return false };
+        let Some(Entry::Listener(listener)) = self.entry(id).filter(|entry| matches!(entry, Entry::Listener(listener) if listener.shared)) else {
+            return false;
+        };
         listener.queued = false;
         if std::mem::replace(&mut listener.told, true) {
             listener.more = true;

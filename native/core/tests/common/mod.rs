@@ -26,6 +26,7 @@ pub(crate) const READ_START: i32 = 4;
 pub(crate) const WRITE: i32 = 6;
 pub(crate) const SHUTDOWN: i32 = 7;
 pub(crate) const CLOSE: i32 = 8;
+pub(crate) const SHARE: i32 = 11;
 
 /// Nothing on a loopback takes this long: whoever still waits then waits for ever.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
