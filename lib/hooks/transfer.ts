@@ -143,7 +143,8 @@ export function adoptChannel(channel: object): void {
 export function adoptLateChannels(): void {
   adoptChannelOf(process, adoptChannel);
   if (!isLoaded('child_process')) return;
-  const { prototype } = (require('node:child_process') as typeof import('node:child_process')).ChildProcess as unknown as {
+  const { prototype } = (require('node:child_process') as typeof import('node:child_process'))
+    .ChildProcess as unknown as {
     prototype: { spawn(...args: unknown[]): unknown };
   };
   const { spawn } = prototype;

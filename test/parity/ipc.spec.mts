@@ -86,8 +86,8 @@ for (const serialization of ['json', 'advanced'] as const) {
             server = handle;
             f.say('child', handle.constructor.name, handle.listening, typeof handle.address());
             // A server on a path is opened by its descriptor, which leaves it Node's in a process with a channel.
-            const tcp = typeof handle.address() !== 'string';
-            f.say('child', !tcp || f.rightful((handle as never as { _handle: object })._handle));
+            const inside = (handle as never as { _handle: object })._handle;
+            f.say('child', !('getsockname' in inside) || f.rightful(inside));
             handle.on('connection', (socket) => f.serve('child', socket));
             process.send?.('serves');
           });
