@@ -33,11 +33,11 @@ const http = (connections) => ({
 });
 
 /**
- * Two workers, whose processor time is added up: what one request costs the worker that serves it.
+ * Two workers with 64 connections each, whose processor time is added up: what a request costs the worker that serves it.
  * @param {string} scheduler @returns {Cell}
  */
 const cluster = (scheduler) => ({
-  ...http(64),
+  ...http(128),
   name: `http-cluster-${scheduler}`,
   workload: 'http-cluster.js',
   args: () => [scheduler],
