@@ -91,7 +91,9 @@ function differingLines(name: string, expected: string[], actual: string[], whos
     const part = (lines: string[]): string =>
       lines
         .slice(from, at + CONTEXT)
-        .map((line, index) => `      ${from + index === at ? '>' : ' '} ${excerpt(line, from + index === at ? start : 0)}`)
+        .map(
+          (line, index) => `      ${from + index === at ? '>' : ' '} ${excerpt(line, from + index === at ? start : 0)}`,
+        )
         .join('\n');
     return [
       `${name} differs at line ${at + 1} (${expected.length} and ${actual.length} lines)`,
