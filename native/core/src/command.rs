@@ -20,6 +20,8 @@ pub const NOTIFY: i32 = 2;
 pub const RESET: i32 = 1;
 /// [`Command::OpenStream`]: by a connection attempt that succeeded inside its call.
 pub const CONNECTED: i32 = 1;
+/// [`Command::OpenStream`]: to be told when its peer is gone, though nobody reads.
+pub const WATCHED: i32 = 2;
 
 /// [`Command::OpenDatagram`], [`Command::OpenListener`]: others use the descriptor as well.
 pub const SHARED: i32 = 1;
@@ -36,13 +38,14 @@ pub const V6_PEER: usize = 24;
 /// One command.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Command<'a> {
-    /// A descriptor becomes a stream; with [`CONNECTED`].
+    /// A descriptor becomes a stream; with [`CONNECTED`] and [`WATCHED`].
     OpenStream(i32, i32),
     /// A descriptor becomes a listener; with [`SHARED`].
     OpenListener(i32, i32),
     /// A descriptor that is connecting.
     OpenConnecting(i32),
-    /// Read, and go on reading; of a shared listener: what waited has been accepted, tell of the next.
+    /// Read, and go on reading. Of a shared listener: what waited has been accepted, tell of the next. Of a process: tell
+    /// its end again, after what others bring in the same turn.
     ReadStart,
     /// Take no more bytes from the kernel.
     ReadStop,
@@ -54,6 +57,8 @@ pub enum Command<'a> {
     Close(i32),
     /// A descriptor becomes a datagram socket; with [`SHARED`].
     OpenDatagram(i32, i32),
+    /// A descriptor of a process is watched for its end.
+    OpenProcess(i32),
     /// The descriptor of a datagram socket or listener is about to be used by others as well: [`SHARED`] from here on.
     Share,
     /// The program has set how much the kernel holds for a datagram socket.
@@ -135,6 +140,7 @@ impl<'a> Iterator for Reader<'a> {
             9 => Command::OpenDatagram(a, b),
             11 => Command::Share,
             12 => Command::KeepBuffer,
+            13 => Command::OpenProcess(a),
             10 => {
                 let length = usize::try_from(a).unwrap_or(usize::MAX);
                 let Some((peer, bytes)) = rest.get(..length).and_then(|bytes| addressed(bytes, b)) else {

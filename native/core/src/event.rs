@@ -48,6 +48,8 @@ pub enum Op {
     SendPressure = 16,
     /// A message that counted as sent was refused: `a` negative errno.
     SendFailed = 17,
+    /// A child ended: whoever is told asks for its status.
+    Exited = 18,
 }
 
 /// In [`Op::Accept`] instead of a descriptor: somebody waits at a shared listener.

@@ -2,8 +2,8 @@
 //!
 //! Map: [`mod@env`] ties one JavaScript environment together; [`reactor`] owns its sockets and runs turns;
 //! [`command`] is what JavaScript asks for, [`event`] what it is told; [`mailbox`] carries both across threads;
-//! [`runtime`] is the tokio side of the offload driver; [`net`], [`stream`] and [`dgram`] hold what a socket does;
-//! [`limits`] has every cap.
+//! [`runtime`] is the tokio side of the offload driver; [`net`], [`stream`] and [`dgram`] hold what a socket does,
+//! [`mod@process`] what a child does; [`limits`] has every cap.
 //!
 //! Threading rules, in order of importance:
 //! 1. A [`reactor::Reactor`] is only touched under its mutex. Correctness never depends on who holds the seat;
@@ -18,6 +18,7 @@ pub mod event;
 pub mod limits;
 pub mod mailbox;
 pub mod net;
+pub mod process;
 pub mod reactor;
 pub mod runtime;
 pub mod stats;

@@ -113,6 +113,11 @@ pub const GATHER_FROM: u32 = 2;
 
 /// Turns in which datagrams came fast, less four for each in which they did not, until they are let gather.
 pub const GATHER_AFTER: u32 = 16;
+
 /// Milliseconds without anything but datagrams until they are let gather: a connection that asked this recently may ask again,
 /// and the time would be added to its answer.
 pub const GATHER_ALONE_MS: u64 = 100;
+
+/// Bytes of stack for a child until it is another program: it calls the kernel, a few calls deep, and holds nothing on it
+/// that grows with what it was asked for. Small enough to be taken from the heap without asking the kernel.
+pub const SPAWN_STACK_BYTES: usize = 64 * 1024;

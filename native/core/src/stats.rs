@@ -31,4 +31,6 @@ pub struct Stats {
     pub datagrams_failed: u64,
     /// Datagrams that the kernel dropped at sockets that are closed; those that are open are asked.
     pub datagrams_dropped: u64,
+    /// Children that started.
+    pub spawned: u64,
 }

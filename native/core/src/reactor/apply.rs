@@ -4,7 +4,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Instant;
 
 use super::{Entry, Reactor};
-use crate::command::{CONNECTED, Command, MORE, NOTIFY, Reader, SHARED};
+use crate::command::{CONNECTED, Command, MORE, NOTIFY, Reader, SHARED, WATCHED};
 use crate::dgram::{self, Datagram};
 use crate::event::{Event, Op};
 use crate::net::listen::Listener;
@@ -76,6 +76,12 @@ impl Reactor {
                         Entry::Datagram(Box::new(socket))
                     });
                 }
+                Command::OpenProcess(fd) => {
+                    self.stats.spawned += 1;
+                    if self.open(id, fd, Entry::process) {
+                        self.watch(id, fd, Op::Exited);
+                    }
+                }
                 Command::Share => match self.entry(id) {
                     Some(Entry::Listener(listener)) => listener.shared = true,
                     _ => self.share_datagram(id),
@@ -88,7 +94,10 @@ impl Reactor {
                 Command::Send(peer, bytes, flags) => self.queue_datagram(id, peer, bytes, flags),
                 Command::OpenStream(fd, flags) => {
                     self.stats.connected += u64::from(flags & CONNECTED != 0);
-                    self.open(id, fd, |fd| Entry::Stream(Stream::new(fd)));
+                    if self.open(id, fd, |fd| Entry::Stream(Stream::new(fd))) && flags & WATCHED != 0 {
+                        // Only to know sooner: a write that fails tells as well.
+                        let _ = self.watch_stream(id);
+                    }
                 }
                 Command::OpenListener(fd, flags) => {
                     if self.open(id, fd, |fd| Entry::Listener(Listener::new(fd, flags & SHARED != 0))) {
@@ -162,6 +171,7 @@ impl Reactor {
         match self.entry(id) {
             Some(Entry::Datagram(_)) => return self.receive_start(id),
             Some(Entry::Listener(_)) => return self.tell_again(id),
+            Some(Entry::Process(_)) => return self.tell_end_again(id),
             _ => {}
         }
         let Some(Entry::Stream(stream)) = self.entry(id) else { return };
@@ -261,6 +271,7 @@ impl Reactor {
         let now = match self.entry(id) {
             None | Some(Entry::Vacant) => return,
             Some(Entry::Datagram(_)) => self.finish_datagram(id),
+            Some(Entry::Process(child)) => child.give_up(),
             Some(Entry::Stream(stream)) => stream::end::close(stream, flags),
             Some(Entry::Listener(_) | Entry::Connecting(_)) => true,
         };
@@ -269,7 +280,7 @@ impl Reactor {
         }
         if now {
             self.remove(id);
-        } else {
+        } else if !matches!(self.entry(id), Some(Entry::Process(_))) {
             let mut lingering = std::mem::take(&mut self.lingering);
             lingering.begin(id, Instant::now(), |id| self.lingers(id));
             self.lingering = lingering;

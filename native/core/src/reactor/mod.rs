@@ -10,6 +10,7 @@ pub mod blocks;
 pub mod datagrams;
 mod lingering;
 pub mod passing;
+mod processes;
 pub mod seat;
 
 use std::collections::VecDeque;
@@ -35,6 +36,7 @@ use crate::table::{Id, Ids};
 use blocks::Blocks;
 use datagrams::Datagrams;
 use lingering::Lingering;
+use processes::Child;
 
 /// Readiness of the waker rather than of a socket.
 const WAKER: Token = Token(usize::MAX);
@@ -46,6 +48,7 @@ enum Entry {
     Connecting(OwnedFd),
     Stream(Stream),
     Datagram(Box<Datagram>),
+    Process(Child),
 }
 
 #[derive(Debug)]
@@ -78,6 +81,8 @@ pub struct Reactor {
     /// By id, not by slot: a socket that took the slot of one that closed while it waited here has not been told of
     /// any readiness yet (one that is connecting would be taken for connected).
     ready: VecDeque<Id>,
+    /// Children that ended: looked at last in a turn, as libuv does, so that what they wrote comes before.
+    ended: Vec<Id>,
     /// Events that found no room; they go first into the next batch. Bounded by what JavaScript has under way: each
     /// answers a request of its own or announces a state that changes only with JavaScript's help.
     backlog: VecDeque<Event>,
@@ -110,6 +115,7 @@ impl Reactor {
             polled: mio::Events::with_capacity(POLL_EVENTS),
             table: Vec::new(),
             ready: VecDeque::new(),
+            ended: Vec::new(),
             backlog: VecDeque::new(),
             blocks: Blocks::default(),
             ids,
@@ -153,7 +159,7 @@ impl Reactor {
     /// True when a turn has something to do before any new readiness.
     #[must_use]
     pub fn is_due(&self) -> bool {
-        !self.ready.is_empty() || !self.backlog.is_empty()
+        !self.ready.is_empty() || !self.ended.is_empty() || !self.backlog.is_empty()
     }
 
     /// True once lent blocks would pay.
@@ -195,6 +201,7 @@ impl Reactor {
                 stream.fd
             }
             Entry::Datagram(socket) => self.forget_datagram(*socket),
+            Entry::Process(child) => child.fd,
         };
         let _ = self.poll.registry().deregister(&mut SourceFd(&fd.as_raw_fd()));
         self.ids.release(id);
@@ -204,6 +211,7 @@ impl Reactor {
     pub fn clear(&mut self) {
         self.table.clear();
         self.ready.clear();
+        self.ended.clear();
         self.backlog.clear();
         self.blocks = Blocks::default();
         self.datagrams = Datagrams::default();
@@ -234,6 +242,7 @@ impl Reactor {
             let Some(id) = self.ready.pop_front() else { break };
             self.work(id, &mut batch, &mut turn);
         }
+        self.end_children(&mut batch, &mut turn);
         turn.starved |= !self.backlog.is_empty();
         turn.more = !self.ready.is_empty() || turn.starved || saturated;
         turn
@@ -264,6 +273,10 @@ impl Reactor {
         let mut dead = false;
         let due = match self.entry(id) {
             None | Some(Entry::Vacant) => false,
+            Some(Entry::Process(_)) => {
+                self.ended.push(id);
+                false
+            }
             Some(Entry::Connecting(_)) => true,
             Some(Entry::Listener(listener)) => !std::mem::replace(&mut listener.queued, true),
             Some(Entry::Datagram(socket)) => datagrams::mark(socket, readiness),
@@ -310,7 +323,7 @@ impl Reactor {
 
     fn work(&mut self, id: Id, batch: &mut Option<&mut Batch>, turn: &mut Turn) {
         match self.entry(id) {
-            None | Some(Entry::Vacant) => {}
+            None | Some(Entry::Vacant | Entry::Process(_)) => {}
             Some(Entry::Connecting(_)) => self.finish_connecting(id, batch, turn),
             Some(Entry::Listener(_)) => self.accept(id, batch, turn),
             Some(Entry::Datagram(_)) => self.work_datagram(id, batch, turn),

@@ -3,6 +3,7 @@
 mod unix;
 
 pub mod datagram;
+pub mod process;
 pub mod sync;
 
 pub use unix::*;

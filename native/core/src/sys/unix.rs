@@ -231,6 +231,17 @@ pub fn wait_writable(fd: BorrowedFd<'_>, timeout_ms: u64) -> bool {
     unsafe { libc::poll(&raw mut entry, 1, timeout) > 0 }
 }
 
+/// Waits until something is true of one of several descriptors, at most so long; how many there are, 0 also when a signal
+/// came in between.
+#[must_use]
+pub fn wait_any(entries: &mut [libc::pollfd], timeout: Option<std::time::Duration>) -> usize {
+    // Rounded up, so that the time is over when the wait is.
+    let timeout = timeout.map_or(-1, |time| libc::c_int::try_from(time.as_micros().div_ceil(1000)).unwrap_or(libc::c_int::MAX));
+    let count = libc::nfds_t::try_from(entries.len()).expect("few");
+    // SAFETY: a slice of that length.
+    usize::try_from(unsafe { libc::poll(entries.as_mut_ptr(), count, timeout) }).unwrap_or(0)
+}
+
 /// Index of a network interface by name or number, 0 if there is none.
 #[must_use]
 pub fn interface_index(name: &CStr) -> u32 {
