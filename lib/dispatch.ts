@@ -4,6 +4,7 @@
  */
 
 import { callIn, reportException, reportTo } from './bindings/async-scope';
+import { childAt } from './bindings/child';
 import { type Datagram, datagramAt } from './bindings/datagram';
 import { onDatagram, onDatagramError } from './bindings/datagram-receive';
 import { endSendingTurn, onSendFailed } from './bindings/datagram-send';
@@ -124,6 +125,11 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
       const op = record[at] as number;
       const unscoped = stream !== undefined && stream.consumer !== Consumer.lib && op <= Event.readEnd;
       if (unscoped === (scoped === 1)) break;
+      if (op === Event.exited) {
+        childAt(slot, record[at + 2] as number)?.onExited();
+        tick();
+        continue;
+      }
       if (op >= Event.datagram4) {
         const socket = datagramAt(slot, record[at + 2] as number);
         // After one that threw Node's C++ drains nothing: the next callback's end does.

@@ -31,7 +31,7 @@ let doors: Doors | null = null;
 /** The classes are in force: set before they are, lest what their modules load asks for them again. */
 let attached = false;
 /** Where lib/ had read Node's classes before us. (Asked in time: a module that loads, and asks for ours, counts as loaded.) */
-let late: Late = { net: false, dgram: false };
+let late: Late = { net: false, dgram: false, children: false };
 let detachLate: (() => void) | null = null;
 
 /** Loaded only where the part is to run. */
@@ -45,21 +45,28 @@ export function install(config: Config): void {
   standing.active = true;
   setDetached(false);
   try {
-    if (hasSockets()) {
+    if (hasHandles()) {
       if (doors === null) hookProcess();
       doors ??= fetchDoors();
       if (has('net')) swapOnRead(doors.tcp, 'TCP', () => ready()?.TCP ?? doors?.NativeTCP);
       // Also without `net`: datagram sockets may be sent over a channel, which is a pipe.
       swapOnRead(doors.pipe, 'Pipe', () => ready()?.Pipe ?? doors?.NativePipe);
       if (has('dgram')) swapOnRead(doors.udp, 'UDP', () => ready()?.UDP ?? doors?.NativeUDP);
+      // In a child with a channel Node's part of child_process was loaded first: see `attachLate`.
+      if (has('child_process') && !isLoaded('internal/child_process'))
+        swapOnRead(doors.process, 'Process', () => ready()?.Process ?? doors?.NativeProcess);
     }
     if (has('timers')) timers().attachTimers();
   } catch (error) {
     stepAside(reason('ERR_TSLOOP_SEAM', error instanceof Error ? error.message : String(error)));
     return;
   }
-  late = { net: has('net') && isLoaded('net'), dgram: has('dgram') && isLoaded('dgram') };
-  if (classes !== null || late.net || late.dgram || config.strict) ready();
+  late = {
+    net: has('net') && isLoaded('net'),
+    dgram: has('dgram') && isLoaded('dgram'),
+    children: has('child_process') && isLoaded('internal/child_process'),
+  };
+  if (classes !== null || late.net || late.dgram || late.children || config.strict) ready();
   if (standing.active) debug(`attached, driver ${config.driver}`);
 }
 
@@ -68,8 +75,8 @@ function has(part: Part): boolean {
   return standing.config !== null && runs(standing.config, part);
 }
 
-function hasSockets(): boolean {
-  return has('net') || has('dgram');
+function hasHandles(): boolean {
+  return has('net') || has('dgram') || has('child_process');
 }
 
 /** Detaches: handles made from here on are Node's; those that are open go on as they are. */
@@ -92,7 +99,7 @@ export function hasClasses(): boolean {
 
 /** The classes, defined and attached by whoever comes first; null when there can be none. */
 function ready(): Classes | null {
-  if (!standing.active || !hasSockets()) return null;
+  if (!standing.active || !hasHandles()) return null;
   if (attached) return classes;
   attached = true;
   const made = classes ?? define();
@@ -102,7 +109,7 @@ function ready(): Classes | null {
   }
   classes = made;
   made.attach();
-  if (late.net || late.dgram) detachLate = made.attachLate(late);
+  if (late.net || late.dgram || late.children) detachLate = made.attachLate(late);
   return made;
 }
 

@@ -1,5 +1,6 @@
 /** Counters of this thread: what the native part counts, in the order of `native/core/src/stats.rs`, and what lib/ does. */
 
+import { liveChildren } from './bindings/child';
 import { liveDatagrams } from './bindings/datagram';
 import { fallbacks, resetFallbacks } from './bindings/fallback';
 import { liveStreams, type StreamEnvironment } from './bindings/stream';
@@ -39,6 +40,8 @@ export interface Stats {
     readonly sendBytes: number;
     readonly open: number;
   };
+  /** Children that were started, and those whose end has not been seen yet. */
+  readonly children: { readonly spawned: number; readonly running: number };
   readonly turns: { readonly inline: number; readonly offload: number };
   readonly seatChanges: number;
   readonly readStalls: number;
@@ -54,7 +57,7 @@ let seatChangesBefore = 0;
 /** Counters of this thread. */
 export function readStats(): Stats {
   const environment: StreamEnvironment | null = openEnvironment();
-  const memory = new ArrayBuffer(16 * 8);
+  const memory = new ArrayBuffer(17 * 8);
   environment?.settle();
   environment?.native.stats(memory);
   const [
@@ -69,7 +72,7 @@ export function readStats(): Stats {
     readStalls = 0,
     panics = 0,
   ] = new Float64Array(memory);
-  const [writeBytes = 0, lingering = 0, requests = 0, batches = 0] = new Float64Array(memory, 11 * 8);
+  const [writeBytes = 0, lingering = 0, requests = 0, batches = 0, spawned = 0] = new Float64Array(memory, 11 * 8);
   const datagrams = new ArrayBuffer(7 * 8);
   environment?.native.datagramStats(datagrams);
   const [arrived = 0, left = 0, failed = 0, dropped = 0, waiting = 0, sendBytes = 0] = new Float64Array(datagrams);
@@ -87,6 +90,7 @@ export function readStats(): Stats {
       sendBytes,
       open: liveDatagrams().filter((socket) => !socket.closed).length,
     },
+    children: { spawned, running: liveChildren().filter((child) => child.running).length },
     turns: { inline, offload },
     seatChanges: ((environment?.control[Control.seatChanges] ?? 0) - seatChangesBefore) | 0,
     readStalls,

@@ -17,7 +17,8 @@ export type Provider =
   | 'WRITEWRAP'
   | 'SHUTDOWNWRAP'
   | 'UDPWRAP'
-  | 'UDPSENDWRAP';
+  | 'UDPSENDWRAP'
+  | 'PROCESSWRAP';
 
 export type { Scope };
 

@@ -4,7 +4,7 @@
  */
 
 import { addonIsPresent } from '../boot/addon';
-import type { Config } from '../boot/config';
+import { type Config, runs } from '../boot/config';
 import { createDispatcher } from '../dispatch';
 import { load, loadedAddon, prepare } from '../environment';
 import { type Reason, reason } from '../errors';
@@ -13,7 +13,9 @@ import { hookLateNet } from '../hooks/late-net';
 import { hookThreads } from '../hooks/threads';
 import { acceptBoth, adoptChildsChannel, adoptLateChannels, attachPairs, wrapSpawn } from '../hooks/transfer';
 import { definePipe } from './pipe-wrap';
+import { defineProcess, takeOverSpawn } from './process-wrap';
 import { type Doors, fetchSeam, type NativeClass, type Seam, swap } from './seam';
+import { wrapSpawnSync } from './spawn-sync';
 import type { Stream } from './stream';
 import { defineStreamHandle } from './stream-handle';
 import { attachReadState } from './stream-read';
@@ -26,6 +28,7 @@ export interface Classes {
   readonly TCP: NativeClass;
   readonly Pipe: NativeClass;
   readonly UDP: NativeClass;
+  readonly Process: NativeClass;
   /** Whether an async resource is the base of one of our handles. */
   isHandle(resource: object): boolean;
   /** Replaces the two methods that meet handles of ours; `restore` of the seam takes them back. */
@@ -38,6 +41,7 @@ export interface Classes {
 export interface Late {
   readonly net: boolean;
   readonly dgram: boolean;
+  readonly children: boolean;
 }
 
 /**
@@ -69,7 +73,7 @@ function whyNone(): Reason {
 
 function define(
   config: Config,
-  { NativeTCP, NativePipe, NativeUDP }: Doors,
+  { NativeTCP, NativePipe, NativeUDP, NativeProcess }: Doors,
   seam: Seam,
   unavailable: (why: Reason) => void,
 ): Classes {
@@ -88,6 +92,7 @@ function define(
   const TCP = defineTcp(Handle, NativeTCP, { typeOfService: 'setTypeOfService' in NativeTCP.prototype });
   const Pipe = definePipe(Handle, NativePipe, adoptChildsChannel, config.disabled.includes('net'));
   const UDP = defineUdp(NativeUDP);
+  const Process = defineProcess(NativeProcess, NativePipe);
   const pairs = [
     { Native: NativeTCP, Ours: TCP, adopts: true },
     { Native: NativePipe, Ours: Pipe, adopts: true },
@@ -102,13 +107,18 @@ function define(
     TCP,
     Pipe,
     UDP,
+    Process,
     isHandle: (resource) => resource instanceof Handle,
     attach() {
-      const { prototype } = seam.process.Process;
+      const { prototype } = NativeProcess;
       swap(prototype, 'spawn', wrapSpawn(prototype.spawn, NativePipe));
+      if (runs(config, 'child_process') && typeof seam.sync.spawn === 'function')
+        swap(seam.sync, 'spawn', wrapSpawnSync(seam.sync.spawn));
       swap(seam.tls, 'wrap', wrapWrap(seam.tls.wrap));
     },
     attachLate(late) {
+      const { prototype } = NativeProcess;
+      if (late.children) swap(prototype, 'spawn', takeOverSpawn(prototype.spawn, Pipe));
       const undo = [late.net ? hookLateNet(TCP, Pipe) : null, late.dgram ? hookLateDgram(NativeUDP, UDP) : null];
       adoptLateChannels();
       return () => {

@@ -2,7 +2,7 @@
 
 import { isMakingStdio } from '../hooks/stdio';
 
-export type FallbackReason = 'stdio' | 'ipc' | 'child-stdio' | 'unavailable' | 'uninstalled' | 'disabled';
+export type FallbackReason = 'stdio' | 'ipc' | 'child-stdio' | 'unavailable' | 'uninstalled' | 'disabled' | 'no-pidfd';
 
 const counts = new Map<FallbackReason, number>();
 

@@ -6,6 +6,8 @@
  * reads them.
  */
 
+import type { SpawnSync } from './spawn-sync';
+
 /** A handle or request class, as far as we call it. */
 // biome-ignore lint/suspicious/noExplicitAny: classes of Node's C++ side have no types
 export type NativeClass = new (...args: any[]) => any;
@@ -15,17 +17,19 @@ export interface Doors {
   readonly tcp: object;
   readonly pipe: object;
   readonly udp: object;
+  readonly process: object;
   readonly NativeTCP: NativeClass;
   readonly NativePipe: NativeClass;
   readonly NativeUDP: NativeClass;
+  readonly NativeProcess: NativeClass;
 }
 
 /** What else of Node's tsloop attaches to, fetched once the first class is read. */
 export interface Seam {
   readonly stream: { streamBaseState: Int32Array };
   readonly jsStream: { JSStream: NativeClass };
+  readonly sync: { spawn: SpawnSync };
   readonly tls: { wrap: (...args: unknown[]) => object };
-  readonly process: { Process: NativeClass };
   /** Drains ticks and microtasks, as between two of libuv's callbacks. */
   readonly tick: () => void;
 }
@@ -61,11 +65,14 @@ export function fetchDoors(): Doors {
   const tcp: Record<string, unknown> = binding('tcp_wrap');
   const pipe: Record<string, unknown> = binding('pipe_wrap');
   const udp: Record<string, unknown> = binding('udp_wrap');
+  const processes: Record<string, unknown> = binding('process_wrap');
   const { TCP: NativeTCP } = tcp;
   const { Pipe: NativePipe } = pipe;
   const { UDP: NativeUDP } = udp;
-  if (!isClass(NativeTCP) || !isClass(NativePipe) || !isClass(NativeUDP)) throw new Error('a handle class is missing');
-  return { tcp, pipe, udp, NativeTCP, NativePipe, NativeUDP };
+  const { Process: NativeProcess } = processes;
+  if (!isClass(NativeTCP) || !isClass(NativePipe) || !isClass(NativeUDP) || !isClass(NativeProcess))
+    throw new Error('a handle class is missing');
+  return { tcp, pipe, udp, process: processes, NativeTCP, NativePipe, NativeUDP, NativeProcess };
 }
 
 /**
@@ -79,18 +86,18 @@ export function fetchSeam(): Seam {
   const seam: Seam = {
     stream: binding('stream_wrap'),
     jsStream: binding('js_stream'),
+    sync: binding('spawn_sync'),
     tls: binding('tls_wrap'),
-    process: binding('process_wrap'),
     tick: unwrapped(internals._tickCallback),
   };
-  if (!isClass(seam.jsStream.JSStream) || !isClass(seam.process.Process)) throw new Error('a base class is missing');
+  if (!isClass(seam.jsStream.JSStream)) throw new Error('the base class is missing');
   if (!(seam.stream.streamBaseState instanceof Int32Array)) throw new Error('the stream state is missing');
   if (typeof seam.tick !== 'function') throw new Error('the tick callback is missing');
   return seam;
 }
 
 /** True when a module of lib/'s has read Node's classes already, or is about to. */
-export function isLoaded(module: 'net' | 'dgram' | 'child_process'): boolean {
+export function isLoaded(module: 'net' | 'dgram' | 'child_process' | 'internal/child_process'): boolean {
   const { moduleLoadList } = process as unknown as { moduleLoadList?: readonly string[] };
   return Array.isArray(moduleLoadList) && moduleLoadList.includes(`NativeModule ${module}`);
 }

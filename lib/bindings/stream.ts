@@ -240,10 +240,10 @@ export class Stream extends StreamState {
   }
 
   /** Makes an adopted descriptor a stream when it is first used as one. */
-  ensureOpen(): void {
+  ensureOpen(flags = 0): void {
     if (!this.lazy) return;
     this.lazy = false;
-    this.enter(Command.openStream);
+    this.enter(Command.openStream, flags);
   }
 
   /** A write that has not ended inside its call. */

@@ -9,7 +9,7 @@
 import { type Reason, reason } from '../errors';
 
 /** The parts that can be switched off one by one. */
-export const parts = ['net', 'dgram', 'timers'] as const;
+export const parts = ['net', 'dgram', 'child_process', 'timers'] as const;
 export type Part = (typeof parts)[number];
 
 /** Parts that run only where they are asked for: `docs/decisions` says why. */

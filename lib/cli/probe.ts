@@ -1,8 +1,11 @@
 /**
+/**
  * The program that `tsloop doctor` runs under the preload: one echo over TCP, one over a unix-domain socket and one by
- * datagrams, then one line of JSON with what tsloop says of itself. A plain program otherwise; it ends by itself.
+ * datagrams, a child's output, then one line of JSON with what tsloop says of itself. A plain program otherwise; it ends
+ * by itself.
  */
 
+import { execFile } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { connect, createServer, type ListenOptions } from 'node:net';
@@ -74,6 +77,15 @@ function datagramOffers(): Record<string, boolean> | null {
   };
 }
 
+/** Whether a child's output comes back: of the one program that is surely there. */
+function child(): Promise<boolean> {
+  return new Promise((resolve) => {
+    execFile(process.execPath, ['--version'], { env: {} }, (error, stdout) =>
+      resolve(error === null && stdout.trim() === process.version),
+    );
+  });
+}
+
 /** Null where the native part cannot be loaded: the status says why. */
 function builtFrom(): ReturnType<typeof buildInfo> | null {
   try {
@@ -89,7 +101,7 @@ async function main(): Promise<void> {
     const tcp = await echo({ host: '127.0.0.1', port: 0 });
     const unix = await echo({ path: join(scratch, 'socket') });
     const udp = await echoDatagram();
-    const echoed = { tcp, unix, udp };
+    const echoed = { tcp, unix, udp, child: await child() };
     const findings = { status: status(), stats: stats(), build: builtFrom(), echoed, datagrams: datagramOffers() };
     console.log(JSON.stringify(findings));
   } finally {

@@ -4,6 +4,7 @@
  */
 
 import type { Provider } from '../bindings/async-scope';
+import type { Child } from '../bindings/child';
 import type { Datagram } from '../bindings/datagram';
 import type { Stream } from '../bindings/stream';
 
@@ -25,7 +26,12 @@ function listed(): Stream[] {
   return [...liveStreams(), ...closingStreams()].filter((stream) => stream.referenced);
 }
 
-function ownerOf(inside: Stream | Datagram): unknown {
+function listedChildren(): Child[] {
+  const { liveChildren }: typeof import('../bindings/child') = require('../bindings/child');
+  return liveChildren().filter((child) => child.hasRef);
+}
+
+function ownerOf(inside: Stream | Datagram | Child): unknown {
   const handle = inside.handle as unknown as Record<PropertyKey, unknown>;
   const symbol = Object.getOwnPropertySymbols(handle).find((found) => found.description === 'owner_symbol');
   return (symbol === undefined ? undefined : handle[symbol]) ?? handle;
@@ -42,7 +48,8 @@ export function hookResources(mayHaveHandles: () => boolean): void {
   const { _getActiveHandles: handles, getActiveResourcesInfo: resources } = internals;
   internals._getActiveHandles = function _getActiveHandles() {
     const native = handles.call(process);
-    return mayHaveHandles() ? [...native, ...listed().map(ownerOf), ...listedDatagrams().map(ownerOf)] : native;
+    if (!mayHaveHandles()) return native;
+    return [...native, ...[...listed(), ...listedDatagrams(), ...listedChildren()].map(ownerOf)];
   };
   internals.getActiveResourcesInfo = function getActiveResourcesInfo() {
     const native = resources.call(process);
@@ -57,6 +64,6 @@ export function hookResources(mayHaveHandles: () => boolean): void {
           ];
     });
     const datagrams = listedDatagrams().flatMap((socket) => [...socket.sends.map(() => 'UDPSendWrap'), 'UDPWrap']);
-    return [...native, ...ours, ...datagrams];
+    return [...native, ...ours, ...datagrams, ...listedChildren().map(() => 'ProcessWrap')];
   };
 }

@@ -5,6 +5,7 @@
 
 import { Datagram } from '../bindings/datagram';
 import { countFallback } from '../bindings/fallback';
+import type { StdioEntry } from '../bindings/process-wrap';
 import { isLoaded, type NativeClass } from '../bindings/seam';
 import { env, type Stream, shareListeners } from '../bindings/stream';
 import { streamOf } from '../bindings/stream-handle';
@@ -49,6 +50,12 @@ function settledDescriptor(inside: Stream | Datagram): number {
     env().settle();
   }
   return inside.fd;
+}
+
+/** The descriptor of a handle of anybody's that a child is to have. */
+export function descriptorOf(handle: unknown): number {
+  const inside = insideOf(handle);
+  return inside === null ? ((handle as NativeHandle | null | undefined)?.fd ?? -1) : settledDescriptor(inside);
 }
 
 /** A native handle on a duplicate of ours; null if the descriptor cannot be duplicated (`EMFILE`). */
@@ -183,17 +190,9 @@ function closeWhenSent(request: object, native: NativeHandle, result: number): v
   });
 }
 
-/** An entry of a child's stdio as lib/ normalises it. */
-interface StdioEntry {
-  type: string;
-  handle?: object;
-  ipc?: boolean;
-  fd?: number;
-}
-
 /**
- * Wraps `spawn` of Node's Process: children's pipes stay Node's own handles (until child_process has a part of its
- * own), and a stream of ours that a child inherits goes to it by descriptor.
+ * Wraps `spawn` of Node's Process, which runs where ours does not: children's pipes are Node's own handles then, and a
+ * stream of ours that a child inherits goes to it by descriptor.
  */
 export function wrapSpawn(
   spawn: (...args: unknown[]) => number,
@@ -206,7 +205,7 @@ export function wrapSpawn(
       if (entry.type === 'wrap') return { type: 'fd', fd: settledDescriptor(inside) };
       countFallback('child-stdio');
       // In place: lib/ makes its sockets from this very entry afterwards.
-      entry.handle = new NativePipe(SOCKET) as object;
+      entry.handle = new NativePipe(SOCKET) as NativeHandle;
       return entry;
     });
   return function (this: unknown, ...args: unknown[]): number {

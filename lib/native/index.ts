@@ -28,6 +28,7 @@ export const errno = {
   EEXIST: -constants.errno.EEXIST,
   EISCONN: -constants.errno.EISCONN,
   EMSGSIZE: -constants.errno.EMSGSIZE,
+  ESRCH: -constants.errno.ESRCH,
 } as const;
 
 /** One thread's environment: functions that return 0 or a negative errno unless said otherwise. */
@@ -112,6 +113,23 @@ export interface Native {
   datagramStats(into: ArrayBuffer): number;
   /** What the kernel offers for many datagrams: bits of `DatagramOffer`. */
   datagramOffers(): number;
+  /**
+   * Starts a child. `strings`, with zeros between: the file, a directory, arguments, environment. `layout`, words: how many
+   * arguments and how large an environment, flags, user, group, then what the child has by number. Returns its number, with its
+   * descriptor in `Control.out`, or an errno; our ends of its pipes are put into the layout either way.
+   */
+  spawn(strings: string, layout: ArrayBuffer): number;
+  /**
+   * Starts a child and waits for it. As `spawn`, with as many lengths behind the descriptors: what each reads of `input`.
+   * `bounds`, doubles: milliseconds and bytes (0 for none), and the signal to end by. What the child wrote, by number; the
+   * first words of the layout are then pid, whether it ran, exit code, signal and errno. A number where it was not understood.
+   */
+  spawnSync(strings: string, layout: ArrayBuffer, input: Uint8Array, bounds: ArrayBuffer): (Buffer | null)[] | number;
+  /** 1 for a child that ended, with exit code and signal in the control words; 0 while it runs. */
+  reap(fd: number): number;
+  kill(pid: number, signal: number): number;
+  /** 1 where the kernel has what `spawn` and `reap` need. */
+  canSpawn(): number;
 }
 
 /** What the native part calls. */

@@ -23,6 +23,7 @@ export const Event = {
   sendDone: 15,
   sendPressure: 16,
   sendFailed: 17,
+  exited: 18,
 } as const;
 
 /** Instead of a descriptor in `Event.accept`: somebody waits at a shared listener. */
@@ -43,6 +44,7 @@ export const Command = {
   send: 10,
   share: 11,
   keepBuffer: 12,
+  openProcess: 13,
 } as const;
 
 /** Flags of a write: more pieces of the request follow; report its end if it does not come inside the call. */
@@ -52,6 +54,8 @@ export const NOTIFY = 2;
 export const RESET = 1;
 /** Flag of `openStream`: by a connection attempt that succeeded inside its call. */
 export const CONNECTED = 1;
+/** Another: to be told when its peer is gone, though nobody reads. */
+export const WATCHED = 2;
 
 /** Flag of `openDatagram` and `openListener`: others use the descriptor as well. */
 export const SHARED = 1;
@@ -59,6 +63,13 @@ export const SHARED = 1;
 /** Flags of a send: the bytes begin with an IPv4 address and port, or an IPv6 address, scope and port. */
 export const TO_V4 = 4;
 export const TO_V6 = 8;
+
+/** Flags of `spawn`: a session of its own; a directory comes second among the strings; another user; another group. */
+export const SpawnFlag = { detached: 1, directory: 2, user: 4, group: 8 } as const;
+/** Among the descriptors of `spawn`: a connection to us; our end takes its place. (−1 is nothing.) */
+export const STDIO_PIPE = -2;
+/** The same for `spawnSync`, by what the child does with it. */
+export const SYNC_PIPE = { in: -3, out: -4, both: -5 } as const;
 
 /** Options of a datagram socket that are one number. */
 export const UdpNumber = { broadcast: 0, timeToLive: 1, multicastTimeToLive: 2, multicastLoopback: 3 } as const;

@@ -108,6 +108,25 @@ impl Call {
         value
     }
 
+    /// An array of so many places with a `Buffer` in some of them, `null` in the others.
+    pub(crate) fn buffers(&self, places: usize, contents: Vec<(usize, Vec<u8>)>) -> napi::napi_value {
+        let (mut array, mut null) = (ptr::null_mut(), ptr::null_mut());
+        // SAFETY: a live environment and locals; each vector is copied during its call.
+        unsafe {
+            napi::napi_create_array_with_length(self.env, places, &raw mut array);
+            napi::napi_get_null(self.env, &raw mut null);
+            for place in 0..u32::try_from(places).unwrap_or(0) {
+                napi::napi_set_element(self.env, array, place, null);
+            }
+            for (place, bytes) in contents {
+                let mut buffer = ptr::null_mut();
+                napi::napi_create_buffer_copy(self.env, bytes.len(), bytes.as_ptr().cast(), ptr::null_mut(), &raw mut buffer);
+                napi::napi_set_element(self.env, array, u32::try_from(place).unwrap_or(u32::MAX), buffer);
+            }
+        }
+        array
+    }
+
     pub(crate) fn return_int(&self, value: i32) -> napi::napi_value {
         int(self.env, value)
     }

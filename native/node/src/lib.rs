@@ -4,6 +4,7 @@ mod convert;
 mod datagrams;
 mod driver;
 mod env;
+mod processes;
 mod sockets;
 mod uv;
 
@@ -174,6 +175,7 @@ function!(stats, |state, call| {
         u64::from(lingering),
         requests as u64,
         batches as u64,
+        counters.spawned,
     ];
     #[allow(clippy::cast_precision_loss, reason = "JavaScript has no wider number")]
     let values = values.map(|value| value as f64);
@@ -249,6 +251,11 @@ const FUNCTIONS: &[(&CStr, Callback)] = &[
     (c"parseV6", datagrams::parse_v6),
     (c"datagramStats", datagrams::datagram_stats),
     (c"datagramOffers", datagrams::datagram_offers),
+    (c"spawn", processes::spawn),
+    (c"spawnSync", processes::spawn_sync),
+    (c"reap", processes::reap),
+    (c"kill", processes::kill),
+    (c"canSpawn", processes::can_spawn),
 ];
 
 fn define(env: napi::napi_env, object: napi::napi_value, name: &CStr, callback: Callback, data: *mut std::ffi::c_void) {

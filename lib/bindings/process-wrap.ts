@@ -1,0 +1,209 @@
+/**
+ * `process_wrap`: `Process` as Node's lib/ knows it (contract 11.1). A plain class, as nothing native reads from it.
+ */
+
+import { descriptorOf, wrapSpawn } from '../hooks/transfer';
+import { errno } from '../native';
+import { Control, SpawnFlag, STDIO_PIPE, WATCHED } from '../native/protocol';
+import { createScope } from './async-scope';
+import { Child } from './child';
+import { countFallback } from './fallback';
+import type { NativeClass } from './seam';
+import { env } from './stream';
+import { mustBeNative, streamOf } from './stream-handle';
+
+/** The child inside a handle. */
+const kChild: unique symbol = Symbol('tsloop.child');
+
+/** An entry of a child's stdio as lib/ normalises it. */
+export interface StdioEntry {
+  type: string;
+  handle?: { open(fd: number): number };
+  /** By the child. */
+  readable?: boolean;
+  ipc?: boolean;
+  fd?: number;
+}
+
+/** What lib/ asks for: one object on older lines, the same by position on newer ones. */
+export interface SpawnOptions {
+  readonly file: string;
+  readonly args?: readonly string[] | undefined;
+  readonly cwd?: string | undefined;
+  readonly envPairs?: readonly string[] | undefined;
+  readonly stdio?: readonly StdioEntry[] | undefined;
+  readonly detached?: boolean;
+  readonly uid?: number | undefined;
+  readonly gid?: number | undefined;
+}
+
+/** `kProcessFlagDetached` of newer lines. */
+const DETACHED = 1;
+
+const SOCKET = 0;
+
+type Positional = [
+  string,
+  readonly string[] | undefined,
+  string | undefined,
+  readonly string[] | undefined,
+  readonly StdioEntry[] | undefined,
+  number | undefined,
+  number | undefined,
+  number | undefined,
+];
+
+/** Each by its own name, given or not: what somebody has put on `Object.prototype` is no option. */
+function named([file, args, cwd, envPairs, stdio, flags = 0, uid, gid]: Positional): SpawnOptions {
+  return { file, args, cwd, envPairs, stdio, detached: (flags & DETACHED) !== 0, uid, gid };
+}
+
+type Given = [SpawnOptions] | Positional;
+
+function optionsOf(given: Given): SpawnOptions {
+  const [first] = given;
+  return typeof first === 'object' ? first : named(given as Positional);
+}
+
+/** The number that says what the child has in one place; undefined for a descriptor that is none. */
+function numberOf(entry: StdioEntry): number | undefined {
+  if (entry.type === 'ignore') return -1;
+  if (entry.type === 'pipe' || entry.type === 'overlapped') return STDIO_PIPE;
+  const fd = entry.type === 'wrap' ? descriptorOf(entry.handle) : entry.fd;
+  return typeof fd === 'number' && fd >= 0 ? fd : undefined;
+}
+
+const numeric = (value: unknown): number | undefined => (typeof value === 'number' ? value : undefined);
+
+/** What crosses to the native part: the strings in one piece, numbers in another, those given last. */
+export function layOut(
+  options: SpawnOptions,
+  numbers: readonly number[],
+): { strings: string; layout: Int32Array<ArrayBuffer> } {
+  const { file, args = [], cwd, detached, uid, gid } = options;
+  const envPairs = options.envPairs ?? Object.entries(process.env).map(([name, value]) => `${name}=${value}`);
+  const directory = typeof cwd === 'string' && cwd !== '' ? [cwd] : [];
+  const [user, group] = [numeric(uid), numeric(gid)];
+  const flags =
+    (detached ? SpawnFlag.detached : 0) |
+    (directory.length > 0 ? SpawnFlag.directory : 0) |
+    (user !== undefined ? SpawnFlag.user : 0) |
+    (group !== undefined ? SpawnFlag.group : 0);
+  const layout = Int32Array.of(args.length, envPairs.length, flags, user ?? 0, group ?? 0, ...numbers);
+  return { strings: [file, ...directory, ...args, ...envPairs].join('\0'), layout };
+}
+
+function spawn(child: Child, handle: object, options: SpawnOptions): number {
+  child.try();
+  const { stdio = [] } = options;
+  const numbers = stdio.map(numberOf);
+  if (numbers.includes(undefined)) return errno.EINVAL;
+  const { strings, layout } = layOut(options, numbers as number[]);
+  const { native, control } = env();
+  const result = native.spawn(strings, layout.buffer);
+  // Control words are written over by the next call.
+  const descriptor = control[Control.out] as number;
+  const ends = layout.subarray(layout.length - numbers.length);
+  stdio.forEach((entry, index) => {
+    const fd = ends[index] as number;
+    if (numbers[index] !== STDIO_PIPE || fd < 0) return;
+    // Also when the program could not be started: lib/ waits for their end.
+    if (entry.handle?.open(fd) !== 0) native.closeDescriptor(fd);
+    // Where the child reads: a write after it has closed its end is to fail as one, not to count as written. The others wait
+    // for their first use: one that another child is to have must not be read from.
+    else if (entry.readable === true) streamOf(entry.handle)?.ensureOpen(WATCHED);
+  });
+  if (result < 0) return result;
+  (handle as { pid?: number }).pid = result;
+  child.start(result, descriptor);
+  return 0;
+}
+
+/** Whether the kernel has what we need, asked once. */
+let capable: boolean | undefined;
+
+export function isCapable(): boolean {
+  capable ??= env().native.canSpawn() === 1;
+  if (!capable) countFallback('no-pidfd');
+  return capable;
+}
+
+/** Node's own handle, which must not meet a stream of ours: also after `uninstall()`, when streams that are open go on. */
+function nativeProcess(Native: NativeClass, NativePipe: NativeClass) {
+  const handle = new Native();
+  const spawn = wrapSpawn(handle.spawn, NativePipe);
+  Object.defineProperty(handle, 'spawn', { value: spawn, configurable: true, writable: true, enumerable: false });
+  return handle;
+}
+
+export function defineProcess(Native: NativeClass, NativePipe: NativeClass): NativeClass {
+  class Process {
+    declare readonly [kChild]: Child;
+
+    constructor() {
+      // biome-ignore lint/correctness/noConstructorReturn: where Node's own handle is the answer there is none of ours
+      if (mustBeNative() || !isCapable()) return nativeProcess(Native, NativePipe);
+      Object.defineProperty(this, kChild, { value: new Child(this, createScope('PROCESSWRAP', this)) });
+    }
+
+    spawn(...given: Given): number {
+      return spawn(this[kChild], this, optionsOf(given));
+    }
+
+    kill(signal: number): number {
+      return this[kChild].kill(signal | 0);
+    }
+
+    close(callback?: (this: unknown) => void): void {
+      this[kChild].close(typeof callback === 'function' ? callback : null);
+    }
+
+    ref(): void {
+      this[kChild].setReferenced(true);
+    }
+
+    unref(): void {
+      this[kChild].setReferenced(false);
+    }
+
+    hasRef(): boolean {
+      return this[kChild].hasRef;
+    }
+
+    getAsyncId(): number {
+      return this[kChild].scope.asyncId();
+    }
+  }
+  return Process;
+}
+
+/**
+ * `spawn` of Node's own class where lib/ had read that before us: the child is ours, the handle stays Node's and passes on
+ * what it is asked. Pipes are replaced in place, as lib/ makes its sockets from these very entries afterwards.
+ */
+export function takeOverSpawn(
+  native: (...args: unknown[]) => number,
+  Pipe: NativeClass,
+): (...args: unknown[]) => number {
+  return function (this: unknown, ...given: unknown[]): number {
+    if (mustBeNative() || !isCapable()) return native.apply(this, given);
+    const handle = this as object;
+    const child = new Child(handle, createScope('PROCESSWRAP', handle));
+    const methods = {
+      kill: (signal: number) => child.kill(signal | 0),
+      close: (callback?: () => void) => child.close(typeof callback === 'function' ? callback : null),
+      ref: () => child.setReferenced(true),
+      unref: () => child.setReferenced(false),
+      hasRef: () => child.hasRef,
+    };
+    for (const [name, value] of Object.entries(methods))
+      Object.defineProperty(handle, name, { value, configurable: true, writable: true, enumerable: false });
+    const options = optionsOf(given as Given);
+    for (const entry of options.stdio ?? []) {
+      if (numberOf(entry) !== STDIO_PIPE || entry.ipc === true || streamOf(entry.handle) !== null) continue;
+      (entry.handle as { close(): void } | undefined)?.close();
+      entry.handle = new Pipe(SOCKET);
+    }
+    return spawn(child, handle, options);
+  };
+}

@@ -1,0 +1,93 @@
+/**
+ * `spawn_sync`: children that their caller waits for (contract 11.3). Node's own copies the page tables of the process for
+ * each; where these are large, or a reactor runs anyway, ours starts the child and does what libuv's loop would.
+ */
+
+import { constants } from 'node:os';
+import { openEnvironment } from '../environment';
+import { SYNC_PIPE } from '../native/protocol';
+import { signalName } from './child';
+import { isCapable, layOut, type SpawnOptions } from './process-wrap';
+import { env } from './stream';
+import { mustBeNative } from './stream-handle';
+
+/**
+ * Bytes resident from which on a start of ours pays for reading the native part, which a program without sockets has not
+ * done: some milliseconds, what a copy of the page tables takes from about here on.
+ */
+const LARGE = 128 * 1024 * 1024;
+
+interface SyncStdio {
+  readonly type: string;
+  readonly readable?: boolean;
+  readonly writable?: boolean;
+  readonly input?: ArrayBufferView | null;
+  readonly fd?: number;
+}
+
+interface SyncOptions extends Omit<SpawnOptions, 'stdio'> {
+  readonly stdio: readonly SyncStdio[];
+  readonly timeout?: number | null;
+  readonly maxBuffer?: number | null;
+  readonly killSignal?: number | null;
+}
+
+interface SyncResult {
+  error?: number;
+  status: number | null;
+  signal: string | null;
+  output: (Buffer | null)[] | null;
+  pid: number;
+}
+
+export type SpawnSync = (options: SyncOptions) => SyncResult;
+
+/** The number for one place; undefined for what is left to Node. */
+function numberOf({ type, readable, writable, fd }: SyncStdio): number | undefined {
+  if (type === 'ignore') return -1;
+  if (type === 'pipe' || type === 'overlapped') {
+    if (readable && writable) return SYNC_PIPE.both;
+    if (readable) return SYNC_PIPE.in;
+    return writable ? SYNC_PIPE.out : undefined;
+  }
+  return (type === 'inherit' || type === 'fd') && typeof fd === 'number' && fd >= 0 ? fd : undefined;
+}
+
+function bytesOf({ type, readable, input }: SyncStdio): Uint8Array {
+  if (type !== 'pipe' || !readable || !ArrayBuffer.isView(input)) return new Uint8Array(0);
+  return new Uint8Array(input.buffer, input.byteOffset, input.byteLength);
+}
+
+function wanted(): boolean {
+  if (openEnvironment() === null && process.memoryUsage.rss() < LARGE) return false;
+  return !mustBeNative() && isCapable();
+}
+
+/** Wraps `spawn` of the binding: lib/ looks it up at each call. */
+export function wrapSpawnSync(native: SpawnSync): SpawnSync {
+  return function spawn(this: unknown, options: SyncOptions): SyncResult {
+    const numbers = options.stdio.map(numberOf);
+    if (numbers.includes(undefined) || !wanted()) return native.call(this, options);
+    const inputs = options.stdio.map(bytesOf);
+    const lengths = inputs.map((input) => input.length);
+    const { strings, layout } = layOut(options as unknown as SpawnOptions, [...(numbers as number[]), ...lengths]);
+    const bounds = Float64Array.of(
+      options.timeout ?? 0,
+      options.maxBuffer ?? 0,
+      options.killSignal || constants.signals.SIGTERM,
+    );
+    const environment = env();
+    // What counts as written is there before the child is.
+    environment.settle();
+    const output = environment.native.spawnSync(strings, layout.buffer, Buffer.concat(inputs), bounds.buffer);
+    if (typeof output === 'number') return native.call(this, options);
+    const [pid = 0, ran, code = 0, signal = 0, error = 0] = layout;
+    return {
+      ...(error === 0 ? {} : { error }),
+      status: ran === 1 && signal === 0 ? code : null,
+      signal: signal === 0 ? null : signalName(signal),
+      output: ran === 1 ? output : null,
+      pid,
+    };
+  };
+}
