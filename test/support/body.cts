@@ -23,6 +23,9 @@ export interface Ledger {
   readonly accepted: number;
   readonly connected: number;
   readonly datagrams: number;
+  /** Children that tsloop started, and those of them that still run. */
+  readonly spawned: number;
+  readonly running: number;
   /** Bytes and closed sockets that still wait for the kernel. */
   readonly waiting: number;
   readonly panics: number;
@@ -192,6 +195,8 @@ export class Bench {
       accepted: connections?.accepted ?? 0,
       connected: connections?.connected ?? 0,
       datagrams: tsloop?.stats().datagrams.received ?? 0,
+      spawned: tsloop?.stats().children.spawned ?? 0,
+      running: tsloop?.stats().children.running ?? 0,
       waiting: waiting(),
       panics: tsloop?.stats().panics ?? 0,
     };

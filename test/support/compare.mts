@@ -10,6 +10,8 @@ export interface Ledger {
   readonly accepted: number;
   readonly connected: number;
   readonly datagrams: number;
+  readonly spawned: number;
+  readonly running: number;
   readonly waiting: number;
   readonly panics: number;
 }

@@ -29,7 +29,7 @@ export interface TwinOptions {
   readonly before?: number;
   /** The exit code plain Node must show; guards against a body that dies before it shows anything. */
   readonly code?: number;
-  /** Why no connection passes through tsloop in this body. */
+  /** No connection, datagram or child passes through tsloop in this body. */
   readonly traffic?: false;
   /** The body ends while handles are open (process.exit, unref): the ledger is not balanced. */
   readonly ledger?: false;
@@ -97,13 +97,14 @@ function ledgerFaults(actual: Showing, options: TwinOptions): string[] {
   if (ledger === null) return options.ledger === false ? [] : ['no ledger: the process died'];
   const faults: string[] = [];
   if (!ledger.active) faults.push(`tsloop was not active: ${JSON.stringify(ledger.reason)}`);
-  if (options.traffic !== false && ledger.accepted + ledger.connected + ledger.datagrams === 0) {
-    faults.push('no connection or datagram passed through tsloop');
+  if (options.traffic !== false && ledger.accepted + ledger.connected + ledger.datagrams + ledger.spawned === 0) {
+    faults.push('no connection, datagram or child passed through tsloop');
   }
   if (ledger.panics !== 0) faults.push(`${ledger.panics} panics in the native part`);
   if (options.ledger === false) return faults;
   if (ledger.waiting !== 0) faults.push(`${ledger.waiting} bytes or sockets still wait for the kernel`);
   if (ledger.sockets !== 0) faults.push(`${ledger.sockets} sockets left open`);
+  if (ledger.running !== 0) faults.push(`${ledger.running} children still run`);
   if (ledger.open !== 0) faults.push(`${ledger.open} connections still counted as open`);
   return faults;
 }
