@@ -99,6 +99,15 @@ const timers = (name, unit) => ({
   unit,
 });
 
+/** @param {number} gigabytes resident in the parent @param {'pipe' | 'ignore' | 'sync'} stdio @returns {Cell} */
+const spawning = (gigabytes, stdio) => ({
+  name: `spawn-${gigabytes}gb-${stdio}`,
+  kind: 'client',
+  workload: 'child-spawn.js',
+  args: ({ warmup, seconds }) => [String(gigabytes), stdio, String(warmup), String(seconds)],
+  unit: 'child',
+});
+
 /** @type {Cell[]} */
 export const cells = [
   ...[64, 1, 2, 4, 8, 16, 32].map(http),
@@ -201,6 +210,16 @@ export const cells = [
   timers('chain', 'timer of 1 ms set by the one before'),
   timers('idle-million', 'second with a million timers waiting'),
   timers('lateness', 'setTimeout(5) on an idle process'),
+  ...[0, 1, 4].flatMap((gigabytes) => [spawning(gigabytes, 'pipe'), spawning(gigabytes, 'ignore')]),
+  spawning(1, 'sync'),
+  {
+    name: 'child-stdout-100mb',
+    kind: 'client',
+    workload: 'child-stdout.js',
+    args: ({ warmup, seconds }) => [String(warmup), String(seconds)],
+    unit: '64 KB',
+    bytes: 65536,
+  },
   https('https-64b-c64', ['--connections', '64']),
   https('https-full-handshake', ['--connections', '16', '--one-shot']),
   https('https-full-handshake-rsa', ['--connections', '16', '--one-shot'], true),
