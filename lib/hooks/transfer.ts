@@ -10,6 +10,7 @@ import { isLoaded, type NativeClass } from '../bindings/seam';
 import { env, type Stream, shareListeners } from '../bindings/stream';
 import { streamOf } from '../bindings/stream-handle';
 import { datagramOf } from '../bindings/udp-wrap';
+import { openEnvironment } from '../environment';
 import { Command } from '../native/protocol';
 
 const SOCKET = 0;
@@ -123,6 +124,9 @@ export function adoptChannel(channel: object): void {
       configurable: true,
       writable: true,
       value(this: object, request: object, data: unknown, handle?: object) {
+        // What was written to sockets before the message leaves before it, as with libuv: who receives the message may
+        // look at the other end of one.
+        openEnvironment()?.settle();
         if (handle === undefined || insideOf(handle) === null) return write.call(this, request, data, handle);
         const native = toNative(handle);
         const result = write.call(this, request, data, native ?? undefined);
