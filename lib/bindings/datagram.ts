@@ -9,7 +9,7 @@ import { errno } from '../native';
 import { Command, SHARED } from '../native/protocol';
 import { runIn, type Scope } from './async-scope';
 import { finish, type Request } from './requests';
-import { env, waitForClosing } from './stream';
+import { defer, env, waitForClosing } from './stream';
 
 /** The handle as we see it: what Node's lib/ puts there. */
 export interface UdpShell {
@@ -102,6 +102,21 @@ export class Datagram {
     table[this.slot] = this;
     unplaced.delete(this);
     environment.command(Command.openDatagram, this, this.fd, this.shared ? SHARED : 0);
+  }
+
+  /**
+   * The descriptor is about to be another process's as well. Nothing is received until the loop has come round, where
+   * libuv would look again: a program that closes the socket once it is sent must not have taken what the other is to read.
+   */
+  share(): void {
+    this.shared = true;
+    if (this.slot < 0) return;
+    env().command(Command.share, this);
+    if (!this.receiving) return;
+    env().command(Command.readStop, this);
+    defer(() => {
+      if (this.receiving && !this.closed) env().command(Command.readStart, this);
+    });
   }
 
   /** The descriptor for a call that must find everything done that was asked before. */

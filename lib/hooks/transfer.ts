@@ -44,12 +44,10 @@ function insideOf(handle: unknown): Stream | Datagram | null {
 
 /** The descriptor of one of our handles, with nothing of it under way in the reactor. */
 function settledDescriptor(inside: Stream | Datagram): number {
-  if (inside instanceof Datagram) inside.shared = true;
-  if (inside.slot >= 0) {
-    // From here on it is not ours alone: what waits in the kernel is left to whoever comes for it first.
-    if (inside instanceof Datagram || inside.listening) env().command(Command.share, inside);
-    env().settle();
-  }
+  // From here on it is not ours alone: what waits in the kernel is left to whoever comes for it first.
+  if (inside instanceof Datagram) inside.share();
+  else if (inside.listening) env().command(Command.share, inside);
+  if (inside.slot >= 0) env().settle();
   return inside.fd;
 }
 
