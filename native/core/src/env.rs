@@ -87,8 +87,6 @@ pub struct Environment {
     progress: Progress,
     /// Copied from the reactor after a turn; only ever goes from false to true, so any order does.
     wants_blocks: AtomicBool,
-    /// Whether the offload driver has found no processor to itself since JavaScript last asked.
-    crowded: AtomicBool,
     /// What the offload driver lacks for bytes that are there to read, one of `lack`: set by it, taken back by
     /// JavaScript when it helps.
     reader_lacks: AtomicU8,
@@ -128,7 +126,6 @@ impl Environment {
             spares: Arc::default(),
             progress,
             wants_blocks: AtomicBool::new(false),
-            crowded: AtomicBool::new(false),
             reader_lacks: AtomicU8::new(lack::NOTHING),
             descriptor,
             waker,
@@ -423,17 +420,6 @@ impl Environment {
     #[must_use]
     pub fn wants_blocks(&self) -> bool {
         self.wants_blocks.load(Ordering::Relaxed)
-    }
-
-    /// Runtime: the driver's thread is stopped for others to run more often than it sleeps.
-    pub(crate) fn note_crowded(&self) {
-        self.crowded.store(true, Ordering::Relaxed);
-    }
-
-    /// JavaScript thread: whether the offload driver has been crowded since this was last asked.
-    #[must_use]
-    pub fn take_crowded(&self) -> bool {
-        self.crowded.load(Ordering::Relaxed) && self.crowded.swap(false, Ordering::Relaxed)
     }
 
     /// JavaScript thread: a new id.

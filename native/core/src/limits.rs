@@ -57,14 +57,6 @@ pub const LINGER_MS: u32 = 60_000;
 /// Turns that the offload driver runs in a row before it lets other tasks of the runtime run.
 pub const TURNS_IN_A_ROW: u32 = 32;
 
-/// Turns of the offload driver between two looks at how often the kernel stopped its thread for others: a look costs
-/// a system call.
-pub const CROWDED_SAMPLE_TURNS: u32 = 256;
-
-/// Times in [`CROWDED_SAMPLE_TURNS`] from which on the driver counts as crowded, if it also slept less often: measured
-/// with two processors, bulk transfers and a busy peer beside it, 50 to 200; with a processor to itself, none or one.
-pub const CROWDED_SWITCHES: u64 = 16;
-
 /// Datagrams taken from the kernel by one call: enough to make the call's own price vanish; the memory for them is
 /// two megabytes, of which pages that no large datagram touched are never there.
 pub const RECEIVE_MESSAGES: usize = 32;

@@ -15,8 +15,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::env::{Environment, Next};
-use crate::limits::{CROWDED_SAMPLE_TURNS, CROWDED_SWITCHES, GATHER_MICROS, TURNS_IN_A_ROW};
-use crate::sys;
+use crate::limits::{GATHER_MICROS, TURNS_IN_A_ROW};
 
 static RUNTIME: OnceLock<Option<Runtime>> = OnceLock::new();
 static THREADS: AtomicUsize = AtomicUsize::new(1);
@@ -64,11 +63,7 @@ async fn run(environment: Arc<Environment>, term: u32) {
     };
     let mut requests = VecDeque::new();
     let mut in_a_row = 0;
-    let mut switches = Switches::default();
     loop {
-        if switches.are_crowded() {
-            environment.note_crowded();
-        }
         match turn(&environment, term, &mut requests) {
             Next::Stop => return,
             Next::Again => {
@@ -87,31 +82,6 @@ async fn run(environment: Arc<Environment>, term: u32) {
                 }
             }
         }
-    }
-}
-
-/// Watches how often the kernel stops this thread for others.
-#[derive(Default)]
-struct Switches {
-    turns: u32,
-    /// Of its own will, and for others.
-    before: Option<(u64, u64)>,
-}
-
-impl Switches {
-    /// Called once in a turn; true now and then, if the thread had to make room more often than it slept. A thread
-    /// with a processor to itself hardly ever has to; one that shares it and has little to do sleeps in between.
-    fn are_crowded(&mut self) -> bool {
-        self.turns += 1;
-        if self.before.is_some() && self.turns < CROWDED_SAMPLE_TURNS {
-            return false;
-        }
-        self.turns = 0;
-        let now = sys::context_switches();
-        let Some(before) = self.before.replace(now) else { return false };
-        // The task may have moved to another of the runtime's threads: then the numbers say nothing.
-        let (Some(own), Some(forced)) = (now.0.checked_sub(before.0), now.1.checked_sub(before.1)) else { return false };
-        forced > own && forced >= CROWDED_SWITCHES
     }
 }
 

@@ -13,7 +13,8 @@ use std::sync::OnceLock;
 
 use napi_sys as napi;
 use tsloop_core::event::Batch;
-use tsloop_core::reactor::seat::{Driver, Load};
+use tsloop_core::reactor::policy::{Load, System};
+use tsloop_core::reactor::seat::Driver;
 use tsloop_core::runtime;
 
 use crate::convert;
@@ -162,14 +163,14 @@ fn deliver(state: &State) {
     let driver = state.core.driver();
     let mut more = false;
     let mut load = Load::default();
+    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     if let Some(batch) = state.core.take() {
-        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-        load = Load::new(count(batch.len()), count(batch.datagrams()), batch.received());
+        load = Load::new(count(batch.len()), count(batch.datagrams()), count(batch.len()), batch.received());
         hand_over(state, batch);
         more = state.core.has_more();
     } else if driver == Driver::Inline {
         if let Some((batch, turn)) = state.core.inline_turn() {
-            load = Load::new(turn.sockets, turn.datagrams, batch.received());
+            load = Load::new(turn.sockets, turn.datagrams, count(batch.len()), batch.received());
             hand_over(state, batch);
         }
     } else {
@@ -179,12 +180,7 @@ fn deliver(state: &State) {
         return;
     }
     if !load.is_nothing() {
-        let mut policy = state.policy.borrow_mut();
-        if driver == Driver::Offload && state.core.take_crowded() {
-            policy.note_crowded();
-        }
-        let next = policy.next(driver, load);
-        drop(policy);
+        let next = state.policy.borrow_mut().next(driver, load, &System);
         if next != driver {
             take_seat(state, next);
             more = true;

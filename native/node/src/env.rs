@@ -12,7 +12,8 @@ use napi_sys as napi;
 use tsloop_core::env::{Environment, Progress};
 use tsloop_core::event::{Batch, WORDS};
 use tsloop_core::limits::{BATCH_BYTES, BATCH_EVENTS};
-use tsloop_core::reactor::seat::{Choice, Driver, Policy};
+use tsloop_core::reactor::policy::Policy;
+use tsloop_core::reactor::seat::{Choice, Driver};
 use tsloop_core::runtime;
 
 use crate::convert::Call;

@@ -10,8 +10,10 @@ pub mod blocks;
 pub mod datagrams;
 mod lingering;
 pub mod passing;
+pub mod policy;
 mod processes;
 pub mod seat;
+mod trial;
 
 use std::collections::VecDeque;
 use std::io;

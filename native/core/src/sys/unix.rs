@@ -4,6 +4,7 @@ use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
+use std::time::Duration;
 
 /// A negative errno; what Node's `lib/` calls a libuv error.
 pub type Errno = i32;
@@ -60,16 +61,13 @@ pub unsafe fn read_raw(fd: BorrowedFd<'_>, into: *mut u8, length: usize) -> Resu
     retried(|| unsafe { libc::read(fd.as_raw_fd(), into.cast(), length) })
 }
 
-/// Times that this thread gave its processor up: of its own will, and for others. Zeros if the kernel does not say.
+/// `clock_gettime(2)`: time on a clock that every kernel has, `CLOCK_MONOTONIC` or `CLOCK_PROCESS_CPUTIME_ID`.
 #[must_use]
-pub fn context_switches() -> (u64, u64) {
-    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: all zeros are a valid `rusage`, which the call overwrites.
-    let usage = unsafe {
-        libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr());
-        usage.assume_init()
-    };
-    (u64::try_from(usage.ru_nvcsw).unwrap_or(0), u64::try_from(usage.ru_nivcsw).unwrap_or(0))
+pub fn clock(id: libc::clockid_t) -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a local that the call fills in.
+    unsafe { libc::clock_gettime(id, &raw mut time) };
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 /// `write(2)`. Node ignores SIGPIPE for the whole process, so a closed peer is `EPIPE` on every kind of descriptor.

@@ -15,7 +15,8 @@ use tsloop_core::event::{Batch, Op, WORDS};
 use tsloop_core::limits::{BATCH_BYTES, BATCH_EVENTS, BATCHES};
 use tsloop_core::net::tcp;
 use tsloop_core::reactor::Reactor;
-use tsloop_core::reactor::seat::{Choice, Driver, Load, Policy};
+use tsloop_core::reactor::policy::{Load, Policy, System};
+use tsloop_core::reactor::seat::{Choice, Driver};
 use tsloop_core::runtime;
 use tsloop_core::table::{Id, Ids};
 
@@ -249,19 +250,20 @@ impl Loop {
         self.more = false;
         let mut load = Load::default();
         if let Some(batch) = self.core.take() {
-            load = Load::new(u32::try_from(batch.len()).expect("small"), 0, 0);
+            let events = u32::try_from(batch.len()).expect("small");
+            load = Load::new(events, 0, events, 0);
             self.hand_over(batch);
             self.more = self.core.has_more();
         } else if driver == Driver::Inline {
             if let Some((batch, turn)) = self.core.inline_turn() {
-                load = Load::new(turn.sockets, turn.datagrams, 0);
+                load = Load::new(turn.sockets, turn.datagrams, u32::try_from(batch.len()).expect("small"), 0);
                 self.hand_over(batch);
             }
         } else {
             self.more = self.core.has_more();
         }
         if !load.is_nothing() {
-            let next = self.policy.next(driver, load);
+            let next = self.policy.next(driver, load, &System);
             if next != driver {
                 self.pass(next);
             }

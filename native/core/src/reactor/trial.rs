@@ -1,0 +1,147 @@
+//! One driver against the other, on this machine and with the program's own load.
+//!
+//! What a thread's wake-up costs and whether there is a processor for a second thread differ between machines by far
+//! more than requests do, and change from one minute to the next. So no number of sockets says where the cross-over
+//! lies; it is measured, in short windows in which the drivers take turns.
+
+use std::time::Duration;
+
+use super::seat::Driver;
+use crate::sys;
+
+/// Windows of a trial, and which of them are the other driver's. In this order what gets faster or slower meanwhile, as
+/// JavaScript does while it is compiled, falls on both alike.
+const WINDOWS: [bool; 8] = [false, true, true, false, false, true, true, false];
+/// Deliveries at the beginning of a window that do not count: the other thread has to warm up.
+pub(super) const SETTLE: u32 = 4;
+/// Least deliveries that count in a window.
+pub(super) const WINDOW_DELIVERIES: u32 = 12;
+/// Least time of a window: this share of the time that the verdict before has held, so that trials become as sure as they
+/// are rare.
+const WINDOW_SHARE: u32 = 80;
+/// Least time of the windows of the first trial.
+const FIRST_WINDOW: Duration = Duration::from_millis(6);
+/// The most that is asked of any.
+const LONGEST_WINDOW: Duration = Duration::from_millis(50);
+/// Time between two deliveries beyond which nobody was busy: more of it says nothing about a driver.
+const PAUSE: Duration = Duration::from_millis(2);
+/// Difference in speed that a trial does not tell apart from none: so much better the challenger must be, and the
+/// offload driver's price may be so much higher for the same speed.
+const MARGIN: f64 = 0.05;
+/// What JavaScript's thread, the one that cannot be multiplied, may be relieved for: where the offload driver leaves it
+/// less than half of its work, it may be slower by as much as the relief goes beyond half, and dearer by twice that.
+const HALF: f64 = 0.5;
+/// The most that it may be slower.
+const MOST_SLOWER: f64 = 0.2;
+/// Wall time and the processors' time of the whole process, since whenever.
+pub trait Clock {
+    /// Wall time.
+    fn wall(&self) -> Duration;
+    /// Processor time of all threads of the process.
+    fn processors(&self) -> Duration;
+    /// Processor time of this thread, JavaScript's.
+    fn thread(&self) -> Duration;
+}
+
+/// The kernel's clocks.
+#[derive(Clone, Copy, Debug)]
+pub struct System;
+
+impl Clock for System {
+    fn wall(&self) -> Duration {
+        sys::clock(libc::CLOCK_MONOTONIC)
+    }
+
+    fn processors(&self) -> Duration {
+        sys::clock(libc::CLOCK_PROCESS_CPUTIME_ID)
+    }
+
+    fn thread(&self) -> Duration {
+        sys::clock(libc::CLOCK_THREAD_CPUTIME_ID)
+    }
+}
+
+/// What a driver did in its windows of a trial.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    work: f64,
+    wall: Duration,
+    processors: Duration,
+    thread: Duration,
+}
+
+/// One driver against the other.
+#[derive(Debug, Default)]
+pub(super) struct Trial {
+    /// Windows that are over.
+    windows: usize,
+    /// Least time of a window.
+    lasts: Duration,
+    /// Deliveries of the present window.
+    deliveries: u32,
+    /// What counts in the present window so far, but for the processors: how far these were at its beginning.
+    window: Tally,
+    /// When its last delivery came.
+    last: Duration,
+    tallies: [Tally; 2],
+}
+
+impl Trial {
+    /// A trial after a verdict that was to hold so long.
+    pub(super) fn after(held: Duration) -> Self {
+        Self { lasts: (held / WINDOW_SHARE).clamp(FIRST_WINDOW, LONGEST_WINDOW), ..Self::default() }
+    }
+
+    /// Who has the next window, given who has this one; None when this is the last.
+    pub(super) fn next(&self, now: Driver) -> Option<Driver> {
+        let [this, next] = [self.windows - 1, self.windows].map(|index| WINDOWS.get(index));
+        next.map(|next| if Some(next) == this { now } else { now.other() })
+    }
+
+    /// Counts a delivery; true when the window is over.
+    pub(super) fn count(&mut self, now: Driver, work: f64, clock: &impl Clock) -> bool {
+        self.deliveries += 1;
+        if self.deliveries < SETTLE {
+            return false;
+        }
+        let wall = clock.wall();
+        if self.deliveries == SETTLE {
+            self.window = Tally { processors: clock.processors(), thread: clock.thread(), ..Tally::default() };
+        } else {
+            self.window.work += work;
+            self.window.wall += wall.saturating_sub(self.last).min(PAUSE);
+        }
+        self.last = wall;
+        if self.deliveries < SETTLE + WINDOW_DELIVERIES || self.window.wall < self.lasts {
+            return false;
+        }
+        let tally = &mut self.tallies[now as usize];
+        tally.work += self.window.work;
+        tally.wall += self.window.wall;
+        tally.processors += clock.processors().saturating_sub(self.window.processors);
+        tally.thread += clock.thread().saturating_sub(self.window.thread);
+        self.windows += 1;
+        self.deliveries = 0;
+        true
+    }
+
+    /// Which driver is better, given which one is thought to be.
+    pub(super) fn verdict(&self, before: Option<Driver>) -> Driver {
+        let [inline, offload] = &self.tallies;
+        let per_work = |time: fn(&Tally) -> Duration| {
+            let of = |tally: &Tally| time(tally).as_secs_f64() / tally.work;
+            of(offload) / of(inline)
+        };
+        let speed = 1.0 / per_work(|tally| tally.wall);
+        let price = per_work(|tally| tally.processors);
+        let relief = (HALF - per_work(|tally| tally.thread)).clamp(0.0, MOST_SLOWER);
+        let bias = match before {
+            Some(Driver::Inline) => -MARGIN,
+            Some(Driver::Offload) => MARGIN,
+            None => 0.0,
+        };
+        let is_fast = speed + relief + bias >= 1.0;
+        let is_cheap = price <= speed.max(1.0) + relief * 2.0 + MARGIN + bias;
+        if is_fast && is_cheap { Driver::Offload } else { Driver::Inline }
+    }
+}
