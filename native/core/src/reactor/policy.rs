@@ -246,6 +246,7 @@ mod tests {
     const TRIAL: u32 = 1_000;
 
     #[test]
+    #[cfg_attr(miri, ignore = "arithmetic, a million times")]
     fn a_lonely_request_stays_inline() {
         let mut machine = Machine::new(Choice::Auto);
         assert_eq!(machine.run(1, 100_000, OFFLOAD_WINS), Driver::Inline);
@@ -260,6 +261,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "arithmetic, a million times")]
     fn where_it_does_not_pay_the_seat_stays_however_many_there_are() {
         for costs in [OFFLOAD_LOSES, OFFLOAD_BURNS] {
             let mut machine = Machine::new(Choice::Auto);
@@ -276,6 +278,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "arithmetic, a million times")]
     fn a_machine_that_changes_is_noticed() {
         let mut machine = Machine::new(Choice::Auto);
         assert_eq!(machine.run(30, 100_000, OFFLOAD_WINS), Driver::Offload);
@@ -285,6 +288,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "arithmetic, a million times")]
     fn another_load_is_tried_without_waiting_for_the_verdict_to_age() {
         let mut machine = Machine::new(Choice::Auto);
         assert_eq!(machine.run(8, 2_000_000, OFFLOAD_LOSES), Driver::Inline);
@@ -292,6 +296,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "arithmetic, a million times")]
     fn pauses_say_nothing_about_a_driver() {
         let mut machine = Machine::new(Choice::Auto);
         for turn in 0..200_000_u32 {
@@ -314,6 +319,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "arithmetic, a million times")]
     fn datagrams_move_it_whatever_it_costs() {
         let mut machine = Machine::new(Choice::Auto);
         for _ in 0..100_000 {
@@ -361,6 +367,7 @@ mod tests {
 
         /// The better driver has nearly all of the time, whichever it is and by however much beyond the margin.
         #[test]
+        #[cfg_attr(miri, ignore = "arithmetic, a million times")]
         fn the_better_driver_gets_the_time(sockets in 6_u32..60, inline in 20_u64..400, percent in 50_u64..200) {
             prop_assume!(!(90..=110).contains(&percent));
             let offload = inline * percent / 100;
