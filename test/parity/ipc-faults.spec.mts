@@ -63,8 +63,10 @@ describe('parity: handles between processes, faults', () => {
           child.send({ spare });
           await f.once(child, 'message');
           const client = f.connect(`client ${spare}`, where);
-          const [socket] = await f.once(server, 'connection');
+          // Either side may hear of it first, and what is written before 'connect' leaves after it.
+          const [[socket]] = await Promise.all([f.once(server, 'connection'), f.once(client, 'connect')]);
           client.end('hello');
+          // Unread when the socket is given up: a reset.
           child.send({ spare }, socket);
           await client.over;
         }
