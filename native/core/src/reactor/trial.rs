@@ -25,14 +25,9 @@ const FIRST_WINDOW: Duration = Duration::from_millis(6);
 const LONGEST_WINDOW: Duration = Duration::from_millis(50);
 /// Time between two deliveries beyond which nobody was busy: more of it says nothing about a driver.
 const PAUSE: Duration = Duration::from_millis(2);
-/// Difference in speed that a trial does not tell apart from none: so much better the challenger must be, and the
-/// offload driver's price may be so much higher for the same speed.
+/// How much better the challenger must be: a trial does not tell less from nothing.
 const MARGIN: f64 = 0.05;
-/// What JavaScript's thread, the one that cannot be multiplied, may be relieved for: where the offload driver leaves it
-/// less than half of its work, it may be slower by as much as the relief goes beyond half, and dearer by twice that.
-const HALF: f64 = 0.5;
-/// The most that it may be slower.
-const MOST_SLOWER: f64 = 0.2;
+
 /// Wall time and the processors' time of the whole process, since whenever.
 pub trait Clock {
     /// Wall time.
@@ -126,6 +121,10 @@ impl Trial {
     }
 
     /// Which driver is better, given which one is thought to be.
+    ///
+    /// Speed counts whole: it is what users see, but where processors are taken it jumps with whoever takes them. The
+    /// price in all threads' time, which does not jump, counts half. What is left on JavaScript's thread, the one that
+    /// cannot be multiplied and that the program's own work waits for, counts a quarter.
     pub(super) fn verdict(&self, before: Option<Driver>) -> Driver {
         let [inline, offload] = &self.tallies;
         let per_work = |time: fn(&Tally) -> Duration| {
@@ -134,14 +133,13 @@ impl Trial {
         };
         let speed = 1.0 / per_work(|tally| tally.wall);
         let price = per_work(|tally| tally.processors);
-        let relief = (HALF - per_work(|tally| tally.thread)).clamp(0.0, MOST_SLOWER);
-        let bias = match before {
-            Some(Driver::Inline) => -MARGIN,
-            Some(Driver::Offload) => MARGIN,
-            None => 0.0,
+        let left = per_work(|tally| tally.thread);
+        let worth = speed / (price.sqrt() * left.sqrt().sqrt());
+        let asked = match before {
+            Some(Driver::Inline) => 1.0 + MARGIN,
+            Some(Driver::Offload) => 1.0 - MARGIN,
+            None => 1.0,
         };
-        let is_fast = speed + relief + bias >= 1.0;
-        let is_cheap = price <= speed.max(1.0) + relief * 2.0 + MARGIN + bias;
-        if is_fast && is_cheap { Driver::Offload } else { Driver::Inline }
+        if worth >= asked { Driver::Offload } else { Driver::Inline }
     }
 }
