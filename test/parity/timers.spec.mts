@@ -11,24 +11,25 @@ function twin(title: string, body: Body, options: TwinOptions = {}): void {
 
 describe('parity: timers', () => {
   twin('order: ticks, microtasks, equals, nesting, clearing and refreshing from callbacks', async (t) => {
-    const done = new Promise<void>((fulfil) => setTimeout(fulfil, 120));
+    // Far enough apart for a machine that stops between two of these lines.
+    const done = new Promise<void>((fulfil) => setTimeout(fulfil, 480));
     const name = (text: string) => () => {
       t.trace(text);
       process.nextTick(() => t.trace(`${text} tick`));
       queueMicrotask(() => t.trace(`${text} microtask`));
     };
-    setTimeout(name('40'), 40);
-    setTimeout(name('20 a'), 20);
-    setTimeout(name('20 b') as (unused: string) => void, 20, 'unused');
-    setTimeout((...given: unknown[]) => t.trace('given', given), 30, 1, 'two', null, undefined, 5);
-    const cleared = setTimeout(name('never'), 50);
-    const refreshed = setTimeout(name('refreshed'), 60);
+    setTimeout(name('160'), 160);
+    setTimeout(name('80 a'), 80);
+    setTimeout(name('80 b') as (unused: string) => void, 80, 'unused');
+    setTimeout((...given: unknown[]) => t.trace('given', given), 120, 1, 'two', null, undefined, 5);
+    const cleared = setTimeout(name('never'), 200);
+    const refreshed = setTimeout(name('refreshed'), 240);
     setTimeout(() => {
       clearTimeout(cleared);
       refreshed.refresh();
-      setTimeout(name('nested'), 20);
+      setTimeout(name('nested'), 80);
       setImmediate(() => t.trace('immediate'));
-    }, 45);
+    }, 180);
     await done;
   });
 
