@@ -327,18 +327,35 @@ function create<T extends Entry>(callbacks: Callbacks): Environment<T> | null {
   return made;
 }
 
+interface Ends {
+  /** Behind `process.exit`. */
+  reallyExit(code?: number): never;
+  /** Asked by Node's C++ about an exception that nobody caught; it has emitted 'exit' when it answers no. */
+  _fatalException(...args: unknown[]): boolean;
+}
+
 /**
- * `process.exit` ends the process without tearing the environment down: bytes that count as written leave now, after
- * the last 'exit' listener. (A natural end, and a Worker's, run the native part's own hook.)
+ * `process.exit` and an exception that nobody catches end the process without tearing the environment down: bytes that
+ * count as written leave now, after the last 'exit' listener. (A natural end, and a Worker's, run the native part's own
+ * hook.)
  */
 function flushAtExit(native: Native): void {
-  const internals = process as unknown as { reallyExit(code?: number): never };
-  const exit = internals.reallyExit;
-  internals.reallyExit = function reallyExit(code) {
+  const ends = process as unknown as Ends;
+  const { reallyExit: exit, _fatalException: judge } = ends;
+  const flush = (): void => {
     current?.submit();
     native.takeSeat();
     beforeExit();
     native.flush();
+  };
+  ends.reallyExit = function reallyExit(code) {
+    flush();
     return exit.call(process, code);
+  };
+  if (typeof judge !== 'function') return;
+  ends._fatalException = function _fatalException(...args) {
+    const handled = judge.apply(process, args);
+    if (!handled) flush();
+    return handled;
   };
 }
