@@ -78,17 +78,14 @@ export class Child {
     live.add(this);
   }
 
-  /** It runs. */
-  start(pid: number, fd: number): void {
+  /** It runs, and is in the reactor. */
+  start(pid: number, fd: number, slot: number, generation: number): void {
     this.#pid = pid;
     this.fd = fd;
+    this.slot = slot;
+    this.generation = generation;
     this.running = true;
-    const environment = env();
-    environment.assign(this);
-    table[this.slot] = this;
-    environment.command(Command.openProcess, this, fd);
-    // Not at the end of a delivery: where a Worker is terminated before that, nobody would close what the child waits for.
-    environment.submit();
+    table[slot] = this;
     this.#updateLiveness();
   }
 

@@ -4,12 +4,12 @@
 
 import { descriptorOf, wrapSpawn } from '../hooks/transfer';
 import { errno } from '../native';
-import { Control, SpawnFlag, STDIO_PIPE, WATCHED } from '../native/protocol';
+import { ChildPipe, LAYOUT_STDIO, SpawnFlag } from '../native/protocol';
 import { createScope } from './async-scope';
 import { Child } from './child';
 import { countFallback } from './fallback';
 import type { NativeClass } from './seam';
-import { env } from './stream';
+import { env, type Stream } from './stream';
 import { mustBeNative, streamOf } from './stream-handle';
 
 /** The child inside a handle. */
@@ -65,10 +65,21 @@ function optionsOf(given: Given): SpawnOptions {
   return typeof first === 'object' ? first : named(given as Positional);
 }
 
+const isPipe = ({ type }: StdioEntry): boolean => type === 'pipe' || type === 'overlapped';
+
+/** The stream of ours that an end of a pipe is to be; null where it goes to a handle of Node's. */
+function emptyStream(entry: StdioEntry): Stream | null {
+  const stream = streamOf(entry.handle);
+  return stream === null || stream.closed || stream.fd >= 0 ? null : stream;
+}
+
 /** The number that says what the child has in one place; undefined for a descriptor that is none. */
 function numberOf(entry: StdioEntry): number | undefined {
   if (entry.type === 'ignore') return -1;
-  if (entry.type === 'pipe' || entry.type === 'overlapped') return STDIO_PIPE;
+  if (isPipe(entry)) {
+    if (emptyStream(entry) === null) return ChildPipe.given;
+    return entry.readable === true ? ChildPipe.in : ChildPipe.out;
+  }
   const fd = entry.type === 'wrap' ? descriptorOf(entry.handle) : entry.fd;
   return typeof fd === 'number' && fd >= 0 ? fd : undefined;
 }
@@ -98,24 +109,22 @@ function spawn(child: Child, handle: object, options: SpawnOptions): number {
   const { stdio = [] } = options;
   const numbers = stdio.map(numberOf);
   if (numbers.includes(undefined)) return errno.EINVAL;
-  const { strings, layout } = layOut(options, numbers as number[]);
-  const { native, control } = env();
+  const count = numbers.length;
+  const { strings, layout } = layOut(options, [...(numbers as number[]), ...new Array<number>(2 * count).fill(0)]);
+  const { native } = env();
   const result = native.spawn(strings, layout.buffer);
-  // Control words are written over by the next call.
-  const descriptor = control[Control.out] as number;
-  const ends = layout.subarray(layout.length - numbers.length);
+  const word = (index: number): number => layout[index] as number;
   stdio.forEach((entry, index) => {
-    const fd = ends[index] as number;
-    if (numbers[index] !== STDIO_PIPE || fd < 0) return;
+    const at = LAYOUT_STDIO + index;
+    const fd = word(at);
+    if (!isPipe(entry) || fd < 0) return;
     // Also when the program could not be started: lib/ waits for their end.
-    if (entry.handle?.open(fd) !== 0) native.closeDescriptor(fd);
-    // Where the child reads: a write after it has closed its end is to fail as one, not to count as written. The others wait
-    // for their first use: one that another child is to have must not be read from.
-    else if (entry.readable === true) streamOf(entry.handle)?.ensureOpen(WATCHED);
+    if (numbers[index] !== ChildPipe.given) emptyStream(entry)?.adoptPipe(word(at + count), word(at + 2 * count), fd);
+    else if (native.claim(fd) === fd && entry.handle?.open(fd) !== 0) native.closeDescriptor(fd);
   });
   if (result < 0) return result;
   (handle as { pid?: number }).pid = result;
-  child.start(result, descriptor);
+  child.start(result, word(0), word(1), word(2));
   return 0;
 }
 
@@ -200,7 +209,7 @@ export function takeOverSpawn(
       Object.defineProperty(handle, name, { value, configurable: true, writable: true, enumerable: false });
     const options = optionsOf(given as Given);
     for (const entry of options.stdio ?? []) {
-      if (numberOf(entry) !== STDIO_PIPE || entry.ipc === true || streamOf(entry.handle) !== null) continue;
+      if (!isPipe(entry) || entry.ipc === true || streamOf(entry.handle) !== null) continue;
       (entry.handle as { close(): void } | undefined)?.close();
       entry.handle = new Pipe(SOCKET);
     }

@@ -5,7 +5,7 @@
 
 import { constants } from 'node:os';
 import { openEnvironment } from '../environment';
-import { SYNC_PIPE } from '../native/protocol';
+import { ChildPipe } from '../native/protocol';
 import { signalName } from './child';
 import { isCapable, layOut, type SpawnOptions } from './process-wrap';
 import { env } from './stream';
@@ -46,9 +46,9 @@ export type SpawnSync = (options: SyncOptions) => SyncResult;
 function numberOf({ type, readable, writable, fd }: SyncStdio): number | undefined {
   if (type === 'ignore') return -1;
   if (type === 'pipe' || type === 'overlapped') {
-    if (readable && writable) return SYNC_PIPE.both;
-    if (readable) return SYNC_PIPE.in;
-    return writable ? SYNC_PIPE.out : undefined;
+    if (readable && writable) return ChildPipe.both;
+    if (readable) return ChildPipe.in;
+    return writable ? ChildPipe.out : undefined;
   }
   return (type === 'inherit' || type === 'fd') && typeof fd === 'number' && fd >= 0 ? fd : undefined;
 }

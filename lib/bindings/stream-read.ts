@@ -30,7 +30,7 @@ export function readStart(stream: Stream): number {
   return 0;
 }
 
-/** An adopted descriptor that lib/ reads at once may be connected in the same breath: reading begins a turn later. */
+/** An adopted descriptor that lib/ reads at once may be connected, or given away, in the same breath: reading begins a turn later. */
 function readLater(stream: Stream): number {
   if (stream.reading) return errno.EALREADY;
   stream.reading = true;

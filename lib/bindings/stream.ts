@@ -239,11 +239,20 @@ export class Stream extends StreamState {
     return 0;
   }
 
-  /** Makes an adopted descriptor a stream when it is first used as one. */
-  ensureOpen(flags = 0): void {
+  /** Makes an adopted descriptor a stream when it is first used as one; an end of a child's pipe is in the reactor already. */
+  ensureOpen(): void {
     if (!this.lazy) return;
     this.lazy = false;
-    this.enter(Command.openStream, flags);
+    if (this.slot < 0) this.enter(Command.openStream);
+  }
+
+  /**
+   * Becomes our end of a child's pipe. lib/ reads it at once; nothing is taken from it before the next turn, as another
+   * child may be given it in this one.
+   */
+  adoptPipe(slot: number, generation: number, fd: number): void {
+    this.adopt(slot, generation, fd);
+    this.lazy = true;
   }
 
   /** A write that has not ended inside its call. */

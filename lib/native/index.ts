@@ -115,10 +115,13 @@ export interface Native {
   datagramOffers(): number;
   /**
    * Starts a child. `strings`, with zeros between: the file, a directory, arguments, environment. `layout`, words: how many
-   * arguments and how large an environment, flags, user, group, then what the child has by number. Returns its number, with its
-   * descriptor in `Control.out`, or an errno; our ends of its pipes are put into the layout either way.
+   * arguments and how large an environment, flags, user, group, then what the child has by number and room for as many slots
+   * and as many generations. Returns its number, with its descriptor, slot and generation in the first words, or an errno; our
+   * ends of its pipes, with slot and generation of those in the reactor, are put into the layout either way.
    */
   spawn(strings: string, layout: ArrayBuffer): number;
+  /** A descriptor that `spawn` gave out goes to its handle in the next call: until then the environment's end closes it. */
+  claim(fd: number): number;
   /**
    * Starts a child and waits for it. As `spawn`, with as many lengths behind the descriptors: what each reads of `input`.
    * `bounds`, doubles: milliseconds and bytes (0 for none), and the signal to end by. What the child wrote, by number; the

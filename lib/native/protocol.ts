@@ -44,7 +44,6 @@ export const Command = {
   send: 10,
   share: 11,
   keepBuffer: 12,
-  openProcess: 13,
 } as const;
 
 /** Flags of a write: more pieces of the request follow; report its end if it does not come inside the call. */
@@ -54,8 +53,6 @@ export const NOTIFY = 2;
 export const RESET = 1;
 /** Flag of `openStream`: by a connection attempt that succeeded inside its call. */
 export const CONNECTED = 1;
-/** Another: to be told when its peer is gone, though nobody reads. */
-export const WATCHED = 2;
 
 /** Flag of `openDatagram` and `openListener`: others use the descriptor as well. */
 export const SHARED = 1;
@@ -66,10 +63,13 @@ export const TO_V6 = 8;
 
 /** Flags of `spawn`: a session of its own; a directory comes second among the strings; another user; another group. */
 export const SpawnFlag = { detached: 1, directory: 2, user: 4, group: 8 } as const;
-/** Among the descriptors of `spawn`: a connection to us; our end takes its place. (−1 is nothing.) */
-export const STDIO_PIPE = -2;
-/** The same for `spawnSync`, by what the child does with it. */
-export const SYNC_PIPE = { in: -3, out: -4, both: -5 } as const;
+/**
+ * Among the descriptors of `spawn`: a connection to us, whose end is given out, or which is a stream of ours, by what the
+ * child does with it; the latter also for `spawnSync`. Our end takes its place. (−1 is nothing.)
+ */
+export const ChildPipe = { given: -2, in: -3, out: -4, both: -5 } as const;
+/** Where the descriptors begin among the words of `spawn`. */
+export const LAYOUT_STDIO = 5;
 
 /** Options of a datagram socket that are one number. */
 export const UdpNumber = { broadcast: 0, timeToLive: 1, multicastTimeToLive: 2, multicastLoopback: 3 } as const;

@@ -66,6 +66,48 @@ describe('leaks: environments that end early', () => {
     server.close();
   });
 
+  twin('terminated in the turn in which it starts children: its ends are closed, and they end', options, async (t) => {
+    const { Worker } = t.require('node:worker_threads') as typeof import('node:worker_threads');
+    const source = `
+      const { spawn } = require('node:child_process');
+      const started = new Int32Array(require('node:worker_threads').workerData);
+      for (let count = 0; count < 100; count++) {
+        spawn('cat', { stdio: ['pipe', 'pipe', 'pipe', 'ipc'] });
+        Atomics.add(started, 0, 1);
+      }`;
+    const run = async (children: number): Promise<void> => {
+      const started = new Int32Array(new SharedArrayBuffer(4));
+      const worker = new Worker(source, { eval: true, workerData: started.buffer });
+      while (Atomics.load(started, 0) < children) await t.turn();
+      await worker.terminate();
+    };
+    // What there is once and for all is there before anything is counted.
+    const [code] = await t.once(t.cp.spawn('true'), 'close');
+    t.trace('code', code);
+    await run(1);
+    const descriptors = (): string[] => t.fs.readdirSync('/proc/self/fd');
+    const running = (): number => {
+      const states = t.fs.readdirSync('/proc').map((name) => {
+        try {
+          return t.fs
+            .readFileSync(`/proc/${name}/stat`, 'utf8')
+            .replace(/^.*\) /, '')
+            .split(' ', 2)
+            .join();
+        } catch {
+          return '';
+        }
+      });
+      return states.filter((state) => state.endsWith(`,${process.pid}`) && !state.startsWith('Z')).length;
+    };
+    const patience = Date.now() + 15_000;
+    while (running() > 0 && Date.now() < patience) await t.sleep(5);
+    const before = descriptors().length;
+    for (let round = 0; round < 12; round++) await run(1 + (round % 4));
+    while ((running() > 0 || descriptors().length > before) && Date.now() < patience) await t.sleep(5);
+    t.trace('running', running(), 'more descriptors', descriptors().length - before);
+  });
+
   twin('many Workers one after another leave no descriptor behind', options, async (t) => {
     const { Worker } = t.require('node:worker_threads') as typeof import('node:worker_threads');
     const source = `

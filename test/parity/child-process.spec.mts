@@ -64,6 +64,23 @@ describe('parity: child processes', () => {
     await t.closed(zero);
   });
 
+  twin('the output of one child is the input of the next, however late that is started', async (t) => {
+    const asleep = new Int32Array(new SharedArrayBuffer(4));
+    for (const milliseconds of [0, 5, 30]) {
+      const first = t.cp.spawn('head', ['-c', '300000', '/dev/zero']);
+      // Another thread has time to read what is not for us.
+      Atomics.wait(asleep, 0, 0, milliseconds);
+      const second = t.cp.spawn('wc', ['-c'], { stdio: [first.stdout, 'pipe', 'inherit'] });
+      let text = '';
+      second.stdout.on('data', (data) => {
+        text += data;
+      });
+      await Promise.all([t.once(first, 'exit'), t.once(second, 'close')]);
+      first.stdout.destroy();
+      t.trace(text);
+    }
+  });
+
   twin('kinds of stdio by one word, by undefined, and those that are none', async (t) => {
     for (const stdio of ['pipe', 'ignore', 'inherit', 'overlapped', [], [undefined, null], ['ignore', 'pipe']]) {
       const child = t.cp.spawn('sh', ['-c', 'echo words; echo more >&2'], { stdio: stdio as 'pipe' });

@@ -12,6 +12,16 @@ use crate::table::Id;
 /// Bytes of a header.
 pub const HEADER: usize = 20;
 
+/// The op of [`Command::OpenStream`].
+pub const OPEN_STREAM: i32 = 1;
+/// The op of [`Command::OpenProcess`].
+pub const OPEN_PROCESS: i32 = 13;
+
+/// Appends a command's header to a stream of them.
+pub fn append(stream: &mut Vec<u8>, op: i32, id: Id, a: i32, b: i32) {
+    stream.extend([op, id.slot.cast_signed(), id.generation.cast_signed(), a, b].iter().flat_map(|word| word.to_ne_bytes()));
+}
+
 /// More pieces of the same request follow; do not send yet.
 pub const MORE: i32 = 1;
 /// Report [`crate::event::Op::WriteDone`] when the request does not end inside the call.
@@ -121,7 +131,7 @@ impl<'a> Iterator for Reader<'a> {
         let rest = &self.0[HEADER..];
         self.0 = rest;
         let command = match op {
-            1 => Command::OpenStream(a, b),
+            OPEN_STREAM => Command::OpenStream(a, b),
             2 => Command::OpenListener(a, b),
             3 => Command::OpenConnecting(a),
             4 => Command::ReadStart,
@@ -140,7 +150,7 @@ impl<'a> Iterator for Reader<'a> {
             9 => Command::OpenDatagram(a, b),
             11 => Command::Share,
             12 => Command::KeepBuffer,
-            13 => Command::OpenProcess(a),
+            OPEN_PROCESS => Command::OpenProcess(a),
             10 => {
                 let length = usize::try_from(a).unwrap_or(usize::MAX);
                 let Some((peer, bytes)) = rest.get(..length).and_then(|bytes| addressed(bytes, b)) else {

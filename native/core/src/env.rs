@@ -356,6 +356,19 @@ impl Environment {
         drop(self.settled());
     }
 
+    /// JavaScript thread: carries out commands of native code's own at once, whoever has the seat: what is in them is in the
+    /// reactor when this returns, and closed at the environment's end. True if a turn is due without readiness.
+    pub fn open_now(&self, commands: &[u8]) -> bool {
+        let mut reactor = self.settled();
+        reactor.apply(commands, Caller::Waits);
+        let due = reactor.is_due();
+        drop(reactor);
+        if due && self.driver() == Driver::Offload {
+            self.wake_runtime();
+        }
+        due
+    }
+
     fn settled(&self) -> MutexGuard<'_, Reactor> {
         self.seat.settle(&mut VecDeque::new(), |reactor, asked| self.apply(reactor, asked))
     }

@@ -7,8 +7,8 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use common::{CHOICES, CLOSE, Happened, Loop, OPEN_CONNECTING, OPEN_LISTENER, OPEN_STREAM, READ_START, SHUTDOWN};
-use tsloop_core::command::{MORE, NOTIFY, RESET};
+use common::{CHOICES, CLOSE, Happened, Loop, OPEN_CONNECTING, OPEN_LISTENER, READ_START, SHUTDOWN};
+use tsloop_core::command::{MORE, NOTIFY, OPEN_STREAM, RESET};
 use tsloop_core::event::{Op, UV_EOF};
 use tsloop_core::limits::EXIT_FLUSH_MS;
 use tsloop_core::net::{pipe, tcp};

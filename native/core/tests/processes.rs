@@ -11,14 +11,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
-use common::{Bench, CHOICES, CLOSE, Loop, OPEN_STREAM, READ_START, SHUTDOWN};
+use common::{Bench, CHOICES, CLOSE, Loop, READ_START, SHUTDOWN};
+use tsloop_core::command::{self, OPEN_PROCESS, OPEN_STREAM, WATCHED};
 use tsloop_core::event::Op;
 use tsloop_core::process::{Outcome, Request, Stdio, spawn};
 use tsloop_core::runtime;
 use tsloop_core::sys::process::{Started, Status, kill, reap};
 use tsloop_core::table::Id;
-
-const OPEN_PROCESS: i32 = 13;
 
 /// A program in a shell's words, with nothing of ours.
 fn shell<'a>(arguments: &'a [&'a CStr], environment: &'a [&'a CStr], stdio: &'a [Stdio]) -> Request<'a> {
@@ -359,6 +358,35 @@ fn one_that_nobody_wants_to_hear_of_is_reaped_all_the_same() {
         assert!(!is_gone(pids[0]), "the other goes on");
         drop(pipes);
         this.settle("it is gone too", |_| is_gone(pids[0]));
+    }
+    common::assert_descriptors(before);
+}
+
+#[test]
+fn what_native_code_opens_is_there_at_once_told_of_and_closed_with_the_environment() {
+    let _alone = common::alone();
+    assert!(runtime::is_available());
+    let before = common::descriptors();
+    for choice in CHOICES {
+        let mut this = Loop::new(choice);
+        let (ours, peer) = common::pair();
+        let child = run(c"exit 5");
+        let fd = child.descriptor.as_raw_fd();
+        let [stream, none, process] = [0; 3].map(|_| this.core.allocate());
+        let mut commands = Vec::new();
+        command::append(&mut commands, OPEN_STREAM, stream, ours.into_raw_fd(), WATCHED);
+        command::append(&mut commands, OPEN_PROCESS, process, child.descriptor.into_raw_fd(), 0);
+        this.core.open_now(&commands);
+        let (counts, open, ..) = this.core.stats();
+        assert_eq!((counts.spawned, open), (1, 1), "whoever has the seat");
+        this.until("its end", |_, happened| happened.is(Op::Exited) && happened.id == process);
+        assert!(reap_number(fd).is_some());
+        // Nothing brings readiness to a driver that sleeps.
+        let mut wrong = Vec::new();
+        command::append(&mut wrong, OPEN_STREAM, none, 1_000_000, 0);
+        this.core.open_now(&wrong);
+        this.until("a descriptor that is none", |_, happened| happened.is(Op::ReadEnd) && (happened.id, happened.a) == (none, -libc::EBADF));
+        drop((this, peer));
     }
     common::assert_descriptors(before);
 }

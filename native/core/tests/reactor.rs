@@ -7,8 +7,8 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{IntoRawFd, OwnedFd};
 
-use common::{Bench, CLOSE, OPEN_CONNECTING, OPEN_LISTENER, OPEN_STREAM, READ_START, SHARE, WRITE};
-use tsloop_core::command::NOTIFY;
+use common::{Bench, CLOSE, OPEN_CONNECTING, OPEN_LISTENER, READ_START, SHARE, WRITE};
+use tsloop_core::command::{NOTIFY, OPEN_STREAM};
 use tsloop_core::env::{Caller, Request};
 use tsloop_core::event::{Op, WAITS};
 use tsloop_core::limits::CHUNK_BYTES;

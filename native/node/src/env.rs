@@ -5,6 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
+use std::os::fd::OwnedFd;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
@@ -66,6 +67,8 @@ pub(crate) struct State {
     pub(crate) dispatch: napi::napi_ref,
     pub(crate) run_deferred: napi::napi_ref,
     pub(crate) run_closing: napi::napi_ref,
+    /// Descriptors that JavaScript was told of and has not claimed: it may be stopped before it does.
+    pub(crate) unclaimed: RefCell<Vec<OwnedFd>>,
     memory: napi::napi_ref,
     pub(crate) ended: Cell<bool>,
     open_handles: Cell<u32>,
@@ -170,6 +173,7 @@ pub(crate) fn open(call: &Call) -> Option<*mut State> {
         run_deferred: reference(call.env, call.property(callbacks, c"deferred"))?,
         run_closing: reference(call.env, call.property(callbacks, c"closing"))?,
         memory: reference(call.env, memory)?,
+        unclaimed: RefCell::default(),
         ended: Cell::new(false),
         open_handles: Cell::new(0),
         cleanup: Cell::new(ptr::null_mut()),
@@ -213,6 +217,7 @@ unsafe extern "C" fn on_cleanup(_hook: napi::napi_async_cleanup_hook_handle, dat
     let state = unsafe { &*data.cast::<State>() };
     state.ended.set(true);
     state.core.end();
+    state.unclaimed.take();
     // SAFETY: four handles that `start` initialised, closed once.
     unsafe {
         for handle in [state.wake, state.idle, state.check, state.poll] {

@@ -252,6 +252,7 @@ const FUNCTIONS: &[(&CStr, Callback)] = &[
     (c"datagramStats", datagrams::datagram_stats),
     (c"datagramOffers", datagrams::datagram_offers),
     (c"spawn", processes::spawn),
+    (c"claim", processes::claim),
     (c"spawnSync", processes::spawn_sync),
     (c"reap", processes::reap),
     (c"kill", processes::kill),

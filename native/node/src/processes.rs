@@ -1,9 +1,10 @@
 //! Children: started and reaped on JavaScript's thread; the reactor says when one has ended.
 
 use std::ffi::CStr;
-use std::os::fd::IntoRawFd;
+use std::os::fd::{AsRawFd, IntoRawFd};
 
 use napi_sys as napi;
+use tsloop_core::command::{self, OPEN_PROCESS, OPEN_STREAM, WATCHED};
 use tsloop_core::process::wait::{self, Bounds, Use};
 use tsloop_core::process::{self, Request, Stdio};
 use tsloop_core::sys::Errno;
@@ -11,8 +12,8 @@ use tsloop_core::sys::process as system;
 
 use crate::convert::Call;
 use crate::env::{State, control};
-use crate::function;
 use crate::sockets::{borrowed, status};
+use crate::{driver, function};
 
 /// Words before those of the descriptors; `lib/native/protocol.ts` names the same.
 mod layout {
@@ -36,8 +37,9 @@ const DIRECTORY: i32 = 2;
 const USER: i32 = 4;
 const GROUP: i32 = 8;
 
-/// A connection to us, among the descriptors; the same for a child that is waited for, by what it does with it.
+/// A connection to us, among the descriptors: its descriptor is given out.
 const PIPE: i32 = -2;
+/// The same by what the child does with it: our end is a stream, or this thread's who waits for the child.
 const PIPE_IN: i32 = -3;
 const PIPE_OUT: i32 = -4;
 const PIPE_BOTH: i32 = -5;
@@ -105,22 +107,52 @@ fn stdio_of(number: i32) -> Stdio {
     }
 }
 
-/// `spawn(strings, layout)`: the child's number, or an errno. Its descriptor lies in `OUT`, our ends of its pipes in the
-/// place of what asked for them: there also after an errno, as far as they were made.
+/// `spawn(strings, layout)`: the child's number, or an errno. Behind the descriptors of the layout is room for as many slots
+/// and as many generations: our ends of its pipes are in the reactor when this returns, by these, and in the place of what
+/// asked for them, there also after an errno, as far as they were made. The first words are written over: descriptor, slot
+/// and generation of the child.
+///
+/// All that is made here has an owner when JavaScript goes on, as it may not: a Worker that is terminated meanwhile.
 fn spawn_child(state: &State, call: &Call) -> Result<i32, Errno> {
     let text = terminated(call);
-    let (head, numbers) = words(call, 1).ok_or(INVALID)?.split_at_mut(layout::STDIO);
+    let (head, rest) = words(call, 1).ok_or(INVALID)?.split_at_mut(layout::STDIO);
+    let (numbers, ids) = rest.split_at_mut(rest.len() / 3);
     let strings = Strings::new(&text, head)?;
     let stdio: Vec<Stdio> = numbers.iter().map(|number| stdio_of(*number)).collect();
     let outcome = process::spawn(&strings.request(head, &stdio));
+    let mut commands = Vec::new();
+    let slots = numbers.len();
     for (number, pipe) in outcome.pipes {
-        numbers[number] = pipe.into_raw_fd();
+        let asked = std::mem::replace(&mut numbers[number], pipe.as_raw_fd());
+        if asked == PIPE {
+            state.unclaimed.borrow_mut().push(pipe);
+            continue;
+        }
+        let id = state.core.allocate();
+        (ids[number], ids[slots + number]) = (id.slot.cast_signed(), id.generation.cast_signed());
+        // Where the child reads: a write after it has closed its end is to fail as one, not to count as written. The others
+        // wait for their first use: one that another child is to have must not be read from.
+        let flags = if asked == PIPE_IN { WATCHED } else { 0 };
+        command::append(&mut commands, OPEN_STREAM, id, pipe.into_raw_fd(), flags);
     }
-    outcome.process.map(|started| {
-        state.set_control(control::OUT, started.descriptor.into_raw_fd());
+    let result = outcome.process.map(|started| {
+        let (id, fd) = (state.core.allocate(), started.descriptor.into_raw_fd());
+        head[..3].copy_from_slice(&[fd, id.slot.cast_signed(), id.generation.cast_signed()]);
+        command::append(&mut commands, OPEN_PROCESS, id, fd, 0);
         started.pid
-    })
+    });
+    if state.core.open_now(&commands) {
+        driver::set_idling(state, true);
+    }
+    result
 }
+
+// `claim(fd)`: JavaScript gives a descriptor of `spawn`'s to another handle in the same breath.
+function!(claim, |state, call| {
+    let mut unclaimed = state.unclaimed.borrow_mut();
+    let found = unclaimed.iter().position(|fd| fd.as_raw_fd() == call.int(0));
+    call.return_int(found.map_or(-libc::EBADF, |at| unclaimed.swap_remove(at).into_raw_fd()))
+});
 
 /// `spawnSync(strings, layout, input, bounds)`: behind the descriptors of the layout come as many lengths of what each of
 /// them is to read, out of `input` in that order; `bounds`, doubles, are milliseconds, bytes and a signal. Returns what the

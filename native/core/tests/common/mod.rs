@@ -20,7 +20,6 @@ use tsloop_core::reactor::seat::{Choice, Driver};
 use tsloop_core::runtime;
 use tsloop_core::table::{Id, Ids};
 
-pub(crate) const OPEN_STREAM: i32 = 1;
 pub(crate) const OPEN_LISTENER: i32 = 2;
 pub(crate) const OPEN_CONNECTING: i32 = 3;
 pub(crate) const READ_START: i32 = 4;
@@ -155,9 +154,7 @@ impl Loop {
     }
 
     pub(crate) fn command(&mut self, op: i32, id: Id, a: i32, b: i32) {
-        for word in [op, id.slot.cast_signed(), id.generation.cast_signed(), a, b] {
-            self.outbox.extend(word.to_ne_bytes());
-        }
+        tsloop_core::command::append(&mut self.outbox, op, id, a, b);
     }
 
     /// Hands the commands over; the status of the last write.
@@ -369,7 +366,7 @@ pub(crate) fn pair() -> (OwnedFd, std::os::unix::net::UnixStream) {
 
 /// A command as JavaScript encodes it.
 pub(crate) fn encode(stream: &mut Vec<u8>, op: i32, id: Id, a: i32, b: i32, bytes: &[u8]) {
-    stream.extend([op, id.slot.cast_signed(), id.generation.cast_signed(), a, b].iter().flat_map(|word| word.to_ne_bytes()));
+    tsloop_core::command::append(stream, op, id, a, b);
     stream.extend(bytes);
     stream.resize(stream.len().next_multiple_of(4), 0);
 }
