@@ -14,7 +14,7 @@ import { hookThreads } from '../hooks/threads';
 import { acceptBoth, adoptChildsChannel, adoptLateChannels, attachPairs, wrapSpawn } from '../hooks/transfer';
 import { definePipe } from './pipe-wrap';
 import { defineProcess, takeOverSpawn } from './process-wrap';
-import { type Doors, fetchSeam, type NativeClass, type Seam, swap } from './seam';
+import { type Doors, fetchSeam, type NativeClass, replace, type Seam, swap } from './seam';
 import { wrapSpawnSync } from './spawn-sync';
 import type { Stream } from './stream';
 import { defineStreamHandle } from './stream-handle';
@@ -31,7 +31,7 @@ export interface Classes {
   readonly Process: NativeClass;
   /** Whether an async resource is the base of one of our handles. */
   isHandle(resource: object): boolean;
-  /** Replaces the two methods that meet handles of ours; `restore` of the seam takes them back. */
+  /** Replaces the method that starts children without a handle; `restore` of the seam takes it back. */
   attach(): void;
   /** Comes into modules that were loaded first; returns how to leave them. */
   attachLate(late: Late): () => void;
@@ -92,7 +92,7 @@ function define(
   const TCP = defineTcp(Handle, NativeTCP, { typeOfService: 'setTypeOfService' in NativeTCP.prototype });
   const Pipe = definePipe(Handle, NativePipe, adoptChildsChannel, config.disabled.includes('net'));
   const UDP = defineUdp(NativeUDP);
-  const Process = defineProcess(NativeProcess, NativePipe);
+  const Process = defineProcess(NativeProcess);
   const pairs = [
     { Native: NativeTCP, Ours: TCP, adopts: true },
     { Native: NativePipe, Ours: Pipe, adopts: true },
@@ -103,6 +103,9 @@ function define(
   const isOurs = ({ Ours }: { Ours: NativeClass }) => !config.disabled.includes(Ours === UDP ? 'dgram' : 'net');
   attachPairs(pairs.filter(isOurs));
   for (const pair of pairs) acceptBoth(pair, hookThreads);
+  // Methods of Node's that meet handles of ours: those that are open go on after `uninstall()`.
+  replace(NativeProcess.prototype, 'spawn', wrapSpawn(NativeProcess.prototype.spawn, NativePipe));
+  replace(seam.tls, 'wrap', wrapWrap(seam.tls.wrap));
   return {
     TCP,
     Pipe,
@@ -110,11 +113,8 @@ function define(
     Process,
     isHandle: (resource) => resource instanceof Handle,
     attach() {
-      const { prototype } = NativeProcess;
-      swap(prototype, 'spawn', wrapSpawn(prototype.spawn, NativePipe));
       if (runs(config, 'child_process') && typeof seam.sync.spawn === 'function')
         swap(seam.sync, 'spawn', wrapSpawnSync(seam.sync.spawn));
-      swap(seam.tls, 'wrap', wrapWrap(seam.tls.wrap));
     },
     attachLate(late) {
       const { prototype } = NativeProcess;

@@ -2,7 +2,7 @@
  * `process_wrap`: `Process` as Node's lib/ knows it (contract 11.1). A plain class, as nothing native reads from it.
  */
 
-import { descriptorOf, wrapSpawn } from '../hooks/transfer';
+import { descriptorOf } from '../hooks/transfer';
 import { errno } from '../native';
 import { ChildPipe, LAYOUT_STDIO, SpawnFlag } from '../native/protocol';
 import { createScope } from './async-scope';
@@ -137,21 +137,13 @@ export function isCapable(): boolean {
   return capable;
 }
 
-/** Node's own handle, which must not meet a stream of ours: also after `uninstall()`, when streams that are open go on. */
-function nativeProcess(Native: NativeClass, NativePipe: NativeClass) {
-  const handle = new Native();
-  const spawn = wrapSpawn(handle.spawn, NativePipe);
-  Object.defineProperty(handle, 'spawn', { value: spawn, configurable: true, writable: true, enumerable: false });
-  return handle;
-}
-
-export function defineProcess(Native: NativeClass, NativePipe: NativeClass): NativeClass {
+export function defineProcess(Native: NativeClass): NativeClass {
   class Process {
     declare readonly [kChild]: Child;
 
     constructor() {
       // biome-ignore lint/correctness/noConstructorReturn: where Node's own handle is the answer there is none of ours
-      if (mustBeNative() || !isCapable()) return nativeProcess(Native, NativePipe);
+      if (mustBeNative() || !isCapable()) return new Native();
       Object.defineProperty(this, kChild, { value: new Child(this, createScope('PROCESSWRAP', this)) });
     }
 

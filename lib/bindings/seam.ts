@@ -129,6 +129,11 @@ export function swap(holder: object, name: string, ours: unknown): void {
   swaps.push({ holder, name, before, isOurs: (now) => now.value === ours });
 }
 
+/** Puts ours in the place of Node's for good: what meets handles of ours that go on after `restore`. */
+export function replace(holder: object, name: string, ours: unknown): void {
+  put(holder, name, ours);
+}
+
 /** As {@link swap}, with ours made by whoever first reads it: a plain property from then on. */
 export function swapOnRead(holder: object, name: string, make: () => unknown): void {
   const before = descriptorOf(holder, name);

@@ -80,7 +80,10 @@ export function toOurs(handle: unknown): unknown {
   const pair = pairs.find(({ Native }) => Object.getPrototypeOf(handle) === Native.prototype);
   if (pair === undefined || !pair.adopts) return handle;
   const ours = new pair.Ours(SOCKET) as NativeHandle;
-  if (insideOf(ours) === null) return handle;
+  if (insideOf(ours) === null) {
+    ours.close();
+    return handle;
+  }
   const copy = env().native.duplicate(native.fd);
   if (copy < 0) {
     ours.close();
@@ -144,6 +147,9 @@ export function adoptChannel(channel: object): void {
   });
 }
 
+/** `ChildProcess` tells of its channels: once is enough, however often tsloop is put in. */
+let hearsOfChannels = false;
+
 /**
  * Where Node's modules were loaded before us: the channel to the parent, if there is one, and those that `child_process`
  * makes of Node's class, of which we would not hear otherwise. Stays: open handles of ours may be sent after
@@ -151,7 +157,8 @@ export function adoptChannel(channel: object): void {
  */
 export function adoptLateChannels(): void {
   adoptChannelOf(process, adoptChannel);
-  if (!isLoaded('child_process')) return;
+  if (hearsOfChannels || !isLoaded('child_process')) return;
+  hearsOfChannels = true;
   const { prototype } = (require('node:child_process') as typeof import('node:child_process'))
     .ChildProcess as unknown as {
     prototype: { spawn(...args: unknown[]): unknown };
@@ -194,7 +201,7 @@ function closeWhenSent(request: object, native: NativeHandle, result: number): v
 
 /**
  * Wraps `spawn` of Node's Process, which runs where ours does not: children's pipes are Node's own handles then, and a
- * stream of ours that a child inherits goes to it by descriptor.
+ * stream of ours that a child inherits goes to it by descriptor. Node's C++ would end the process over one.
  */
 export function wrapSpawn(
   spawn: (...args: unknown[]) => number,

@@ -94,29 +94,5 @@ function declare(line: NodeLine): void {
       const found = await report(['-r', registerCjs, programFile(CHILDREN)], { TSLOOP_DISABLE: 'net,dgram' });
       expect(found).to.deep.include({ seen: SEEN, spawned: 2 });
     });
-
-    it("are Node's after uninstall(), and have the sockets of before", async () => {
-      const program = `
-        const { createServer, connect } = require('node:net');
-        const { spawn } = require('node:child_process');
-        const server = createServer({ pauseOnConnect: true }, (socket) => {
-          require(process.env.PROBE_ENTRY).uninstall();
-          const child = spawn('echo', ['through'], { stdio: ['ignore', socket, 'ignore'] });
-          child.on('close', () => server.close(() => {}) && socket.destroy());
-        });
-        server.listen(0, '127.0.0.1', () => {
-          connect(server.address().port, '127.0.0.1').on('data', (data) => console.log(String(data)));
-        });`;
-      const { stdout, stderr, code } = await start(line, ['-r', registerCjs, programFile(program)]);
-      expect([stdout, code], stderr).to.deep.equal(['through\n\n', 0]);
-    });
-
-    it("are Node's after uninstall()", async () => {
-      const before = `require('node:net'); require('node:child_process'); require(process.env.PROBE_ENTRY).uninstall();`;
-      expect(await report(['-r', registerCjs, programFile(before + CHILDREN)])).to.deep.include({
-        seen: SEEN,
-        spawned: 0,
-      });
-    });
   });
 }
