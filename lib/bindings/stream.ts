@@ -325,19 +325,27 @@ export class Stream extends StreamState {
     if (request !== null) begin(request, 'SHUTDOWNWRAP', this.scope);
     this.countRequest(1);
     const environment = env();
-    if (request === null || environment.offloaded) {
-      environment.command(Command.shutdown, this);
-      return 0;
-    }
-    // As libuv does, after the events of this turn: what the peer answers to it then comes a turn later.
-    deferToCheck(() => {
-      if (this.closed) return;
-      environment.command(Command.shutdown, this);
-      if (environment.offloaded || this.writes.length > 0) return;
+    let asked = request === null || environment.offloaded;
+    if (asked) environment.command(Command.shutdown, this);
+    if (request === null) return 0;
+    // As libuv does, after the events of this turn: what the peer answers to it then comes a turn later. Or, asked for
+    // outside the poll phase, before the events of the next: a reset that waits there is not told before.
+    const end = (): void => {
+      if (this.closed || this.shutdownRequest !== request) return;
+      if (!asked) environment.command(Command.shutdown, this);
+      asked = true;
+      if (this.writes.length > 0 || !this.hasLeft()) return;
       environment.submit();
       this.onShutdownDone(0);
-    });
+    };
+    deferToCheck(end);
+    if (!environment.delivering) defer(end);
     return 0;
+  }
+
+  /** Whether all that counts as written has been handed to the kernel, as far as we know. */
+  private hasLeft(): boolean {
+    return !this.pressed && (this.acknowledged === 0 || env().hasApplied(this.acknowledgedIn));
   }
 
   private finishLeaving(): void {

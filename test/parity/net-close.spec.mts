@@ -1,4 +1,6 @@
 /** The end of a connection: destroy, reset, cancelled work, shutdown, and in what order it is told. */
+import { resolve } from 'node:path';
+import { root } from '../support/nodes.mjs';
 import { twin } from '../support/twin.mjs';
 
 describe('parity: closing', () => {
@@ -175,6 +177,84 @@ describe('parity: closing', () => {
       await t.closed(client);
     }
     server.close();
+  });
+
+  twin('a shutdown and a reset that are told of together: their order, and whose error it is', async (t) => {
+    type Socket = import('node:net').Socket;
+    const ways: Record<string, (ours: Socket, peer: Socket, ended: (error?: Error | null) => void) => void> = {
+      'end, then the reset'(ours, peer, ended) {
+        ours.end(ended);
+        peer.resetAndDestroy();
+      },
+      'the reset, then end'(ours, peer, ended) {
+        peer.resetAndDestroy();
+        ours.end(ended);
+      },
+      'bytes and the end, then the reset'(ours, peer, ended) {
+        ours.write('bytes');
+        ours.end('more', ended);
+        peer.resetAndDestroy();
+      },
+      'the reset once it has ended'(ours, peer, ended) {
+        ours.end((error?: Error | null) => {
+          ended(error);
+          peer.resetAndDestroy();
+        });
+      },
+    };
+    const asleep = new Int32Array(new SharedArrayBuffer(4));
+    for (const [name, way] of Object.entries(ways)) {
+      // Seen one after the other, and both at once by a loop that was busy.
+      for (const busy of [0, 30]) {
+        const trace = t.lane(`${name}, ${busy}`);
+        const server = t.net.createServer();
+        const port = await t.listen(server);
+        const peer = t.net.connect(port, '127.0.0.1');
+        peer.on('error', () => {});
+        const [[ours]] = await Promise.all([t.once(server, 'connection'), t.once(peer, 'connect')]);
+        for (const event of ['finish', 'end']) ours.on(event, () => trace(event));
+        ours.on('error', ({ code, syscall }: NodeJS.ErrnoException) => trace('error', code, syscall));
+        ours.on('close', (failed: boolean) => trace('close', failed));
+        ours.resume();
+        await t.turn();
+        way(ours, peer, (error) => trace('ended', (error as NodeJS.ErrnoException | null)?.code));
+        if (busy > 0) Atomics.wait(asleep, 0, 0, busy);
+        await t.closed(ours);
+        server.close();
+      }
+    }
+  });
+
+  const entry = resolve(root, 'dist', 'index.js');
+  twin('a reset overtakes a write that may have counted as written', { given: entry }, async (t, entry: string) => {
+    const tsloop = t.require(entry);
+    // Under the offload driver a write ends inside its call, and what the kernel has no room for waits as a copy.
+    const waits = (): boolean => tsloop.isActive() && tsloop.stats().queues.writeBytes > 0;
+    for (const pauseOnConnect of [true, false]) {
+      for (const size of [5_000, 30_000, 60_000]) {
+        const trace = t.lane(`${pauseOnConnect ? 'not reading' : 'reading'}, ${size}`);
+        const server = t.net.createServer({ pauseOnConnect });
+        const port = await t.listen(server);
+        const peer = t.net.connect(port, '127.0.0.1').pause();
+        peer.on('error', () => {});
+        const [[ours]] = await Promise.all([t.once(server, 'connection'), t.once(peer, 'connect')]);
+        ours.on('error', ({ code }: NodeJS.ErrnoException) => trace('error', code));
+        ours.on('close', (failed: boolean) => trace('close', failed));
+        if (!pauseOnConnect) ours.resume();
+        for (let written = true; written && !waits(); ) {
+          written = false;
+          ours.write(Buffer.alloc(size), () => {
+            written = true;
+          });
+          await t.turn();
+          await t.turn();
+        }
+        peer.resetAndDestroy();
+        await t.closed(ours);
+        trace('waits', waits());
+        server.close();
+      }
+    }
   });
 
   twin('writing to a peer that has gone: EPIPE or ECONNRESET', async (t) => {

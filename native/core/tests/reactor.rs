@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{IntoRawFd, OwnedFd};
 
-use common::{Bench, CLOSE, OPEN_CONNECTING, OPEN_LISTENER, READ_START, SHARE, WRITE};
+use common::{Bench, CLOSE, OPEN_CONNECTING, OPEN_LISTENER, READ_START, SHARE, SHUTDOWN, WRITE};
 use tsloop_core::command::{NOTIFY, OPEN_STREAM};
 use tsloop_core::env::{Caller, Request};
 use tsloop_core::event::{Op, WAITS};
@@ -262,4 +262,36 @@ fn nobody_is_accepted_from_a_shared_listener_before_javascript_comes() {
     bench.ask(CLOSE, id, 0, 0, &[]);
     assert_eq!(bench.reactor.accept_one(id).map(drop), Err(-libc::EBADF));
     elsewhere.accept().expect("who was not accepted is still there");
+}
+
+#[test]
+fn a_shutdown_beside_a_reset_is_told_first_with_its_own_outcome() {
+    let _alone = common::alone();
+    let connected = |bench: &mut Bench| {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let peer = std::net::TcpStream::connect(listener.local_addr().expect("bound")).expect("to connect");
+        let (ours, _) = listener.accept().expect("it waits");
+        ours.set_nonblocking(true).expect("ours");
+        let id = bench.open(OPEN_STREAM, ours);
+        bench.ask(READ_START, id, 0, 0, &[]);
+        assert_eq!(bench.turn(), []);
+        (id, peer)
+    };
+    for (reset_first, outcome) in [(false, 0), (true, -libc::ENOTCONN)] {
+        let mut bench = Bench::new();
+        let (id, peer) = connected(&mut bench);
+        if reset_first {
+            common::reset(peer);
+            bench.ask(SHUTDOWN, id, 0, 0, &[]);
+        } else {
+            bench.ask(SHUTDOWN, id, 0, 0, &[]);
+            common::reset(peer);
+        }
+        let told = [(Op::ShutdownDone as i32, id, outcome), (Op::ReadEnd as i32, id, -libc::ECONNRESET)];
+        // What the peer answers to a shutdown is told a turn later, as libuv would.
+        assert_eq!(
+            [bench.turn(), bench.turn()].map(|turn| turn.into_iter().filter(|(op, ..)| *op != Op::Pressure as i32).collect::<Vec<_>>()),
+            told.map(|one| vec![one])
+        );
+    }
 }
