@@ -3,14 +3,16 @@
 
 mod common;
 
+use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use common::{CHOICES, CLOSE, Happened, Loop, OPEN_CONNECTING, OPEN_LISTENER, READ_START, SHUTDOWN};
 use tsloop_core::command::{MORE, NOTIFY, OPEN_STREAM, RESET};
+use tsloop_core::env::Request;
 use tsloop_core::event::{Op, UV_EOF};
-use tsloop_core::limits::EXIT_FLUSH_MS;
+use tsloop_core::limits::{CHUNK_BYTES, EXIT_FLUSH_MS};
 use tsloop_core::net::{pipe, tcp};
 use tsloop_core::reactor::seat::{Choice, Driver};
 use tsloop_core::runtime;
@@ -258,6 +260,43 @@ fn a_reset_by_us_forgets_what_waits() {
         assert_eq!(this.core.stats().3, 0, "nothing lingers");
         let error = peer.read_to_end(&mut Vec::new()).expect_err("a reset");
         assert_eq!(error.raw_os_error(), Some(libc::ECONNRESET));
+    });
+}
+
+#[test]
+fn copies_that_a_reset_overtakes_are_told_of_and_their_memory_is_used_again() {
+    under_every_driver(|this, _| {
+        let mut memory = HashSet::new();
+        let mut write = |this: &mut Loop, id, bytes: &[u8]| {
+            let copy = this.core.spares.copy(bytes);
+            memory.insert(copy.as_ptr());
+            this.core.submit_with(&[], Request::WriteCopied(id, copy, 0));
+            memory.len()
+        };
+        let failed = |this: &mut Loop, id| {
+            this.until("the failure", |_, happened| {
+                assert!(!happened.is(Op::WriteDone), "nobody asked for notice");
+                happened.is(Op::WriteFailed) && happened.id == id
+            });
+        };
+        for tag in 0..2 {
+            let (id, fd, peer) = this.connection(Some(SMALL));
+            common::shrink(fd);
+            let mut made = 0;
+            for _ in 0..4 {
+                made = write(this, id, &common::tagged(tag, CHUNK_BYTES));
+            }
+            this.core.settle();
+            assert!(this.core.stats().2 > CHUNK_BYTES, "the kernel has not taken them");
+            assert!(this.core.spares.waiting() < made);
+            common::reset(peer);
+            failed(this, id);
+            assert_eq!((this.core.stats().2, this.core.spares.waiting()), (0, made), "all of it is back");
+            assert_eq!(write(this, id, b"later"), made);
+            this.core.settle();
+            assert_eq!(this.core.spares.waiting(), made, "what fails at once is back as well");
+            this.close(id, 0);
+        }
     });
 }
 

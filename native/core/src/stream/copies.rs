@@ -26,6 +26,12 @@ impl Spares {
         Copied { memory, home: Arc::clone(self) }
     }
 
+    /// How many copies' memory waits for the next ones.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.with(|spares| spares.len())
+    }
+
     fn take_back(&self, mut memory: Vec<u8>) {
         memory.clear();
         if memory.capacity() == CHUNK_BYTES {
@@ -74,8 +80,8 @@ mod tests {
         assert_eq!((second.as_ptr(), second.len()), (address, CHUNK_BYTES));
         drop(second);
         drop(spares.copy(&[7; CHUNK_BYTES + 1]));
-        assert_eq!(spares.with(|all| all.len()), 1, "a larger one is not kept");
+        assert_eq!(spares.waiting(), 1, "a larger one is not kept");
         drop((0..2 * SPARE_COPIES).map(|_| spares.copy(b"many")).collect::<Vec<_>>());
-        assert_eq!(spares.with(|all| all.len()), SPARE_COPIES);
+        assert_eq!(spares.waiting(), SPARE_COPIES);
     }
 }
