@@ -15,6 +15,7 @@ pub mod command;
 pub mod dgram;
 pub mod env;
 pub mod event;
+mod flags;
 pub mod limits;
 pub mod mailbox;
 pub mod net;

@@ -8,6 +8,7 @@ pub mod send;
 
 use std::os::fd::OwnedFd;
 
+use crate::flags::Flags;
 use crate::sys::Errno;
 use receive::Arrived;
 use send::Outbound;
@@ -40,7 +41,7 @@ pub(crate) const SHARED: u16 = 1 << 10;
 #[derive(Debug)]
 pub struct Datagram {
     pub(crate) fd: OwnedFd,
-    pub(crate) flags: u16,
+    pub(crate) flags: Flags,
     pub(crate) arrived: Arrived,
     /// An error of receiving that JavaScript has not been told of, 0 without: the newest of a storm, as the kernel
     /// keeps one.
@@ -52,27 +53,15 @@ impl Datagram {
     /// A socket that nothing is known of.
     #[must_use]
     pub fn new(fd: OwnedFd) -> Self {
-        Self { fd, flags: WRITABLE, arrived: Arrived::default(), failure: 0, outbound: Outbound::default() }
-    }
-
-    pub(crate) fn has(&self, flag: u16) -> bool {
-        self.flags & flag != 0
-    }
-
-    pub(crate) fn set(&mut self, flag: u16) {
-        self.flags |= flag;
-    }
-
-    pub(crate) fn clear(&mut self, flag: u16) {
-        self.flags &= !flag;
+        Self { fd, flags: Flags::new(WRITABLE), arrived: Arrived::default(), failure: 0, outbound: Outbound::default() }
     }
 
     /// Messages or an error for JavaScript are here or may be in the kernel.
     pub(crate) fn wants_to_deliver(&self) -> bool {
-        self.has(RECEIVING) && (self.has(READABLE) || self.failure != 0 || !self.arrived.is_empty())
+        self.flags.has(RECEIVING) && (self.flags.has(READABLE) || self.failure != 0 || !self.arrived.is_empty())
     }
 
     pub(crate) fn wants_turn(&self) -> bool {
-        self.wants_to_deliver() || (self.has(WRITABLE) && !self.outbound.is_empty())
+        self.wants_to_deliver() || (self.flags.has(WRITABLE) && !self.outbound.is_empty())
     }
 }

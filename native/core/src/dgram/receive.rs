@@ -121,8 +121,8 @@ pub(crate) fn receive(socket: &mut Datagram, id: Id, mut batch: Option<&mut Batc
         }
     }
     let mut leaves = false;
-    while socket.has(READABLE) && (done.messages as usize) < TURN_DATAGRAMS {
-        leaves = socket.has(SHARED) && (!socket.arrived.is_empty() || batch.as_deref().is_none_or(|batch| !batch.has_room()));
+    while socket.flags.has(READABLE) && (done.messages as usize) < TURN_DATAGRAMS {
+        leaves = socket.flags.has(SHARED) && (!socket.arrived.is_empty() || batch.as_deref().is_none_or(|batch| !batch.has_room()));
         if leaves {
             break;
         }
@@ -145,15 +145,15 @@ pub(crate) fn receive(socket: &mut Datagram, id: Id, mut batch: Option<&mut Batc
                         }
                     }
                 }
-                if count == RECEIVE_MESSAGES && !socket.has(CROWDED | SHARED) {
+                if count == RECEIVE_MESSAGES && !socket.flags.has(CROWDED | SHARED) {
                     meet_crowd(socket);
                 }
                 // Fewer than asked for: nothing is left, and what comes is a new edge. An error may still lie behind.
-                if count < RECEIVE_MESSAGES && !socket.has(ERRED) {
-                    socket.clear(READABLE);
+                if count < RECEIVE_MESSAGES && !socket.flags.has(ERRED) {
+                    socket.flags.clear(READABLE);
                 }
             }
-            Err(errno) if errno == -libc::EAGAIN => socket.clear(READABLE | ERRED),
+            Err(errno) if errno == -libc::EAGAIN => socket.flags.clear(READABLE | ERRED),
             Err(errno) => {
                 done.messages += 1;
                 match batch.as_deref_mut().filter(|batch| batch.has_room()) {
@@ -172,11 +172,11 @@ pub(crate) fn receive(socket: &mut Datagram, id: Id, mut batch: Option<&mut Batc
 /// The first crowd: from here on the kernel joins what it can (an older one refuses, and nothing is lost), and may hold
 /// more while neither of our threads runs, unless the program has said how much.
 fn meet_crowd(socket: &mut Datagram) {
-    socket.set(CROWDED);
+    socket.flags.set(CROWDED);
     let fd = socket.fd.as_fd();
     let _ = datagram::set_joining(fd, true);
     let present = sys::option(fd, libc::SOL_SOCKET, libc::SO_RCVBUF).unwrap_or(i32::MAX);
-    if !socket.has(OWN_BUFFER) && present < KERNEL_BUFFER_BYTES {
+    if !socket.flags.has(OWN_BUFFER) && present < KERNEL_BUFFER_BYTES {
         let _ = sys::set_option(fd, libc::SOL_SOCKET, libc::SO_RCVBUF, KERNEL_BUFFER_BYTES);
     }
 }
@@ -186,7 +186,7 @@ fn meet_crowd(socket: &mut Datagram) {
 /// ones only while it may join, so what arrives in between would pass for one long message: that is dropped instead, as a
 /// network may, and counted.
 pub(crate) fn stop_joining(socket: &mut Datagram, receiver: &mut Receiver) {
-    if !socket.has(CROWDED) || socket.has(SHARED) {
+    if !socket.flags.has(CROWDED) || socket.flags.has(SHARED) {
         return;
     }
     let Datagram { fd, arrived, .. } = socket;

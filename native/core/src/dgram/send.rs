@@ -168,7 +168,7 @@ pub(crate) fn flush(socket: &mut Datagram, into: &mut Flushed) {
             }
             // libuv takes both for a full buffer.
             Err(errno) if errno == -libc::EAGAIN || errno == -libc::ENOBUFS => {
-                socket.flags &= !WRITABLE;
+                socket.flags.clear(WRITABLE);
                 return;
             }
             Err(errno) if counts[0] > 1 && refuses_groups(errno) => outbound.groups = Groups::Fail,
@@ -189,7 +189,7 @@ pub(crate) fn flush(socket: &mut Datagram, into: &mut Flushed) {
 pub(crate) fn finish(socket: &mut Datagram, deadline: Instant, into: &mut Flushed) -> usize {
     socket.outbound.keep_acknowledged();
     while !socket.outbound.is_empty() {
-        socket.set(WRITABLE);
+        socket.flags.set(WRITABLE);
         flush(socket, into);
         if socket.outbound.is_empty() {
             break;

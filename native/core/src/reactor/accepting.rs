@@ -111,6 +111,6 @@ impl Reactor {
     /// Whether bytes, or the end, of a stream have been taken from the kernel.
     #[must_use]
     pub fn has_read(&mut self, id: Id) -> bool {
-        matches!(self.entry(id), Some(Entry::Stream(stream)) if stream.has(crate::stream::TAKEN))
+        matches!(self.entry(id), Some(Entry::Stream(stream)) if stream.flags.has(crate::stream::TAKEN))
     }
 }

@@ -63,15 +63,15 @@ impl Reactor {
                 Command::Write(bytes, flags) => status = self.write(id, Piece::Bytes(bytes), flags, caller),
                 Command::ReadStart => self.read_start(id),
                 Command::ReadStop => match self.entry(id) {
-                    Some(Entry::Stream(stream)) => stream.clear(stream::READING),
-                    Some(Entry::Datagram(socket)) => socket.clear(dgram::RECEIVING),
+                    Some(Entry::Stream(stream)) => stream.flags.clear(stream::READING),
+                    Some(Entry::Datagram(socket)) => socket.flags.clear(dgram::RECEIVING),
                     _ => {}
                 },
                 Command::OpenDatagram(fd, flags) => {
                     self.open(id, fd, |fd| {
                         let mut socket = Datagram::new(fd);
                         if flags & SHARED != 0 {
-                            socket.set(dgram::SHARED);
+                            socket.flags.set(dgram::SHARED);
                         }
                         Entry::Datagram(Box::new(socket))
                     });
@@ -88,7 +88,7 @@ impl Reactor {
                 },
                 Command::KeepBuffer => {
                     if let Some(Entry::Datagram(socket)) = self.entry(id) {
-                        socket.set(dgram::OWN_BUFFER);
+                        socket.flags.set(dgram::OWN_BUFFER);
                     }
                 }
                 Command::Send(peer, bytes, flags) => self.queue_datagram(id, peer, bytes, flags),
@@ -146,7 +146,7 @@ impl Reactor {
     /// process never gets here.
     fn watch_stream(&mut self, id: Id) -> Result<(), Errno> {
         let Some(Entry::Stream(stream)) = self.entry(id) else { return Ok(()) };
-        if stream.has(stream::REGISTERED) {
+        if stream.flags.has(stream::REGISTERED) {
             return Ok(());
         }
         let fd = stream.fd.as_raw_fd();
@@ -155,14 +155,14 @@ impl Reactor {
             // A regular file or a directory is always ready and cannot be watched.
             Err(errno) if errno == -libc::EPERM => {
                 if let Some(Entry::Stream(stream)) = self.entry(id) {
-                    stream.set(stream::READABLE | stream::WRITABLE | stream::HUNG_UP);
+                    stream.flags.set(stream::READABLE | stream::WRITABLE | stream::HUNG_UP);
                 }
                 return Ok(());
             }
             Err(errno) => return Err(errno),
         }
         if let Some(Entry::Stream(stream)) = self.entry(id) {
-            stream.set(stream::REGISTERED);
+            stream.flags.set(stream::REGISTERED);
         }
         Ok(())
     }
@@ -175,7 +175,7 @@ impl Reactor {
             _ => {}
         }
         let Some(Entry::Stream(stream)) = self.entry(id) else { return };
-        stream.set(stream::READING);
+        stream.flags.set(stream::READING);
         match self.watch_stream(id) {
             Ok(()) => self.enqueue(id),
             Err(errno) => self.backlog.push_back(Event::new(Op::ReadEnd, id, errno)),
@@ -218,8 +218,8 @@ impl Reactor {
         let Some(Entry::Stream(stream)) = self.entry(id) else { return errno };
         let mut awaited = stream.queue.take().map_or(0, |queue| queue.awaited());
         stream.failure = errno;
-        let ending = stream.has(stream::ENDING);
-        stream.clear(stream::ENDING);
+        let ending = stream.flags.has(stream::ENDING);
+        stream.flags.clear(stream::ENDING);
         // A request is told of once, by its last piece. One that went through the queue is among the awaited; who waits
         // for it is told by the status instead.
         if flags & (NOTIFY | MORE) == NOTIFY {
@@ -241,8 +241,8 @@ impl Reactor {
     /// kernel's buffer is full.
     fn press(&mut self, id: Id, caller: Caller) {
         let Some(Entry::Stream(stream)) = self.entry(id) else { return };
-        if caller == Caller::Gone && !stream.has(stream::WRITABLE) && !stream.has(stream::PRESSED) {
-            stream.set(stream::PRESSED);
+        if caller == Caller::Gone && !stream.flags.has(stream::WRITABLE) && !stream.flags.has(stream::PRESSED) {
+            stream.flags.set(stream::PRESSED);
             self.backlog.push_back(Event::new(Op::Pressure, id, 1));
         }
     }
@@ -250,9 +250,9 @@ impl Reactor {
     fn after_flush(&mut self, id: Id) {
         if let Some(Entry::Stream(stream)) = self.entry(id)
             && stream.queue.is_none()
-            && stream.has(stream::PRESSED)
+            && stream.flags.has(stream::PRESSED)
         {
-            stream.clear(stream::PRESSED);
+            stream.flags.clear(stream::PRESSED);
             self.backlog.push_back(Event::new(Op::Pressure, id, 0));
         }
     }
@@ -297,7 +297,7 @@ impl Reactor {
         for slot in &mut self.table {
             let Entry::Stream(stream) = &mut slot.entry else { continue };
             while stream.queue.as_ref().is_some_and(|queue| !queue.is_empty()) {
-                stream.set(stream::WRITABLE);
+                stream.flags.set(stream::WRITABLE);
                 let mut done = 0;
                 if stream::write::flush(stream, &mut self.stats.sent, &mut done) != Written::Waits {
                     break;

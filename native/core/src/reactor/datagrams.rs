@@ -49,17 +49,17 @@ pub struct Waiting {
 /// Remembers readiness; true if the socket is to be put into the queue.
 pub(super) fn mark(socket: &mut Datagram, readiness: &Readiness) -> bool {
     if readiness.is_readable() || readiness.is_error() {
-        socket.set(dgram::READABLE);
+        socket.flags.set(dgram::READABLE);
     }
     if readiness.is_error() {
-        socket.set(dgram::ERRED);
+        socket.flags.set(dgram::ERRED);
     }
     if readiness.is_writable() || readiness.is_error() {
-        socket.set(dgram::WRITABLE);
+        socket.flags.set(dgram::WRITABLE);
     }
-    let due = socket.wants_turn() && !socket.has(dgram::QUEUED);
+    let due = socket.wants_turn() && !socket.flags.has(dgram::QUEUED);
     if due {
-        socket.set(dgram::QUEUED);
+        socket.flags.set(dgram::QUEUED);
     }
     due
 }
@@ -76,8 +76,8 @@ impl Reactor {
     /// message that leaves the machine would be an edge.
     fn watch_datagram(&mut self, id: Id, writing: bool) -> Result<(), Errno> {
         let Some(socket) = self.datagram(id) else { return Ok(()) };
-        let known = socket.has(dgram::REGISTERED);
-        if known && socket.has(dgram::WATCHES_WRITING) == writing {
+        let known = socket.flags.has(dgram::REGISTERED);
+        if known && socket.flags.has(dgram::WATCHES_WRITING) == writing {
             return Ok(());
         }
         let fd = socket.fd.as_raw_fd();
@@ -86,9 +86,9 @@ impl Reactor {
         let result = if known { registry.reregister(&mut SourceFd(&fd), token, interest) } else { registry.register(&mut SourceFd(&fd), token, interest) };
         result.map_err(|error| sys::errno_of(&error))?;
         if let Some(socket) = self.datagram(id) {
-            socket.set(dgram::REGISTERED | if writing { dgram::WATCHES_WRITING } else { 0 });
+            socket.flags.set(dgram::REGISTERED | if writing { dgram::WATCHES_WRITING } else { 0 });
             if !writing {
-                socket.clear(dgram::WATCHES_WRITING);
+                socket.flags.clear(dgram::WATCHES_WRITING);
             }
         }
         Ok(())
@@ -96,8 +96,8 @@ impl Reactor {
 
     pub(super) fn receive_start(&mut self, id: Id) {
         let Some(socket) = self.datagram(id) else { return };
-        socket.set(dgram::RECEIVING);
-        let writing = socket.has(dgram::WATCHES_WRITING);
+        socket.flags.set(dgram::RECEIVING);
+        let writing = socket.flags.has(dgram::WATCHES_WRITING);
         match self.watch_datagram(id, writing) {
             Ok(()) => self.enqueue_datagram(id),
             Err(errno) => self.backlog.push_back(Event::new(Op::DatagramError, id, errno)),
@@ -107,9 +107,9 @@ impl Reactor {
     fn enqueue_datagram(&mut self, id: Id) {
         if let Some(socket) = self.datagram(id)
             && socket.wants_turn()
-            && !socket.has(dgram::QUEUED)
+            && !socket.flags.has(dgram::QUEUED)
         {
-            socket.set(dgram::QUEUED);
+            socket.flags.set(dgram::QUEUED);
             self.ready.push_back(id);
         }
     }
@@ -117,8 +117,8 @@ impl Reactor {
     /// One socket's share of a turn.
     pub(super) fn work_datagram(&mut self, id: Id, batch: &mut Option<&mut Batch>, turn: &mut Turn) {
         let Some(socket) = self.datagram(id) else { return };
-        socket.clear(dgram::QUEUED);
-        if socket.has(dgram::WRITABLE) && !socket.outbound.is_empty() {
+        socket.flags.clear(dgram::QUEUED);
+        if socket.flags.has(dgram::WRITABLE) && !socket.outbound.is_empty() {
             self.flush_datagram(id);
             turn.sockets += 1;
         }
@@ -150,7 +150,7 @@ impl Reactor {
         let before = socket.arrived.weight();
         let receiver = self.datagrams.receiver.get_or_insert_with(Box::default);
         dgram::receive::stop_joining(socket, receiver);
-        socket.set(dgram::SHARED);
+        socket.flags.set(dgram::SHARED);
         self.datagrams.waiting += socket.arrived.weight() - before;
         self.enqueue_datagram(id);
     }
@@ -184,7 +184,7 @@ impl Reactor {
         }
         let mut filled = std::mem::take(&mut self.datagrams.filled);
         for id in filled.drain(..) {
-            if self.datagram(id).is_some_and(|socket| socket.has(dgram::WRITABLE)) {
+            if self.datagram(id).is_some_and(|socket| socket.flags.has(dgram::WRITABLE)) {
                 self.flush_datagram(id);
             }
         }
@@ -196,18 +196,18 @@ impl Reactor {
         let mut flushed = Flushed::default();
         dgram::send::flush(socket, &mut flushed);
         let waits = !socket.outbound.is_empty();
-        let turns = waits != socket.has(dgram::PRESSED);
+        let turns = waits != socket.flags.has(dgram::PRESSED);
         if waits {
-            socket.set(dgram::PRESSED);
+            socket.flags.set(dgram::PRESSED);
         } else {
-            socket.clear(dgram::PRESSED);
+            socket.flags.clear(dgram::PRESSED);
         }
-        let watching = socket.has(dgram::WATCHES_WRITING);
+        let watching = socket.flags.has(dgram::WATCHES_WRITING);
         self.tell_flushed(id, &flushed);
         if waits != watching && self.watch_datagram(id, waits).is_err() && waits {
             // Nobody would tell when the kernel takes more: try in every turn instead.
             if let Some(socket) = self.datagram(id) {
-                socket.set(dgram::WRITABLE);
+                socket.flags.set(dgram::WRITABLE);
             }
             self.enqueue_datagram(id);
         }

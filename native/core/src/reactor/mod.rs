@@ -196,7 +196,7 @@ impl Reactor {
             Entry::Listener(listener) => listener.fd,
             Entry::Connecting(fd) => fd,
             Entry::Stream(stream) => {
-                if !stream.has(stream::REGISTERED) {
+                if !stream.flags.has(stream::REGISTERED) {
                     self.ids.release(id);
                     return;
                 }
@@ -284,22 +284,22 @@ impl Reactor {
             Some(Entry::Datagram(socket)) => datagrams::mark(socket, readiness),
             Some(Entry::Stream(stream)) => {
                 if readiness.is_readable() || hung_up {
-                    stream.set(stream::READABLE);
+                    stream.flags.set(stream::READABLE);
                 }
                 if hung_up {
-                    stream.set(stream::HUNG_UP);
+                    stream.flags.set(stream::HUNG_UP);
                 }
                 if readiness.is_writable() || readiness.is_error() {
-                    stream.set(stream::WRITABLE);
+                    stream.flags.set(stream::WRITABLE);
                 }
                 // Both directions are dead: writes fail from here on, and JavaScript must not count them as written.
-                dead = (readiness.is_error() || readiness.is_write_closed()) && !stream.has(stream::PRESSED | stream::LINGERING);
+                dead = (readiness.is_error() || readiness.is_write_closed()) && !stream.flags.has(stream::PRESSED | stream::LINGERING);
                 if dead {
-                    stream.set(stream::PRESSED);
+                    stream.flags.set(stream::PRESSED);
                 }
-                let due = stream.wants_turn() && !stream.has(stream::QUEUED);
+                let due = stream.wants_turn() && !stream.flags.has(stream::QUEUED);
                 if due {
-                    stream.set(stream::QUEUED);
+                    stream.flags.set(stream::QUEUED);
                 }
                 due
             }
@@ -316,9 +316,9 @@ impl Reactor {
     fn enqueue(&mut self, id: Id) {
         if let Some(Entry::Stream(stream)) = self.entry(id)
             && stream.wants_turn()
-            && !stream.has(stream::QUEUED)
+            && !stream.flags.has(stream::QUEUED)
         {
-            stream.set(stream::QUEUED);
+            stream.flags.set(stream::QUEUED);
             self.ready.push_back(id);
         }
     }
@@ -330,8 +330,8 @@ impl Reactor {
             Some(Entry::Listener(_)) => self.accept(id, batch, turn),
             Some(Entry::Datagram(_)) => self.work_datagram(id, batch, turn),
             Some(Entry::Stream(stream)) => {
-                stream.clear(stream::QUEUED);
-                if stream.has(stream::WRITABLE) && stream.queue.is_some() {
+                stream.flags.clear(stream::QUEUED);
+                if stream.flags.has(stream::WRITABLE) && stream.queue.is_some() {
                     self.flush(id, batch, turn);
                 }
                 self.read(id, batch, turn);
@@ -343,7 +343,7 @@ impl Reactor {
     fn read(&mut self, id: Id, batch: &mut Option<&mut Batch>, turn: &mut Turn) {
         let Some(slot) = self.table.get_mut(id.slot as usize) else { return };
         let Entry::Stream(stream) = &mut slot.entry else { return };
-        if stream.flags & (stream::READING | stream::READABLE | stream::ENDED) != stream::READING | stream::READABLE {
+        if !stream.flags.has_only(stream::READING | stream::READABLE | stream::ENDED, stream::READING | stream::READABLE) {
             return;
         }
         let Some(batch) = batch.as_deref_mut().filter(|batch| self.backlog.is_empty() && !batch.is_sealed()) else {
@@ -377,8 +377,8 @@ impl Reactor {
             Written::Failed(errno) => {
                 let awaited = stream.queue.take().map_or(0, |queue| queue.awaited());
                 stream.failure = errno;
-                let (lingers, ending, pressed) = (stream.has(stream::LINGERING), stream.has(stream::ENDING), stream.has(stream::PRESSED));
-                stream.clear(stream::ENDING | stream::PRESSED);
+                let (lingers, ending, pressed) = (stream.flags.has(stream::LINGERING), stream.flags.has(stream::ENDING), stream.flags.has(stream::PRESSED));
+                stream.flags.clear(stream::ENDING | stream::PRESSED);
                 for _ in 0..awaited {
                     self.emit(batch, Event::new(Op::WriteDone, id, errno));
                 }
@@ -399,9 +399,9 @@ impl Reactor {
                 if stream.queue.is_some() {
                     return;
                 }
-                let (lingers, ending) = (stream.has(stream::LINGERING), stream.has(stream::ENDING));
-                let pressed = stream.has(stream::PRESSED);
-                stream.clear(stream::PRESSED);
+                let (lingers, ending) = (stream.flags.has(stream::LINGERING), stream.flags.has(stream::ENDING));
+                let pressed = stream.flags.has(stream::PRESSED);
+                stream.flags.clear(stream::PRESSED);
                 let ended = if ending { stream::end::shutdown(stream) } else { None };
                 if pressed {
                     self.emit(batch, Event::new(Op::Pressure, id, 0));
@@ -419,7 +419,7 @@ impl Reactor {
     fn lingers(&self, id: Id) -> bool {
         self.table
             .get(id.slot as usize)
-            .is_some_and(|slot| slot.generation == id.generation && matches!(&slot.entry, Entry::Stream(stream) if stream.has(stream::LINGERING)))
+            .is_some_and(|slot| slot.generation == id.generation && matches!(&slot.entry, Entry::Stream(stream) if stream.flags.has(stream::LINGERING)))
     }
 
     fn end_lingering(&mut self, id: Id) {
@@ -447,7 +447,7 @@ impl Reactor {
             let mut stream = Stream::new(fd);
             // The edge that ended the attempt may have brought bytes and even the peer's end with it, and no other comes:
             // read until the kernel says that there is nothing.
-            stream.set(stream::REGISTERED | stream::READABLE | stream::HUNG_UP);
+            stream.flags.set(stream::REGISTERED | stream::READABLE | stream::HUNG_UP);
             *entry = Entry::Stream(stream);
         }
         turn.sockets += 1;

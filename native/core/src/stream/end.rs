@@ -10,17 +10,17 @@ use crate::sys::{self, Errno};
 /// Ends the sending side, or remembers to once the queue is empty (None).
 pub(crate) fn shutdown(stream: &mut Stream) -> Option<Errno> {
     if stream.queue.is_some() {
-        stream.set(ENDING);
+        stream.flags.set(ENDING);
         return None;
     }
-    stream.clear(ENDING);
+    stream.flags.clear(ENDING);
     Some(sys::shutdown_write(stream.fd.as_fd()).err().unwrap_or(0))
 }
 
 /// JavaScript lets go. True when the descriptor can be closed now; false while acknowledged bytes remain, which
 /// count as sent and must leave as a kernel's buffer would leave after `close`.
 pub(crate) fn close(stream: &mut Stream, flags: i32) -> bool {
-    stream.clear(READING);
+    stream.flags.clear(READING);
     if flags & RESET != 0 {
         // A failure means that the peer reset first: closing is all that is left either way.
         let _ = sys::reset_on_close(stream.fd.as_fd());
@@ -31,7 +31,7 @@ pub(crate) fn close(stream: &mut Stream, flags: i32) -> bool {
     if queue.is_empty() || stream.failure != 0 {
         return true;
     }
-    stream.set(LINGERING);
+    stream.flags.set(LINGERING);
     // Bounds the wait for a TCP peer that does not read; other families have no such option and no such network.
     let _ = sys::set_option(stream.fd.as_fd(), libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT, LINGER_MS.cast_signed());
     false

@@ -7,6 +7,7 @@ pub mod write;
 
 use std::os::fd::OwnedFd;
 
+use crate::flags::Flags;
 use crate::sys::Errno;
 use write::Queue;
 
@@ -40,7 +41,7 @@ pub const TAKEN: u16 = 1 << 11;
 #[derive(Debug)]
 pub struct Stream {
     pub(crate) fd: OwnedFd,
-    pub(crate) flags: u16,
+    pub(crate) flags: Flags,
     /// Why an acknowledged write failed later; the next write, or the end of reading, tells.
     pub(crate) failure: Errno,
     /// Bytes not yet in the kernel; none while everything fits, which is nearly always.
@@ -51,23 +52,12 @@ impl Stream {
     /// A stream over a connected, non-blocking descriptor, assumed writable until the kernel says otherwise.
     #[must_use]
     pub fn new(fd: OwnedFd) -> Self {
-        Self { fd, flags: WRITABLE, failure: 0, queue: None }
-    }
-
-    pub(crate) fn has(&self, flag: u16) -> bool {
-        self.flags & flag != 0
-    }
-
-    pub(crate) fn set(&mut self, flag: u16) {
-        self.flags |= flag;
-    }
-
-    pub(crate) fn clear(&mut self, flag: u16) {
-        self.flags &= !flag;
+        Self { fd, flags: Flags::new(WRITABLE), failure: 0, queue: None }
     }
 
     /// True when a turn has something to do for this stream.
     pub(crate) fn wants_turn(&self) -> bool {
-        (self.flags & (READING | READABLE | ENDED) == READING | READABLE) || (self.has(WRITABLE) && self.queue.as_ref().is_some_and(|queue| queue.is_due()))
+        self.flags.has_only(READING | READABLE | ENDED, READING | READABLE)
+            || (self.flags.has(WRITABLE) && self.queue.as_ref().is_some_and(|queue| queue.is_due()))
     }
 }

@@ -32,10 +32,10 @@ pub(crate) fn read(stream: &mut Stream, id: Id, batch: &mut Batch, blocks: &mut 
         if !batch.has_room() {
             return (Progress::Full, total);
         }
-        if stream.has(BULK) && blocks.are_out() {
+        if stream.flags.has(BULK) && blocks.are_out() {
             return (Progress::NoBlock, total);
         }
-        let lent = if stream.has(BULK) { blocks.borrow() } else { None };
+        let lent = if stream.flags.has(BULK) { blocks.borrow() } else { None };
         let (result, wanted) = if let Some(block) = lent {
             // SAFETY: a borrowed block is CHUNK_BYTES of memory that JavaScript lent and does not touch until it is
             // told of it.
@@ -57,7 +57,7 @@ pub(crate) fn read(stream: &mut Stream, id: Id, batch: &mut Batch, blocks: &mut 
             }
             Ok(count) => {
                 total += count;
-                stream.set(TAKEN);
+                stream.flags.set(TAKEN);
                 batch.count(count);
                 match lent {
                     Some(block) => batch.push(Event { op: Op::Block, id, a: block.index.cast_signed(), b: int(count), c: 0 }),
@@ -67,21 +67,21 @@ pub(crate) fn read(stream: &mut Stream, id: Id, batch: &mut Batch, blocks: &mut 
                     }
                 }
                 if count >= LARGE_CHUNK {
-                    stream.set(BULK);
+                    stream.flags.set(BULK);
                     blocks.want();
                 } else {
-                    stream.clear(BULK);
+                    stream.flags.clear(BULK);
                 }
-                if count < wanted && !stream.has(HUNG_UP) {
+                if count < wanted && !stream.flags.has(HUNG_UP) {
                     // Edge-triggered readiness: a read that did not fill its buffer has emptied the kernel's, and
                     // whatever comes later is a new edge. No second call to be told EAGAIN.
-                    stream.clear(READABLE);
+                    stream.flags.clear(READABLE);
                     return (Progress::Drained, total);
                 }
             }
             Err(errno) if errno == -libc::EAGAIN => {
                 give_back(blocks, lent);
-                stream.clear(READABLE | HUNG_UP);
+                stream.flags.clear(READABLE | HUNG_UP);
                 return (Progress::Drained, total);
             }
             Err(errno) => {
@@ -101,8 +101,8 @@ fn give_back(blocks: &mut Blocks, lent: Option<crate::reactor::blocks::Block>) {
 }
 
 fn end(stream: &mut Stream, id: Id, batch: &mut Batch, errno: i32) {
-    stream.set(ENDED | TAKEN);
-    stream.clear(READABLE);
+    stream.flags.set(ENDED | TAKEN);
+    stream.flags.clear(READABLE);
     batch.push(Event::new(Op::ReadEnd, id, errno));
 }
 

@@ -107,7 +107,7 @@ pub(crate) fn write(stream: &mut Stream, piece: Piece<'_>, flags: i32, sent: &mu
     if stream.failure != 0 {
         return Written::Failed(stream.failure);
     }
-    if stream.queue.is_none() && flags & MORE == 0 && stream.has(WRITABLE) {
+    if stream.queue.is_none() && flags & MORE == 0 && stream.flags.has(WRITABLE) {
         let whole = match &piece {
             Piece::Bytes(bytes) => *bytes,
             Piece::Copied(bytes) => bytes,
@@ -124,12 +124,12 @@ pub(crate) fn write(stream: &mut Stream, piece: Piece<'_>, flags: i32, sent: &mu
             Err(errno) => return Written::Failed(errno),
         };
         *sent += taken as u64;
-        stream.clear(WRITABLE);
+        stream.flags.clear(WRITABLE);
         stream.queue.get_or_insert_default().push(Chunk::new(piece, taken, flags));
         return Written::Waits;
     }
     stream.queue.get_or_insert_default().push(Chunk::new(piece, 0, flags));
-    if flags & MORE != 0 || !stream.has(WRITABLE) {
+    if flags & MORE != 0 || !stream.flags.has(WRITABLE) {
         return Written::Waits;
     }
     flush(stream, sent, done)
@@ -168,7 +168,7 @@ pub(crate) fn flush(stream: &mut Stream, sent: &mut u64, done: &mut u32) -> Writ
             queue.chunks.pop_front();
         }
         if short {
-            stream.clear(WRITABLE);
+            stream.flags.clear(WRITABLE);
             return Written::Waits;
         }
     }
@@ -258,7 +258,7 @@ mod tests {
     fn drain(stream: &mut Stream, peer: &mut UnixStream, sent: &mut u64, received: &mut Vec<u8>) -> u32 {
         let mut done = 0;
         loop {
-            stream.set(WRITABLE);
+            stream.flags.set(WRITABLE);
             let outcome = flush(stream, sent, &mut done);
             if read_up_to(peer, 1 << 16, received) == 0 && outcome != Written::Waits {
                 return done;
@@ -271,7 +271,7 @@ mod tests {
     fn pieces_that_wait_are_counted_kept_and_dropped() {
         let null = std::fs::File::open("/dev/null").expect("linux");
         let mut stream = Stream::new(null.into());
-        stream.clear(WRITABLE);
+        stream.flags.clear(WRITABLE);
         let lent: Vec<u8> = (0..100).collect();
         // SAFETY: outlives the stream, and nobody changes it.
         let piece = || Piece::Lent(unsafe { Lent::new(NonNull::from(&lent[..]).cast(), lent.len()) });
@@ -333,7 +333,7 @@ mod tests {
                     done = 1;
                 }
                 if *reads > 0 && read_up_to(&mut peer, *reads, &mut received) > 0 {
-                    stream.set(WRITABLE);
+                    stream.flags.set(WRITABLE);
                     let _ = flush(&mut stream, &mut sent, &mut done);
                 }
                 told += done;
@@ -343,7 +343,7 @@ mod tests {
             if closes {
                 let before = usize::try_from(sent).expect("small");
                 if !crate::stream::end::close(&mut stream, 0) {
-                    prop_assert!(stream.has(LINGERING));
+                    prop_assert!(stream.flags.has(LINGERING));
                 }
                 drain(&mut stream, &mut peer, &mut sent, &mut received);
                 prop_assert_eq!(received.len(), acknowledged.max(before));
