@@ -6,8 +6,7 @@ describe('parity: handles between processes, faults', () => {
     async parent(f) {
       const server = require('node:net').createServer({ pauseOnConnect: true });
       const where = await f.listen(server);
-      const gone = f.role('child');
-      await f.once(gone, 'message');
+      const gone = await f.receiver();
       const first = f.connect('first', where);
       const [socket] = await f.once(server, 'connection');
       gone.kill('SIGKILL');
@@ -23,8 +22,7 @@ describe('parity: handles between processes, faults', () => {
       socket.resume();
       await first.over;
 
-      const going = f.role('child');
-      await f.once(going, 'message');
+      const going = await f.receiver();
       // Stopped, so that what is sent stays on its way.
       going.kill('SIGSTOP');
       const second = f.connect('second', where);

@@ -9,8 +9,7 @@ for (const serialization of ['json', 'advanced'] as const) {
       'a paused connection, with bytes that nobody has read, and one that the peer has half closed',
       {
         async parent(f) {
-          const child = f.role('child', 0, { serialization: process.argv[3] as 'json' });
-          await f.once(child, 'message');
+          const child = await f.receiver();
           const server = require('node:net').createServer({ pauseOnConnect: true, allowHalfOpen: true });
           const where = await f.listen(server);
           for (const half of [false, true]) {
@@ -51,8 +50,7 @@ for (const serialization of ['json', 'advanced'] as const) {
       'a listening server with a connection that waits, closed in the parent at once; one on a path',
       {
         async parent(f) {
-          const child = f.role('child', 0, { serialization: process.argv[3] as 'json' });
-          await f.once(child, 'message');
+          const child = await f.receiver();
           for (const where of [{ port: 0, host: '127.0.0.1' }, { path: f.file(`s${process.pid}`) }]) {
             const server = require('node:net').createServer(() => f.say('parent', 'the wrong process'));
             const found = await f.listen(server, where);
@@ -102,8 +100,7 @@ for (const serialization of ['json', 'advanced'] as const) {
       {
         async parent(f) {
           const net = require('node:net') as typeof import('node:net');
-          const child = f.role('child', 0, { serialization: process.argv[3] as 'json' });
-          await f.once(child, 'message');
+          const child = await f.receiver();
           for (const where of [{ port: 0, host: '127.0.0.1' }, { path: f.file(`r${process.pid}`) }]) {
             const server = net.createServer({ pauseOnConnect: true });
             const found = await f.listen(server, where);
@@ -155,8 +152,7 @@ for (const serialization of ['json', 'advanced'] as const) {
       'keepOpen: both write, and the child reads; bytes that were read stay where they were read',
       {
         async parent(f) {
-          const child = f.role('child', 0, { serialization: process.argv[3] as 'json' });
-          await f.once(child, 'message');
+          const child = await f.receiver();
           const server = require('node:net').createServer({ pauseOnConnect: true });
           const where = await f.listen(server);
           const kept = f.connect('kept', where);
@@ -214,8 +210,7 @@ for (const serialization of ['json', 'advanced'] as const) {
       {
         async parent(f) {
           const net = require('node:net') as typeof import('node:net');
-          const child = f.role('child', 0, { serialization: process.argv[3] as 'json' });
-          await f.once(child, 'message');
+          const child = await f.receiver();
           const server = net.createServer({ pauseOnConnect: true });
           const where = await f.listen(server);
           const seen: unknown[] = [];

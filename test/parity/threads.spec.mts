@@ -39,14 +39,7 @@ type Given = typeof given;
 
 describe('parity: sockets and servers sent to a thread', () => {
   twin('a paused connection, with bytes that nobody has read', { given }, async (t: Bench, { peer }: Given) => {
-    const { Worker } = t.require('node:worker_threads');
-    const worker = new Worker(peer, { eval: true });
-    let ended = 0;
-    worker.on('message', (words: unknown[]) => {
-      t.lane('peer')(...words);
-      if (words[0] === 'closed') ended++;
-    });
-    await t.once(worker, 'message');
+    const { worker, said } = await t.thread(peer);
     const server = t.net.createServer({ pauseOnConnect: true, allowHalfOpen: true });
     const port = await t.listen(server);
     const client = t.net.connect(port, '127.0.0.1');
@@ -75,7 +68,7 @@ describe('parity: sockets and servers sent to a thread', () => {
     }
     if (!sent) socket.destroy();
     await t.closed(client);
-    await t.until(() => !sent || ended === 1);
+    await t.until(() => !sent || said('closed') === 1);
     server.close(() => t.trace('server closed'));
     worker.postMessage({ stop: true });
     const [code] = await t.once(worker, 'exit');
@@ -86,14 +79,7 @@ describe('parity: sockets and servers sent to a thread', () => {
     'out of the connection handler, reading already, the client first or last to speak',
     { given },
     async (t: Bench, { peer }: Given) => {
-      const { Worker } = t.require('node:worker_threads');
-      const worker = new Worker(peer, { eval: true });
-      let ended = 0;
-      worker.on('message', (words: unknown[]) => {
-        t.lane('peer')(...words);
-        if (words[0] === 'closed') ended++;
-      });
-      await t.once(worker, 'message');
+      const { worker, said } = await t.thread(peer);
       let sent = 0;
       const server = t.net.createServer((socket) => {
         try {
@@ -112,7 +98,7 @@ describe('parity: sockets and servers sent to a thread', () => {
         if (early) client.end('early');
         else setTimeout(() => client.end('late'), 30);
         await t.closed(client);
-        await t.until(() => ended === sent);
+        await t.until(() => said('closed') === sent);
       }
       server.close();
       worker.postMessage({ stop: true });
@@ -121,10 +107,7 @@ describe('parity: sockets and servers sent to a thread', () => {
   );
 
   twin('what cannot go, and how it is said', { given }, async (t: Bench, { peer }: Given) => {
-    const { Worker } = t.require('node:worker_threads');
-    const worker = new Worker(peer, { eval: true });
-    worker.on('message', (words: unknown[]) => t.lane('peer')(...words));
-    await t.once(worker, 'message');
+    const { worker } = await t.thread(peer);
     const attempt = (what: string, message: unknown, list: unknown[]) => {
       try {
         worker.postMessage(message, list as never);
@@ -199,14 +182,7 @@ describe('parity: sockets and servers sent to a thread', () => {
     'a listening server, with a connection that nobody has accepted',
     { given },
     async (t: Bench, { peer }: Given) => {
-      const { Worker } = t.require('node:worker_threads');
-      const worker = new Worker(peer, { eval: true });
-      let ended = 0;
-      worker.on('message', (words: unknown[]) => {
-        t.lane('peer')(...words);
-        if (words[0] === 'closed') ended++;
-      });
-      await t.once(worker, 'message');
+      const { worker, said } = await t.thread(peer);
       const server = t.net.createServer({ allowHalfOpen: true, pauseOnConnect: true });
       server.on('connection', (socket) => {
         t.trace('accepted here');
@@ -229,13 +205,13 @@ describe('parity: sockets and servers sent to a thread', () => {
       }
       t.trace(server.listening, server.address() === null);
       await t.closed(client);
-      await t.until(() => !sent || ended === 1);
+      await t.until(() => !sent || said('closed') === 1);
       if (sent) {
         const second = t.net.connect(port, '127.0.0.1');
         second.on('data', (data) => t.lane('second')(String(data)));
         second.end('second');
         await t.closed(second);
-        await t.until(() => ended === 2);
+        await t.until(() => said('closed') === 2);
       }
       server.close((error) => t.trace('close', (error as NodeJS.ErrnoException | undefined)?.code));
       await worker.terminate();

@@ -155,6 +155,22 @@ export class Bench {
     });
   }
 
+  /**
+   * Another thread and its program, once that has said its first word. What it posts is words for a lane of its own; how often
+   * the first of them was a certain one is known.
+   */
+  async thread(source: string): Promise<{ worker: import('node:worker_threads').Worker; said(word: string): number }> {
+    const { Worker } = require('node:worker_threads') as typeof import('node:worker_threads');
+    const worker = new Worker(source, { eval: true });
+    const first: unknown[] = [];
+    worker.on('message', (words: unknown[]) => {
+      this.lane('peer')(...words);
+      first.push(words[0]);
+    });
+    await this.once(worker, 'message');
+    return { worker, said: (word) => first.filter((one) => one === word).length };
+  }
+
   /** A key and a self-signed certificate for localhost, made for this run. */
   certificate(): { key: Buffer; cert: Buffer } {
     const subject = ['-days', '2', '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'];

@@ -113,6 +113,14 @@ export function role(name: string, number = 0, options: childProcess.ForkOptions
   return childProcess.fork(process.argv[1] as string, child, { env: environment(on), ...options });
 }
 
+/** The role `child`, once it has said that it hears; by the serialization of the first argument, if there is one. */
+export async function receiver(): Promise<childProcess.ChildProcess> {
+  const serialization = process.argv[3] as childProcess.SerializationType | undefined;
+  const child = role('child', 0, serialization === undefined ? {} : { serialization });
+  await once(child, 'message');
+  return child;
+}
+
 /** What a cluster's primary needs: its module, workers by number, requests with an answer or the word of an error. */
 export function primary(scheduler: string): {
   cluster: typeof cluster;
