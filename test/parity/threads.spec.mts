@@ -95,9 +95,12 @@ describe('parity: sockets and servers sent to a thread', () => {
         const client = t.net.connect(port, '127.0.0.1');
         client.on('data', (data) => t.lane('client')(String(data)));
         client.on('error', (error) => t.lane('client')((error as NodeJS.ErrnoException).code));
+        const closed = t.closed(client);
         if (early) client.end('early');
-        else setTimeout(() => client.end('late'), 30);
-        await t.closed(client);
+        // Once the other end is on its way; one that was refused has nobody to speak to.
+        else await t.until(() => sent === 2 || client.destroyed);
+        if (!early && !client.destroyed) client.end('late');
+        await closed;
         await t.until(() => said('closed') === sent);
       }
       server.close();
