@@ -7,9 +7,9 @@ export const usage = `npm run bench -- [cells…] [options]
   cells            names, or beginnings of names; all without any (--list shows them)
   --rounds N       rounds; in each, every variant runs once in a fresh process       (default 5)
   --seconds N      length of the measured window                                     (default 3)
-  --warmup N       seconds before it that are thrown away                            (default 1)
+  --warmup N       seconds before it that are thrown away                            (default 3)
   --repetitions N  starts per variant and round in the start-up cell                (default 10)
-  --quick          --rounds 2 --seconds 1 --warmup 0.5
+  --quick          --rounds 2 --seconds 1 --warmup 1
   --driver NAME    auto, inline, offload, or all: one column each                    (default auto)
   --calm N         wait up to N seconds for an idle machine before each run, and repeat
                    a run that other work disturbed, up to three times
@@ -54,7 +54,7 @@ export function readOptions(words) {
   return {
     rounds: positive('rounds', values.rounds, quick ? 2 : 5),
     seconds: positive('seconds', values.seconds, quick ? 1 : 3),
-    warmup: positive('warmup', values.warmup, quick ? 0.5 : 1),
+    warmup: positive('warmup', values.warmup, quick ? 1 : 3),
     repetitions: positive('repetitions', values.repetitions, quick ? 5 : 10),
     drivers: values.driver === 'all' ? drivers : [values.driver],
     calm: positive('calm', values.calm, 0),

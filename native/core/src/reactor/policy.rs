@@ -25,6 +25,8 @@ const AGREE: u32 = 64;
 const BYTES_PER_EVENT: f64 = 4096.0;
 /// How long a verdict holds at first, while JavaScript may still be young; twice as long with each trial that confirms it.
 const HOLD: Duration = Duration::from_millis(250);
+/// How long it holds at least, by how long its trial took.
+const HOLD_PER_TRIAL: u32 = 5;
 /// How long it holds whatever becomes of the load.
 const SHORTEST_HOLD: Duration = Duration::from_secs(1);
 /// How long it holds at most.
@@ -154,13 +156,16 @@ impl Policy {
         }
         self.levels = [self.average; 2];
         let held = self.verdict.as_ref().map_or(Duration::ZERO, |verdict| verdict.holds);
-        self.trial = Some(Trial::after(held));
+        self.trial = Some(Trial::after(held, clock.wall()));
         now
     }
 
     /// Ends a trial, or a term of the offload driver that nothing is left of.
     fn rest(&mut self, winner: Driver, wall: Duration) -> Driver {
         let holds = self.verdict.as_ref().map_or(HOLD, |before| if before.winner == winner { (before.holds * 2).min(LONGEST_HOLD) } else { before.holds });
+        // Where deliveries are large or rare a trial is long.
+        let took = self.trial.as_ref().map_or(Duration::ZERO, |trial| wall.saturating_sub(trial.began()));
+        let holds = holds.max(took * HOLD_PER_TRIAL);
         if self.quiet >= AGREE {
             self.levels = [self.average; 2];
         }

@@ -13,9 +13,11 @@ use crate::sys;
 /// JavaScript does while it is compiled, falls on both alike.
 const WINDOWS: [bool; 8] = [false, true, true, false, false, true, true, false];
 /// Deliveries at the beginning of a window that do not count: the other thread has to warm up.
-pub(super) const SETTLE: u32 = 4;
+pub(super) const SETTLE: u32 = 3;
 /// Least deliveries that count in a window.
-pub(super) const WINDOW_DELIVERIES: u32 = 12;
+pub(super) const WINDOW_DELIVERIES: u32 = 4;
+/// Least events that count in a window.
+const WINDOW_WORK: f64 = 100.0;
 /// Least time of a window: this share of the time that the verdict before has held, so that trials become as sure as they
 /// are rare.
 const WINDOW_SHARE: u32 = 80;
@@ -23,7 +25,8 @@ const WINDOW_SHARE: u32 = 80;
 const FIRST_WINDOW: Duration = Duration::from_millis(6);
 /// The most that is asked of any.
 const LONGEST_WINDOW: Duration = Duration::from_millis(50);
-/// Time between two deliveries beyond which nobody was busy: more of it says nothing about a driver.
+/// Time between two deliveries, beyond what JavaScript's thread worked in it, after which nobody was busy: more of it says
+/// nothing about a driver.
 const PAUSE: Duration = Duration::from_millis(2);
 /// How much better the challenger must be: a trial does not tell less from nothing.
 const MARGIN: f64 = 0.05;
@@ -70,21 +73,27 @@ struct Tally {
 pub(super) struct Trial {
     /// Windows that are over.
     windows: usize,
+    began: Duration,
     /// Least time of a window.
     lasts: Duration,
     /// Deliveries of the present window.
     deliveries: u32,
     /// What counts in the present window so far, but for the processors: how far these were at its beginning.
     window: Tally,
-    /// When its last delivery came.
-    last: Duration,
+    /// When its last delivery came, and how far JavaScript's thread was.
+    last: (Duration, Duration),
     tallies: [Tally; 2],
 }
 
 impl Trial {
     /// A trial after a verdict that was to hold so long.
-    pub(super) fn after(held: Duration) -> Self {
-        Self { lasts: (held / WINDOW_SHARE).clamp(FIRST_WINDOW, LONGEST_WINDOW), ..Self::default() }
+    pub(super) fn after(held: Duration, began: Duration) -> Self {
+        Self { began, lasts: (held / WINDOW_SHARE).clamp(FIRST_WINDOW, LONGEST_WINDOW), ..Self::default() }
+    }
+
+    /// When it began.
+    pub(super) fn began(&self) -> Duration {
+        self.began
     }
 
     /// Who has the next window, given who has this one; None when this is the last.
@@ -99,22 +108,25 @@ impl Trial {
         if self.deliveries < SETTLE {
             return false;
         }
-        let wall = clock.wall();
+        let (wall, thread) = (clock.wall(), clock.thread());
         if self.deliveries == SETTLE {
-            self.window = Tally { processors: clock.processors(), thread: clock.thread(), ..Tally::default() };
+            self.window = Tally { processors: clock.processors(), ..Tally::default() };
         } else {
+            let worked = thread.saturating_sub(self.last.1);
             self.window.work += work;
-            self.window.wall += wall.saturating_sub(self.last).min(PAUSE);
+            self.window.wall += wall.saturating_sub(self.last.0).min(worked + PAUSE);
+            self.window.thread += worked;
         }
-        self.last = wall;
-        if self.deliveries < SETTLE + WINDOW_DELIVERIES || self.window.wall < self.lasts {
+        self.last = (wall, thread);
+        let enough = self.deliveries >= SETTLE + WINDOW_DELIVERIES && self.window.work >= WINDOW_WORK;
+        if !enough || self.window.wall < self.lasts {
             return false;
         }
         let tally = &mut self.tallies[now as usize];
         tally.work += self.window.work;
         tally.wall += self.window.wall;
         tally.processors += clock.processors().saturating_sub(self.window.processors);
-        tally.thread += clock.thread().saturating_sub(self.window.thread);
+        tally.thread += self.window.thread;
         self.windows += 1;
         self.deliveries = 0;
         true
