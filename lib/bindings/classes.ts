@@ -14,7 +14,7 @@ import { hookThreads } from '../hooks/threads';
 import { acceptBoth, adoptChildsChannel, adoptLateChannels, attachPairs, wrapSpawn } from '../hooks/transfer';
 import { definePipe } from './pipe-wrap';
 import { defineProcess, takeOverSpawn } from './process-wrap';
-import { type Doors, fetchSeam, type NativeClass, replace, type Seam, swap } from './seam';
+import { type Doors, fetchSeam, type NativeClass, put, type Seam, swap } from './seam';
 import { wrapSpawnSync } from './spawn-sync';
 import type { Stream } from './stream';
 import { defineStreamHandle } from './stream-handle';
@@ -104,8 +104,8 @@ function define(
   attachPairs(pairs.filter(isOurs));
   for (const pair of pairs) acceptBoth(pair, hookThreads);
   // Methods of Node's that meet handles of ours: those that are open go on after `uninstall()`.
-  replace(NativeProcess.prototype, 'spawn', wrapSpawn(NativeProcess.prototype.spawn, NativePipe));
-  replace(seam.tls, 'wrap', wrapWrap(seam.tls.wrap));
+  put(NativeProcess.prototype, 'spawn', wrapSpawn(NativeProcess.prototype.spawn, NativePipe));
+  put(seam.tls, 'wrap', wrapWrap(seam.tls.wrap));
   return {
     TCP,
     Pipe,

@@ -118,7 +118,8 @@ function descriptorOf(holder: object, name: string): PropertyDescriptor {
   return found;
 }
 
-function put(holder: object, name: string, value: unknown): void {
+/** Puts ours in the place of Node's, for good unless somebody remembers what was there. */
+export function put(holder: object, name: string, value: unknown): void {
   Object.defineProperty(holder, name, { value, configurable: true, enumerable: true, writable: true });
 }
 
@@ -127,11 +128,6 @@ export function swap(holder: object, name: string, ours: unknown): void {
   const before = descriptorOf(holder, name);
   put(holder, name, ours);
   swaps.push({ holder, name, before, isOurs: (now) => now.value === ours });
-}
-
-/** Puts ours in the place of Node's for good: what meets handles of ours that go on after `restore`. */
-export function replace(holder: object, name: string, ours: unknown): void {
-  put(holder, name, ours);
 }
 
 /** As {@link swap}, with ours made by whoever first reads it: a plain property from then on. */

@@ -187,7 +187,8 @@ describe('parity: lifetime', () => {
              ${end};
            });`,
             ],
-            { stdio: 'ignore' },
+            // An exception is printed with its line, and that with the port.
+            { stdio: end === 'process.exit(0)' ? 'inherit' : 'ignore' },
           );
           const [code] = await t.once(child, 'exit');
           t.trace('child', count, size, code);

@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use common::{CHOICES, CLOSE, Happened, Loop, OPEN_CONNECTING, OPEN_LISTENER, READ_START, SHUTDOWN};
+use common::{CLOSE, Happened, Loop, OPEN_CONNECTING, OPEN_LISTENER, READ_START, SHUTDOWN};
 use tsloop_core::command::{MORE, NOTIFY, OPEN_STREAM, RESET};
 use tsloop_core::env::Request;
 use tsloop_core::event::{Op, UV_EOF};
@@ -20,22 +20,16 @@ use tsloop_core::table::Id;
 
 const SMALL: usize = 4096;
 
-/// Runs a test under every driver, with the ledger around it.
+/// Runs a test under every driver; all is closed at its end.
 fn under_every_driver(test: impl Fn(&mut Loop, Choice)) {
-    let _alone = common::alone();
-    assert!(runtime::is_available());
-    for choice in CHOICES {
-        let before = common::descriptors();
-        let mut tested = Loop::new(choice);
-        test(&mut tested, choice);
+    common::under_every_driver(|tested, choice| {
+        test(tested, choice);
         tested.settle("everything closed", |this| {
             let (_, open, queued, lingering) = this.core.stats();
             (open, queued, lingering) == (0, 0, 0)
         });
         assert_eq!(tested.core.stats().0.panics, 0);
-        drop(tested);
-        common::assert_descriptors(before);
-    }
+    });
 }
 
 /// What an echo server does with each event; true when a connection has ended.

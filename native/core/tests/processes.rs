@@ -11,11 +11,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
-use common::{Bench, CHOICES, CLOSE, Loop, READ_START, SHUTDOWN};
+use common::{Bench, CLOSE, Loop, READ_START, SHUTDOWN};
 use tsloop_core::command::{self, OPEN_PROCESS, OPEN_STREAM, WATCHED};
 use tsloop_core::event::Op;
 use tsloop_core::process::{Outcome, Request, Stdio, spawn};
-use tsloop_core::runtime;
 use tsloop_core::sys::process::{Started, Status, kill, reap};
 use tsloop_core::table::Id;
 
@@ -320,11 +319,7 @@ fn reap_number(fd: i32) -> Option<Status> {
 
 #[test]
 fn a_hundred_at_once_are_told_of_once_each_and_leave_nothing() {
-    let _alone = common::alone();
-    assert!(runtime::is_available());
-    let before = common::descriptors();
-    for choice in CHOICES {
-        let mut this = Loop::new(choice);
+    common::under_every_driver(|this, _| {
         let mut open: Vec<(Id, i32)> = (0..100).map(|_| run(c"exit 9")).map(|child| this.child(child)).collect();
         while !open.is_empty() {
             this.until("an end", |_, happened| {
@@ -335,17 +330,12 @@ fn a_hundred_at_once_are_told_of_once_each_and_leave_nothing() {
             });
         }
         assert_eq!(this.core.stats().0.spawned, 100);
-    }
-    common::assert_descriptors(before);
+    });
 }
 
 #[test]
 fn one_that_nobody_wants_to_hear_of_is_reaped_all_the_same() {
-    let _alone = common::alone();
-    assert!(runtime::is_available());
-    let before = common::descriptors();
-    for choice in CHOICES {
-        let mut this = Loop::new(choice);
+    common::under_every_driver(|this, _| {
         let (child, pipes) = ends(spawn(&shell(&[c"sh", c"-c", c"read line"], &[], &[Stdio::Pipe, Stdio::Ignore, Stdio::Ignore])));
         let other = run(c"exit 0");
         let pids = [child.pid, other.pid];
@@ -358,17 +348,12 @@ fn one_that_nobody_wants_to_hear_of_is_reaped_all_the_same() {
         assert!(!is_gone(pids[0]), "the other goes on");
         drop(pipes);
         this.settle("it is gone too", |_| is_gone(pids[0]));
-    }
-    common::assert_descriptors(before);
+    });
 }
 
 #[test]
 fn what_native_code_opens_is_there_at_once_told_of_and_closed_with_the_environment() {
-    let _alone = common::alone();
-    assert!(runtime::is_available());
-    let before = common::descriptors();
-    for choice in CHOICES {
-        let mut this = Loop::new(choice);
+    common::under_every_driver(|this, _| {
         let (ours, peer) = common::pair();
         let child = run(c"exit 5");
         let fd = child.descriptor.as_raw_fd();
@@ -386,9 +371,8 @@ fn what_native_code_opens_is_there_at_once_told_of_and_closed_with_the_environme
         command::append(&mut wrong, OPEN_STREAM, none, 1_000_000, 0);
         this.core.open_now(&wrong);
         this.until("a descriptor that is none", |_, happened| happened.is(Op::ReadEnd) && (happened.id, happened.a) == (none, -libc::EBADF));
-        drop((this, peer));
-    }
-    common::assert_descriptors(before);
+        drop(peer);
+    });
 }
 
 #[test]

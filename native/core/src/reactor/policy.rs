@@ -87,7 +87,6 @@ pub struct Policy {
     average: u32,
     quiet: u32,
     busy: u32,
-    levels: [u32; 2],
     trial: Option<Trial>,
     verdict: Option<Verdict>,
 }
@@ -96,7 +95,7 @@ impl Policy {
     /// A policy that has seen nothing.
     #[must_use]
     pub fn new(choice: Choice) -> Self {
-        Self { choice, average: 0, quiet: 0, busy: 0, levels: [0; 2], trial: None, verdict: None }
+        Self { choice, average: 0, quiet: 0, busy: 0, trial: None, verdict: None }
     }
 
     /// The driver to start with.
@@ -134,7 +133,7 @@ impl Policy {
             if !trial.count(now, load.work, clock) {
                 return now;
             }
-            self.levels[now as usize] = self.average;
+            trial.levels[now as usize] = self.average;
             return match trial.next(now) {
                 Some(next) => next,
                 None => {
@@ -154,7 +153,6 @@ impl Policy {
         if self.verdict.as_ref().is_some_and(|verdict| !verdict.is_due(now, self.average, clock.wall())) {
             return now;
         }
-        self.levels = [self.average; 2];
         let held = self.verdict.as_ref().map_or(Duration::ZERO, |verdict| verdict.holds);
         self.trial = Some(Trial::after(held, clock.wall()));
         now
@@ -164,13 +162,11 @@ impl Policy {
     fn rest(&mut self, winner: Driver, wall: Duration) -> Driver {
         let holds = self.verdict.as_ref().map_or(HOLD, |before| if before.winner == winner { (before.holds * 2).min(LONGEST_HOLD) } else { before.holds });
         // Where deliveries are large or rare a trial is long.
-        let took = self.trial.as_ref().map_or(Duration::ZERO, |trial| wall.saturating_sub(trial.began()));
+        let trial = self.trial.take();
+        let took = trial.as_ref().map_or(Duration::ZERO, |trial| wall.saturating_sub(trial.began()));
         let holds = holds.max(took * HOLD_PER_TRIAL);
-        if self.quiet >= AGREE {
-            self.levels = [self.average; 2];
-        }
-        self.verdict = Some(Verdict { winner, at: wall, holds, levels: self.levels });
-        self.trial = None;
+        let levels = trial.filter(|_| self.quiet < AGREE).map_or([self.average; 2], |trial| trial.levels);
+        self.verdict = Some(Verdict { winner, at: wall, holds, levels });
         (self.quiet, self.busy) = (0, 0);
         winner
     }

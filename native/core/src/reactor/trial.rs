@@ -83,6 +83,8 @@ pub(super) struct Trial {
     /// When its last delivery came, and how far JavaScript's thread was.
     last: (Duration, Duration),
     tallies: [Tally; 2],
+    /// The load that each driver met in its last window, in sixteenths.
+    pub(super) levels: [u32; 2],
 }
 
 impl Trial {

@@ -61,7 +61,7 @@ pub unsafe fn read_raw(fd: BorrowedFd<'_>, into: *mut u8, length: usize) -> Resu
     retried(|| unsafe { libc::read(fd.as_raw_fd(), into.cast(), length) })
 }
 
-/// `clock_gettime(2)`: time on a clock that every kernel has, `CLOCK_MONOTONIC` or `CLOCK_PROCESS_CPUTIME_ID`.
+/// `clock_gettime(2)`: time on a clock that every kernel has.
 #[must_use]
 pub fn clock(id: libc::clockid_t) -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };

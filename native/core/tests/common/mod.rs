@@ -44,6 +44,19 @@ pub(crate) fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").expect("linux").count()
 }
 
+/// Runs a test under every driver, with the ledger around each run.
+pub(crate) fn under_every_driver(test: impl Fn(&mut Loop, Choice)) {
+    let _alone = alone();
+    assert!(runtime::is_available());
+    for choice in CHOICES {
+        let before = descriptors();
+        let mut tested = Loop::new(choice);
+        test(&mut tested, choice);
+        drop(tested);
+        assert_descriptors(before);
+    }
+}
+
 /// The ledger: as many descriptors as before, at the latest when the runtime has dropped an ended term.
 pub(crate) fn assert_descriptors(before: usize) {
     let deadline = Instant::now() + PATIENCE;
