@@ -217,17 +217,21 @@ impl Run<'_> {
         fits
     }
 
-    /// Ends the child, once, and closes the pipes, though others may still have their other ends.
+    /// Ends the child, once, and closes the pipes, though others may still have their other ends: in this order, or a
+    /// child that writes could die of the pipe instead of its signal.
     fn kill(&mut self) {
         if std::mem::replace(&mut self.killed, true) {
             return;
         }
+        if self.status.is_none() {
+            self.signal();
+        }
         for pipe in &mut self.pipes {
             pipe.fd = None;
         }
-        if self.status.is_some() {
-            return;
-        }
+    }
+
+    fn signal(&mut self) {
         match process::kill(self.child.pid, self.bounds.signal) {
             Ok(()) => {}
             Err(errno) if errno == -libc::ESRCH => {}
