@@ -30,9 +30,11 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
   let byteWords: Int32Array[] = [];
   let buffers: readonly ArrayBuffer[] = [];
 
+  // A property with a getter on the global object: not to be asked for at every event.
+  const receiver = process;
   const tick = (): void => {
     try {
-      nativeTick.call(process);
+      nativeTick.call(receiver);
     } catch (error) {
       reportException(error);
     }

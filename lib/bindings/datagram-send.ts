@@ -72,6 +72,7 @@ function triesNothing(): boolean {
 /** The end of a turn, or of a delivery: what gathered has been handed over. */
 export function endSendingTurn(): void {
   sentOutside = 0;
+  if (busy.length === 0) return;
   for (const socket of busy) socket.acknowledged = 0;
   busy.length = 0;
 }
