@@ -60,7 +60,7 @@ impl Load {
     }
 }
 
-/// What the last trial said, or that load went away before one could.
+/// What the last trial said. It outlasts a time without load: what comes back is known.
 #[derive(Debug)]
 struct Verdict {
     winner: Driver,
@@ -126,8 +126,10 @@ impl Policy {
         self.average = self.average - self.average / 16 + load.weight;
         self.quiet = if self.average < QUIET { self.quiet + 1 } else { 0 };
         self.busy = if self.average >= BUSY || now == Driver::Offload { self.busy + 1 } else { 0 };
-        if self.quiet >= AGREE && (now == Driver::Offload || self.trial.is_some()) {
-            return self.rest(Driver::Inline, clock.wall());
+        if self.quiet >= AGREE && self.trial.as_ref().map_or(now == Driver::Offload, Trial::may_end) {
+            self.trial = None;
+            (self.quiet, self.busy) = (0, 0);
+            return Driver::Inline;
         }
         if let Some(trial) = &mut self.trial {
             if !trial.count(now, load.work, clock) {
@@ -138,7 +140,7 @@ impl Policy {
                 Some(next) => next,
                 None => {
                     let winner = trial.verdict(self.verdict.as_ref().map(|verdict| verdict.winner));
-                    self.rest(winner, clock.wall())
+                    self.settle(winner, clock.wall())
                 }
             };
         }
@@ -150,23 +152,23 @@ impl Policy {
             // The kernel drops what nobody takes in time: that there is a thread to take it is worth more than speed.
             return Driver::Offload;
         }
-        if self.verdict.as_ref().is_some_and(|verdict| !verdict.is_due(now, self.average, clock.wall())) {
-            return now;
+        if let Some(verdict) = self.verdict.as_ref().filter(|verdict| !verdict.is_due(now, self.average, clock.wall())) {
+            // Where datagrams brought it, it stays: the next ones would bring it back.
+            return if now == Driver::Inline { verdict.winner } else { now };
         }
         let held = self.verdict.as_ref().map_or(Duration::ZERO, |verdict| verdict.holds);
         self.trial = Some(Trial::after(held, clock.wall()));
         now
     }
 
-    /// Ends a trial, or a term of the offload driver that nothing is left of.
-    fn rest(&mut self, winner: Driver, wall: Duration) -> Driver {
+    /// Ends a trial.
+    fn settle(&mut self, winner: Driver, wall: Duration) -> Driver {
         let holds = self.verdict.as_ref().map_or(HOLD, |before| if before.winner == winner { (before.holds * 2).min(LONGEST_HOLD) } else { before.holds });
-        // Where deliveries are large or rare a trial is long.
-        let trial = self.trial.take();
-        let took = trial.as_ref().map_or(Duration::ZERO, |trial| wall.saturating_sub(trial.began()));
-        let holds = holds.max(took * HOLD_PER_TRIAL);
-        let levels = trial.filter(|_| self.quiet < AGREE).map_or([self.average; 2], |trial| trial.levels);
-        self.verdict = Some(Verdict { winner, at: wall, holds, levels });
+        if let Some(trial) = self.trial.take() {
+            // Where deliveries are large or rare a trial is long.
+            let holds = holds.max(wall.saturating_sub(trial.began()) * HOLD_PER_TRIAL);
+            self.verdict = Some(Verdict { winner, at: wall, holds, levels: trial.levels });
+        }
         (self.quiet, self.busy) = (0, 0);
         winner
     }
@@ -294,6 +296,19 @@ mod tests {
         let mut machine = Machine::new(Choice::Auto);
         assert_eq!(machine.run(8, 2_000_000, OFFLOAD_LOSES), Driver::Inline);
         assert_eq!(machine.run(40, TRIAL, OFFLOAD_WINS), Driver::Offload);
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "arithmetic, a million times")]
+    fn load_that_comes_back_is_known() {
+        let mut machine = Machine::new(Choice::Auto);
+        assert_eq!(machine.run(30, 200_000, OFFLOAD_WINS), Driver::Offload);
+        for _ in 0..20 {
+            assert_eq!(machine.run(1, 300, OFFLOAD_WINS), Driver::Inline);
+            let passes = machine.passes;
+            assert_eq!(machine.run(30, AGREE * 2, OFFLOAD_WINS), Driver::Offload);
+            assert_eq!(machine.passes, passes + 1, "no trial");
+        }
     }
 
     #[test]

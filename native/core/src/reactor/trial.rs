@@ -104,6 +104,11 @@ impl Trial {
         next.map(|next| if Some(next) == this { now } else { now.other() })
     }
 
+    /// False at the beginning of a window: two passes of the seat are never next to each other.
+    pub(super) fn may_end(&self) -> bool {
+        self.deliveries >= SETTLE + WINDOW_DELIVERIES
+    }
+
     /// Counts a delivery; true when the window is over.
     pub(super) fn count(&mut self, now: Driver, work: f64, clock: &impl Clock) -> bool {
         self.deliveries += 1;
@@ -120,7 +125,7 @@ impl Trial {
             self.window.thread += worked;
         }
         self.last = (wall, thread);
-        let enough = self.deliveries >= SETTLE + WINDOW_DELIVERIES && self.window.work >= WINDOW_WORK;
+        let enough = self.may_end() && self.window.work >= WINDOW_WORK;
         if !enough || self.window.wall < self.lasts {
             return false;
         }
