@@ -200,6 +200,9 @@ function writeLarge(
 
 /** Hands over a whole request; the status is that of its last piece. */
 function handOverAll(stream: Stream, buffers: readonly Uint8Array[], flags: number): number {
+  const [first] = buffers;
+  if (buffers.length === 1 && first !== undefined && first.length >= LARGE_CHUNK)
+    return handOverLarge(stream, first, flags);
   const pieces = group(buffers);
   const last = pieces.pop() as Piece;
   for (const piece of pieces) handOver(stream, piece, flags | MORE);
@@ -225,12 +228,15 @@ function group(buffers: readonly Uint8Array[]): Piece[] {
   return pieces;
 }
 
-function handOver(stream: Stream, piece: Piece, flags: number): number {
+function handOverLarge(stream: Stream, data: Uint8Array, flags: number): number {
   const environment = env();
-  if ('lent' in piece) {
-    // What counts as written may be changed by its owner at once: then a copy travels.
-    return flags & NOTIFY ? environment.lend(stream, piece.lent, flags) : environment.copy(stream, piece.lent, flags);
-  }
+  // What counts as written may be changed by its owner at once: then a copy travels.
+  return flags & NOTIFY ? environment.lend(stream, data, flags) : environment.copy(stream, data, flags);
+}
+
+function handOver(stream: Stream, piece: Piece, flags: number): number {
+  if ('lent' in piece) return handOverLarge(stream, piece.lent, flags);
+  const environment = env();
   environment.writeChunks(stream, piece.copied, piece.bytes, flags);
   return flags & MORE ? 0 : environment.submit();
 }

@@ -222,14 +222,27 @@ impl Environment {
         self.progress.add(requests, bytes);
     }
 
-    /// JavaScript thread, inline driver: runs a turn. None when there is no empty batch, which cannot happen while
-    /// JavaScript gives back what it takes.
+    /// JavaScript thread, inline driver: the first round of a turn. None when there is no empty batch, which cannot
+    /// happen while JavaScript gives back what it takes.
     pub fn inline_turn(&self) -> Option<(Batch, Turn)> {
         let mut batch = self.mailbox.empty.take()?;
         let mut reactor = self.lock();
-        let turn = guarded_turn(&mut reactor, Some(&mut batch));
+        let turn = guarded(&mut reactor, |reactor| reactor.first_round(&mut batch));
         self.note_blocks(&reactor);
         reactor.stats().inline_turns += 1;
+        Some((batch, turn))
+    }
+
+    /// JavaScript thread, inline driver: the next round of a turn that goes on. None when it does not any more: the seat has
+    /// passed meanwhile, or JavaScript asked for something whose answer it must not hear in this turn of the loop.
+    pub fn inline_round(&self) -> Option<(Batch, Turn)> {
+        let mut reactor = self.lock();
+        if self.driver() != Driver::Inline || !reactor.goes_on() {
+            return None;
+        }
+        let mut batch = self.mailbox.empty.take()?;
+        let turn = guarded(&mut reactor, |reactor| reactor.next_round(&mut batch));
+        self.note_blocks(&reactor);
         Some((batch, turn))
     }
 
@@ -282,7 +295,7 @@ impl Environment {
         let Some(mut reactor) = entered else { return Next::Stop };
         let mut batch = self.open_batch();
         let before = batch.as_ref().map_or(0, Batch::len);
-        let turn = guarded_turn(&mut reactor, batch.as_mut());
+        let turn = guarded(&mut reactor, |reactor| reactor.turn(batch.as_mut()));
         self.note_blocks(&reactor);
         reactor.stats().offload_turns += 1;
         let had_batch = batch.is_some();
@@ -461,8 +474,8 @@ impl Environment {
 
 /// A turn whose panic is ours, not the peer's: counted, and what it had done until then is delivered. On the
 /// JavaScript thread it would otherwise end the process, on the runtime's take the batch with it.
-fn guarded_turn(reactor: &mut Reactor, batch: Option<&mut Batch>) -> Turn {
-    catch_unwind(AssertUnwindSafe(|| reactor.turn(batch))).unwrap_or_else(|_| {
+fn guarded(reactor: &mut Reactor, turn: impl FnOnce(&mut Reactor) -> Turn) -> Turn {
+    catch_unwind(AssertUnwindSafe(|| turn(reactor))).unwrap_or_else(|_| {
         reactor.stats().panics += 1;
         Turn { more: true, ..Turn::default() }
     })

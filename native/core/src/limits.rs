@@ -28,8 +28,12 @@ pub const LARGE_CHUNK: usize = CHUNK_BYTES / 2;
 /// works on the one before.
 pub const READ_AHEAD: usize = CHUNK_BYTES;
 
-/// Bytes that one connection may read in one turn before others get theirs.
+/// Bytes that one connection may read in one turn of the offload driver before others get theirs.
 pub const TURN_BYTES: usize = 256 * 1024;
+
+/// Whole chunks that JavaScript gets of one connection in a row from the inline driver before others get theirs: as many
+/// as libuv reads.
+pub const ROUNDS_IN_A_ROW: u32 = 32;
 
 /// Connections accepted from one listener in one turn.
 pub const TURN_ACCEPTS: usize = 64;

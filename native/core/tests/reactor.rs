@@ -11,7 +11,7 @@ use common::{Bench, CLOSE, OPEN_CONNECTING, OPEN_LISTENER, READ_START, SHARE, SH
 use tsloop_core::command::{NOTIFY, OPEN_STREAM};
 use tsloop_core::env::{Caller, Request};
 use tsloop_core::event::{Op, WAITS};
-use tsloop_core::limits::CHUNK_BYTES;
+use tsloop_core::limits::{CHUNK_BYTES, ROUNDS_IN_A_ROW};
 use tsloop_core::net::tcp;
 use tsloop_core::reactor::blocks::Block;
 use tsloop_core::table::Id;
@@ -27,6 +27,11 @@ impl Bench {
     fn turn(&mut self) -> Vec<(i32, Id, i32)> {
         self.batch.clear();
         self.reactor.turn(Some(&mut self.batch));
+        self.told()
+    }
+
+    /// What is in the batch, as (op, id, a).
+    fn told(&self) -> Vec<(i32, Id, i32)> {
         let record = |index| {
             let [op, slot, generation, a, ..] = self.batch.record(index);
             (op, Id { slot: slot.cast_unsigned(), generation: generation.cast_unsigned() }, a)
@@ -293,5 +298,56 @@ fn a_shutdown_beside_a_reset_is_told_first_with_its_own_outcome() {
             [bench.turn(), bench.turn()].map(|turn| turn.into_iter().filter(|(op, ..)| *op != Op::Pressure as i32).collect::<Vec<_>>()),
             told.map(|one| vec![one])
         );
+    }
+}
+
+#[test]
+fn a_turn_in_rounds_reads_one_stream_on_while_it_fills_chunks() {
+    let _alone = common::alone();
+    let mut bench = Bench::new();
+    let [(bulky, mut source), (small, peer), (ending, _end)] = [(); 3].map(|()| common::pair()).map(|(ours, peer)| {
+        let id = bench.open(OPEN_STREAM, ours);
+        bench.ask(READ_START, id, 0, 0, &[]);
+        (id, peer)
+    });
+    source.set_nonblocking(true).expect("a flag");
+    let mut fill = || while source.write(&[7; CHUNK_BYTES]).is_ok() {};
+    fill();
+    (&peer).write_all(b"small").expect("to send");
+
+    let chunk = [(Op::Data as i32, bulky, 0)];
+    let mut turn = bench.reactor.first_round(&mut bench.batch);
+    for _ in 1..ROUNDS_IN_A_ROW {
+        assert_eq!((bench.told().as_slice(), turn.goes_on), (&chunk[..], true));
+        fill();
+        bench.batch.clear();
+        turn = bench.reactor.next_round(&mut bench.batch);
+    }
+    assert_eq!((bench.told().as_slice(), turn.goes_on), (&chunk[..], true), "then it is the others' turn");
+    assert!(bench.reactor.goes_on());
+    // What JavaScript asked for meanwhile is answered in another turn of the loop.
+    bench.ask(SHUTDOWN, ending, 0, 0, &[]);
+    assert!(!bench.reactor.goes_on());
+    bench.batch.clear();
+    bench.reactor.first_round(&mut bench.batch);
+    assert_eq!(bench.told(), [(Op::ShutdownDone as i32, ending, 0)], "what a peer answers to that is a turn of its own");
+    bench.batch.clear();
+    bench.reactor.first_round(&mut bench.batch);
+    assert_eq!(bench.told(), [(Op::Data as i32, small, 0), (Op::Data as i32, bulky, 5)]);
+
+    // The last chunk is not whole: the turn is over.
+    drop(fill);
+    drop(source);
+    let mut rounds = 0;
+    loop {
+        bench.batch.clear();
+        let turn = if bench.reactor.goes_on() { bench.reactor.next_round(&mut bench.batch) } else { bench.reactor.first_round(&mut bench.batch) };
+        rounds += 1;
+        let told = bench.told();
+        if let Some(end) = told.iter().position(|(op, ..)| *op == Op::ReadEnd as i32) {
+            assert_eq!((told[end].1, turn.goes_on, bench.reactor.is_due()), (bulky, false, false));
+            break;
+        }
+        assert!(rounds < 1_000, "it ends");
     }
 }

@@ -30,6 +30,7 @@ struct World {
     ids: Arc<Ids>,
     reactor: Reactor,
     batch: Batch,
+    in_rounds: bool,
     known: Vec<Id>,
     peers: Vec<UnixStream>,
     clients: Vec<TcpStream>,
@@ -110,7 +111,15 @@ impl World {
             return;
         }
         self.batch.clear();
-        self.reactor.turn(Some(&mut self.batch));
+        // In rounds, as the inline driver does it, or at once, as the other.
+        if self.reactor.goes_on() {
+            self.reactor.next_round(&mut self.batch);
+        } else if self.in_rounds {
+            self.reactor.first_round(&mut self.batch);
+        } else {
+            self.reactor.turn(Some(&mut self.batch));
+        }
+        self.in_rounds = !self.in_rounds;
         for index in 0..self.batch.len() {
             let [op, _, _, a, b, _] = self.batch.record(index);
             assert!((Op::Data as i32..=Op::Exited as i32).contains(&op));
@@ -257,7 +266,7 @@ fn live(input: &[u8]) {
     let (mut words, mut bytes) = (vec![0_i32; EVENTS * WORDS], vec![0_u8; BYTES]);
     // SAFETY: both outlive the world.
     let batch = unsafe { Batch::from_raw(0, NonNull::from(&mut words[..]).cast(), words.len(), NonNull::from(&mut bytes[..]).cast(), bytes.len()) };
-    let mut world = World { ids, reactor, batch, known: Vec::new(), peers: Vec::new(), clients: Vec::new(), senders: Vec::new(), told: 0, asked: 0 };
+    let mut world = World { ids, reactor, batch, in_rounds: false, known: Vec::new(), peers: Vec::new(), clients: Vec::new(), senders: Vec::new(), told: 0, asked: 0 };
     for command in Reader::new(input).take(COMMANDS) {
         let Ok((id, command)) = command else { break };
         world.apply(id, &command);

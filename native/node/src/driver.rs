@@ -169,9 +169,11 @@ fn deliver(state: &State) {
         hand_over(state, batch);
         more = state.core.has_more();
     } else if driver == Driver::Inline {
-        if let Some((batch, turn)) = state.core.inline_turn() {
-            load = Load::new(turn.sockets, turn.datagrams, count(batch.len()), batch.received());
+        let mut round = state.core.inline_turn();
+        while let Some((batch, turn)) = round {
+            load = load.and(Load::new(turn.sockets, turn.datagrams, count(batch.len()), batch.received()));
             hand_over(state, batch);
+            round = if turn.goes_on && !state.ended.get() { state.core.inline_round() } else { None };
         }
     } else {
         more = state.core.has_more();

@@ -14,14 +14,14 @@ pub mod policy;
 mod processes;
 pub mod seat;
 mod trial;
+mod turn;
 
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use mio::event::Event as Readiness;
 use mio::unix::SourceFd;
 use mio::{Interest, Token};
 
@@ -30,7 +30,6 @@ use crate::event::{Batch, Event, Op};
 use crate::limits::POLL_EVENTS;
 use crate::net::listen::Listener;
 use crate::stats::Stats;
-use crate::stream::read::Progress;
 use crate::stream::write::Written;
 use crate::stream::{self, Stream};
 use crate::sys::{self, Errno, Reserve};
@@ -39,6 +38,8 @@ use blocks::Blocks;
 use datagrams::Datagrams;
 use lingering::Lingering;
 use processes::Child;
+use turn::Course;
+pub use turn::Turn;
 
 /// Readiness of the waker rather than of a socket.
 const WAKER: Token = Token(usize::MAX);
@@ -57,21 +58,6 @@ enum Entry {
 struct Slot {
     generation: u32,
     entry: Entry,
-}
-
-/// What a turn did.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Turn {
-    /// Sockets that had something to deliver.
-    pub sockets: u32,
-    /// Datagrams among that: each counts as a socket.
-    pub datagrams: u32,
-    /// Something is left to do without waiting for readiness.
-    pub more: bool,
-    /// What is left needs room in a batch.
-    pub starved: bool,
-    /// What is left needs a block.
-    pub blocked: bool,
 }
 
 /// See the module.
@@ -94,6 +80,8 @@ pub struct Reactor {
     lingering: Lingering,
     datagrams: Datagrams,
     stats: Stats,
+    /// How far the turn has come.
+    course: Course,
 }
 
 fn token(id: Id) -> Token {
@@ -125,6 +113,7 @@ impl Reactor {
             lingering: Lingering::default(),
             datagrams: Datagrams::default(),
             stats: Stats::default(),
+            course: Course::default(),
         };
         Ok((reactor, waker))
     }
@@ -226,92 +215,6 @@ impl Reactor {
         }
     }
 
-    /// One turn: takes readiness, reads, writes, accepts, and puts what happened into the batch. Without a batch it
-    /// only does what needs none.
-    pub fn turn(&mut self, mut batch: Option<&mut Batch>) -> Turn {
-        let mut turn = Turn::default();
-        if self.lingering.count() > 0 {
-            self.end_old_lingering(Instant::now());
-        }
-        let saturated = self.take_readiness();
-        if let Some(batch) = batch.as_deref_mut() {
-            while batch.has_room() {
-                let Some(event) = self.backlog.pop_front() else { break };
-                batch.push(event);
-            }
-        }
-        for _ in 0..self.ready.len() {
-            let Some(id) = self.ready.pop_front() else { break };
-            self.work(id, &mut batch, &mut turn);
-        }
-        self.end_children(&mut batch, &mut turn);
-        turn.starved |= !self.backlog.is_empty();
-        turn.more = !self.ready.is_empty() || turn.starved || saturated;
-        turn
-    }
-
-    /// Takes what the kernel has to tell, without waiting; true if it may have more. An interrupted or failed call
-    /// is looked at again by the next turn: the descriptor stays readable.
-    fn take_readiness(&mut self) -> bool {
-        if self.poll.poll(&mut self.polled, Some(Duration::ZERO)).is_err() {
-            return true;
-        }
-        let polled = std::mem::replace(&mut self.polled, mio::Events::with_capacity(0));
-        let mut count = 0;
-        for readiness in &polled {
-            self.mark(readiness);
-            count += 1;
-        }
-        self.polled = polled;
-        count == POLL_EVENTS
-    }
-
-    fn mark(&mut self, readiness: &Readiness) {
-        if readiness.token() == WAKER {
-            return;
-        }
-        let id = id_of(readiness.token());
-        let hung_up = readiness.is_read_closed() || readiness.is_error() || readiness.is_write_closed();
-        let mut dead = false;
-        let due = match self.entry(id) {
-            None | Some(Entry::Vacant) => false,
-            Some(Entry::Process(_)) => {
-                self.ended.push(id);
-                false
-            }
-            Some(Entry::Connecting(_)) => true,
-            Some(Entry::Listener(listener)) => !std::mem::replace(&mut listener.queued, true),
-            Some(Entry::Datagram(socket)) => datagrams::mark(socket, readiness),
-            Some(Entry::Stream(stream)) => {
-                if readiness.is_readable() || hung_up {
-                    stream.flags.set(stream::READABLE);
-                }
-                if hung_up {
-                    stream.flags.set(stream::HUNG_UP);
-                }
-                if readiness.is_writable() || readiness.is_error() {
-                    stream.flags.set(stream::WRITABLE);
-                }
-                // Both directions are dead: writes fail from here on, and JavaScript must not count them as written.
-                dead = (readiness.is_error() || readiness.is_write_closed()) && !stream.flags.has(stream::PRESSED | stream::LINGERING);
-                if dead {
-                    stream.flags.set(stream::PRESSED);
-                }
-                let due = stream.wants_turn() && !stream.flags.has(stream::QUEUED);
-                if due {
-                    stream.flags.set(stream::QUEUED);
-                }
-                due
-            }
-        };
-        if dead {
-            self.backlog.push_back(Event::new(Op::Pressure, id, 1));
-        }
-        if due {
-            self.ready.push_back(id);
-        }
-    }
-
     /// Puts a stream into the queue if it has something to do and is not there yet.
     fn enqueue(&mut self, id: Id) {
         if let Some(Entry::Stream(stream)) = self.entry(id)
@@ -321,41 +224,6 @@ impl Reactor {
             stream.flags.set(stream::QUEUED);
             self.ready.push_back(id);
         }
-    }
-
-    fn work(&mut self, id: Id, batch: &mut Option<&mut Batch>, turn: &mut Turn) {
-        match self.entry(id) {
-            None | Some(Entry::Vacant | Entry::Process(_)) => {}
-            Some(Entry::Connecting(_)) => self.finish_connecting(id, batch, turn),
-            Some(Entry::Listener(_)) => self.accept(id, batch, turn),
-            Some(Entry::Datagram(_)) => self.work_datagram(id, batch, turn),
-            Some(Entry::Stream(stream)) => {
-                stream.flags.clear(stream::QUEUED);
-                if stream.flags.has(stream::WRITABLE) && stream.queue.is_some() {
-                    self.flush(id, batch, turn);
-                }
-                self.read(id, batch, turn);
-                self.enqueue(id);
-            }
-        }
-    }
-
-    fn read(&mut self, id: Id, batch: &mut Option<&mut Batch>, turn: &mut Turn) {
-        let Some(slot) = self.table.get_mut(id.slot as usize) else { return };
-        let Entry::Stream(stream) = &mut slot.entry else { return };
-        if !stream.flags.has_only(stream::READING | stream::READABLE | stream::ENDED, stream::READING | stream::READABLE) {
-            return;
-        }
-        let Some(batch) = batch.as_deref_mut().filter(|batch| self.backlog.is_empty() && !batch.is_sealed()) else {
-            turn.starved = true;
-            return;
-        };
-        let (progress, count) = stream::read::read(stream, id, batch, &mut self.blocks);
-        self.stats.received += count as u64;
-        turn.sockets += 1;
-        turn.starved |= progress == Progress::Full;
-        turn.blocked |= progress == Progress::NoBlock;
-        self.stats.read_stalls += u64::from(progress == Progress::Full);
     }
 
     fn flush(&mut self, id: Id, batch: &mut Option<&mut Batch>, turn: &mut Turn) {

@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 
 use super::{BULK, ENDED, HUNG_UP, READABLE, Stream, TAKEN};
 use crate::event::{Batch, Event, Op, UV_EOF};
-use crate::limits::{CHUNK_BYTES, LARGE_CHUNK, TURN_BYTES};
+use crate::limits::{CHUNK_BYTES, LARGE_CHUNK};
 use crate::reactor::blocks::Blocks;
 use crate::sys;
 use crate::table::Id;
@@ -17,7 +17,7 @@ const LEAST_ROOM: usize = 4 * 1024;
 pub enum Progress {
     /// The kernel has no more for now, or the end was delivered.
     Drained,
-    /// More may be there: the stream's share of the turn is used up.
+    /// More may be there: the stream's share is used up.
     More,
     /// More may be there, but the batch has no room.
     Full,
@@ -25,10 +25,10 @@ pub enum Progress {
     NoBlock,
 }
 
-/// Reads what the stream has, up to its share of the turn. Returns how it ended and how many bytes came.
-pub(crate) fn read(stream: &mut Stream, id: Id, batch: &mut Batch, blocks: &mut Blocks) -> (Progress, usize) {
+/// Reads what the stream has, up to its share in bytes. Returns how it ended and how many bytes came.
+pub(crate) fn read(stream: &mut Stream, id: Id, batch: &mut Batch, blocks: &mut Blocks, share: usize) -> (Progress, usize) {
     let mut total = 0;
-    while total < TURN_BYTES {
+    while total < share {
         if !batch.has_room() {
             return (Progress::Full, total);
         }

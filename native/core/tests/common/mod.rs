@@ -265,9 +265,11 @@ impl Loop {
             self.hand_over(batch);
             self.more = self.core.has_more();
         } else if driver == Driver::Inline {
-            if let Some((batch, turn)) = self.core.inline_turn() {
-                load = Load::new(turn.sockets, turn.datagrams, u32::try_from(batch.len()).expect("small"), 0);
+            let mut round = self.core.inline_turn();
+            while let Some((batch, turn)) = round {
+                load = load.and(Load::new(turn.sockets, turn.datagrams, u32::try_from(batch.len()).expect("small"), 0));
                 self.hand_over(batch);
+                round = if turn.goes_on { self.core.inline_round() } else { None };
             }
         } else {
             self.more = self.core.has_more();

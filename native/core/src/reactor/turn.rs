@@ -1,0 +1,230 @@
+//! A turn: what the kernel has to tell, and what follows from it for each socket.
+//!
+//! The offload driver does a turn in one go. The inline driver does it in rounds, which end where JavaScript has enough to
+//! do, and between which it does that: a chunk goes through the program while it is in the cache, and the same stream is
+//! read on without asking the kernel what else is ready, as libuv reads it.
+
+use std::time::{Duration, Instant};
+
+use mio::event::Event as Readiness;
+
+use super::{Entry, Reactor, WAKER, datagrams, id_of};
+use crate::event::{Batch, Event, Op};
+use crate::limits::{CHUNK_BYTES, POLL_EVENTS, ROUNDS_IN_A_ROW, TURN_BYTES};
+use crate::stream::read::Progress;
+use crate::stream::{self};
+use crate::table::Id;
+
+/// What a turn, or a round of one, did.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Turn {
+    /// Sockets that had something to deliver.
+    pub sockets: u32,
+    /// Datagrams among that: each counts as a socket.
+    pub datagrams: u32,
+    /// Something is left to do without waiting for readiness.
+    pub more: bool,
+    /// What is left needs room in a batch.
+    pub starved: bool,
+    /// What is left needs a block.
+    pub blocked: bool,
+    /// The turn is not over: there are more rounds.
+    pub goes_on: bool,
+}
+
+/// How far a turn has come.
+#[derive(Debug, Default)]
+pub(super) struct Course {
+    /// How many of the sockets at the front of `ready` are part of it.
+    due: usize,
+    /// The kernel may have more to tell.
+    saturated: bool,
+    /// The stream that was read last, and how many rounds it has had in a row.
+    streak: Option<(Id, u32)>,
+}
+
+/// How much is done before JavaScript takes over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pace {
+    Turn,
+    Round,
+}
+
+impl Reactor {
+    /// One turn: takes readiness, reads, writes, accepts, and puts what happened into the batch. Without a batch it
+    /// only does what needs none.
+    pub fn turn(&mut self, batch: Option<&mut Batch>) -> Turn {
+        self.begin();
+        self.serve(batch, Pace::Turn)
+    }
+
+    /// The first round of a turn.
+    pub fn first_round(&mut self, batch: &mut Batch) -> Turn {
+        self.begin();
+        self.serve(Some(batch), Pace::Round)
+    }
+
+    /// True while a turn has another round. What JavaScript's requests left to tell is heard in another turn of the loop, as
+    /// with libuv, and ends this one.
+    #[must_use]
+    pub fn goes_on(&self) -> bool {
+        self.course.due > 0 && self.backlog.is_empty()
+    }
+
+    /// The next round of a turn that goes on.
+    pub fn next_round(&mut self, batch: &mut Batch) -> Turn {
+        self.serve(Some(batch), Pace::Round)
+    }
+
+    fn begin(&mut self) {
+        if self.lingering.count() > 0 {
+            self.end_old_lingering(Instant::now());
+        }
+        let saturated = self.take_readiness();
+        self.course = Course { due: self.ready.len(), saturated, ..Course::default() };
+    }
+
+    fn serve(&mut self, mut batch: Option<&mut Batch>, pace: Pace) -> Turn {
+        let mut turn = Turn::default();
+        if let Some(batch) = batch.as_deref_mut() {
+            while batch.has_room() {
+                let Some(event) = self.backlog.pop_front() else { break };
+                batch.push(event);
+            }
+        }
+        while self.course.due > 0 {
+            let Some(id) = self.ready.pop_front() else { break };
+            self.course.due -= 1;
+            self.work(id, &mut batch, &mut turn, pace);
+            if pace == Pace::Round && batch.as_ref().is_some_and(|batch| batch.received() >= CHUNK_BYTES) {
+                break;
+            }
+        }
+        turn.goes_on = self.goes_on() && !turn.starved && !turn.blocked;
+        if !turn.goes_on {
+            self.end_children(&mut batch, &mut turn);
+        }
+        turn.starved |= !self.backlog.is_empty();
+        turn.more = !self.ready.is_empty() || turn.starved || self.course.saturated;
+        turn
+    }
+
+    /// Takes what the kernel has to tell, without waiting; true if it may have more. An interrupted or failed call
+    /// is looked at again by the next turn: the descriptor stays readable.
+    fn take_readiness(&mut self) -> bool {
+        if self.poll.poll(&mut self.polled, Some(Duration::ZERO)).is_err() {
+            return true;
+        }
+        let polled = std::mem::replace(&mut self.polled, mio::Events::with_capacity(0));
+        let mut count = 0;
+        for readiness in &polled {
+            self.mark(readiness);
+            count += 1;
+        }
+        self.polled = polled;
+        count == POLL_EVENTS
+    }
+
+    fn mark(&mut self, readiness: &Readiness) {
+        if readiness.token() == WAKER {
+            return;
+        }
+        let id = id_of(readiness.token());
+        let hung_up = readiness.is_read_closed() || readiness.is_error() || readiness.is_write_closed();
+        let mut dead = false;
+        let due = match self.entry(id) {
+            None | Some(Entry::Vacant) => false,
+            Some(Entry::Process(_)) => {
+                self.ended.push(id);
+                false
+            }
+            Some(Entry::Connecting(_)) => true,
+            Some(Entry::Listener(listener)) => !std::mem::replace(&mut listener.queued, true),
+            Some(Entry::Datagram(socket)) => datagrams::mark(socket, readiness),
+            Some(Entry::Stream(stream)) => {
+                if readiness.is_readable() || hung_up {
+                    stream.flags.set(stream::READABLE);
+                }
+                if hung_up {
+                    stream.flags.set(stream::HUNG_UP);
+                }
+                if readiness.is_writable() || readiness.is_error() {
+                    stream.flags.set(stream::WRITABLE);
+                }
+                // Both directions are dead: writes fail from here on, and JavaScript must not count them as written.
+                dead = (readiness.is_error() || readiness.is_write_closed()) && !stream.flags.has(stream::PRESSED | stream::LINGERING);
+                if dead {
+                    stream.flags.set(stream::PRESSED);
+                }
+                let due = stream.wants_turn() && !stream.flags.has(stream::QUEUED);
+                if due {
+                    stream.flags.set(stream::QUEUED);
+                }
+                due
+            }
+        };
+        if dead {
+            self.backlog.push_back(Event::new(Op::Pressure, id, 1));
+        }
+        if due {
+            self.ready.push_back(id);
+        }
+    }
+
+    fn work(&mut self, id: Id, batch: &mut Option<&mut Batch>, turn: &mut Turn, pace: Pace) {
+        match self.entry(id) {
+            None | Some(Entry::Vacant | Entry::Process(_)) => {}
+            Some(Entry::Connecting(_)) => self.finish_connecting(id, batch, turn),
+            Some(Entry::Listener(_)) => self.accept(id, batch, turn),
+            Some(Entry::Datagram(_)) => self.work_datagram(id, batch, turn),
+            Some(Entry::Stream(stream)) => {
+                stream.flags.clear(stream::QUEUED);
+                if stream.flags.has(stream::WRITABLE) && stream.queue.is_some() {
+                    self.flush(id, batch, turn);
+                }
+                match pace {
+                    Pace::Turn => {
+                        self.read(id, batch, turn, TURN_BYTES);
+                        self.enqueue(id);
+                    }
+                    Pace::Round => self.read_round(id, batch, turn),
+                }
+            }
+        }
+    }
+
+    /// A chunk of a stream, which keeps its place while the kernel has whole ones of it.
+    fn read_round(&mut self, id: Id, batch: &mut Option<&mut Batch>, turn: &mut Turn) {
+        let more = self.read(id, batch, turn, CHUNK_BYTES);
+        let rounds = self.course.streak.filter(|(last, _)| *last == id).map_or(1, |(_, rounds)| rounds + 1);
+        self.course.streak = Some((id, rounds));
+        if !more || rounds >= ROUNDS_IN_A_ROW {
+            return self.enqueue(id);
+        }
+        if let Some(Entry::Stream(stream)) = self.entry(id) {
+            stream.flags.set(stream::QUEUED);
+            self.ready.push_front(id);
+            self.course.due += 1;
+        }
+    }
+
+    /// Reads up to so many bytes of a stream; true if the kernel may have more for it.
+    fn read(&mut self, id: Id, batch: &mut Option<&mut Batch>, turn: &mut Turn, share: usize) -> bool {
+        let Some(slot) = self.table.get_mut(id.slot as usize) else { return false };
+        let Entry::Stream(stream) = &mut slot.entry else { return false };
+        if !stream.flags.has_only(stream::READING | stream::READABLE | stream::ENDED, stream::READING | stream::READABLE) {
+            return false;
+        }
+        let Some(batch) = batch.as_deref_mut().filter(|batch| self.backlog.is_empty() && !batch.is_sealed()) else {
+            turn.starved = true;
+            return false;
+        };
+        let (progress, count) = stream::read::read(stream, id, batch, &mut self.blocks, share);
+        self.stats.received += count as u64;
+        turn.sockets += 1;
+        turn.starved |= progress == Progress::Full;
+        turn.blocked |= progress == Progress::NoBlock;
+        self.stats.read_stalls += u64::from(progress == Progress::Full);
+        progress == Progress::More
+    }
+}
