@@ -3,6 +3,7 @@
  * libuv's callbacks; an exception is reported where it happened and the batch goes on (contract 14).
  */
 
+import { Buffer } from 'node:buffer';
 import { callIn, reportException, reportTo } from './bindings/async-scope';
 import { childAt } from './bindings/child';
 import { type Datagram, datagramAt } from './bindings/datagram';

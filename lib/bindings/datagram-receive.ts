@@ -1,5 +1,6 @@
 /** Receiving: a message out of a batch becomes what `onmessage` expects, with memory of its own. */
 
+import { Buffer } from 'node:buffer';
 import { Event } from '../native/protocol';
 import { messageIn } from './async-scope';
 import type { Datagram } from './datagram';

@@ -6,6 +6,7 @@
  * under back-pressure or behind a write that is under way it ends later, as a libuv write that did not fit does.
  */
 
+import { Buffer } from 'node:buffer';
 import { errno } from '../native';
 import { ACKNOWLEDGED_BYTES, LARGE_CHUNK, MORE, NOTIFY } from '../native/protocol';
 import { callNative, readIn } from './async-scope';

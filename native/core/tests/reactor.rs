@@ -305,21 +305,21 @@ fn a_shutdown_beside_a_reset_is_told_first_with_its_own_outcome() {
 fn a_turn_in_rounds_reads_one_stream_on_while_it_fills_chunks() {
     let _alone = common::alone();
     let mut bench = Bench::new();
-    let [(bulky, mut source), (small, peer), (ending, _end)] = [(); 3].map(|()| common::pair()).map(|(ours, peer)| {
+    let [(bulky, source), (small, peer), (ending, _end)] = [(); 3].map(|()| common::pair()).map(|(ours, peer)| {
         let id = bench.open(OPEN_STREAM, ours);
         bench.ask(READ_START, id, 0, 0, &[]);
         (id, peer)
     });
     source.set_nonblocking(true).expect("a flag");
-    let mut fill = || while source.write(&[7; CHUNK_BYTES]).is_ok() {};
-    fill();
+    let fill = |mut source: &std::os::unix::net::UnixStream| while source.write(&[7; CHUNK_BYTES]).is_ok() {};
+    fill(&source);
     (&peer).write_all(b"small").expect("to send");
 
     let chunk = [(Op::Data as i32, bulky, 0)];
     let mut turn = bench.reactor.first_round(&mut bench.batch);
     for _ in 1..ROUNDS_IN_A_ROW {
         assert_eq!((bench.told().as_slice(), turn.goes_on), (&chunk[..], true));
-        fill();
+        fill(&source);
         bench.batch.clear();
         turn = bench.reactor.next_round(&mut bench.batch);
     }
@@ -336,7 +336,6 @@ fn a_turn_in_rounds_reads_one_stream_on_while_it_fills_chunks() {
     assert_eq!(bench.told(), [(Op::Data as i32, small, 0), (Op::Data as i32, bulky, 5)]);
 
     // The last chunk is not whole: the turn is over.
-    drop(fill);
     drop(source);
     let mut rounds = 0;
     loop {
