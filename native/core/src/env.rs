@@ -374,12 +374,7 @@ impl Environment {
     pub fn open_now(&self, commands: &[u8]) -> bool {
         let mut reactor = self.settled();
         reactor.apply(commands, Caller::Waits);
-        let due = reactor.is_due();
-        drop(reactor);
-        if due && self.driver() == Driver::Offload {
-            self.wake_runtime();
-        }
-        due
+        self.leave_due(reactor)
     }
 
     fn settled(&self) -> MutexGuard<'_, Reactor> {
@@ -454,10 +449,23 @@ impl Environment {
         self.ids.allocate()
     }
 
-    /// JavaScript thread: sends what was acknowledged, at most [`EXIT_FLUSH_MS`]; how many bytes were left behind.
-    pub fn flush(&self) -> usize {
+    /// JavaScript thread: sends what was acknowledged, at most [`EXIT_FLUSH_MS`]. How many bytes were left behind, and as
+    /// [`Environment::open_now`] whether a turn is due.
+    pub fn flush(&self) -> (usize, bool) {
         let mut reactor = self.settled();
-        reactor.flush_for_exit(Instant::now() + Duration::from_millis(EXIT_FLUSH_MS))
+        let left = reactor.flush_for_exit(Instant::now() + Duration::from_millis(EXIT_FLUSH_MS));
+        (left, self.leave_due(reactor))
+    }
+
+    /// Lets go of the reactor after something was carried out for JavaScript, whoever has the seat. True if a turn is due
+    /// without readiness, which the offload driver has been woken for.
+    fn leave_due(&self, reactor: MutexGuard<'_, Reactor>) -> bool {
+        let due = reactor.is_due();
+        drop(reactor);
+        if due && self.driver() == Driver::Offload {
+            self.wake_runtime();
+        }
+        due
     }
 
     /// JavaScript thread: the environment ends. After this nothing touches JavaScript's memory or wakes it.

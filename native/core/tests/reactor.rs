@@ -350,3 +350,23 @@ fn a_turn_in_rounds_reads_one_stream_on_while_it_fills_chunks() {
         assert!(rounds < 1_000, "it ends");
     }
 }
+
+#[test]
+fn what_ends_in_the_last_flush_is_told_should_the_process_live_on() {
+    let _alone = common::alone();
+    let mut bench = Bench::new();
+    let (ours, mut peer) = std::os::unix::net::UnixStream::pair().expect("a pair");
+    ours.set_nonblocking(true).expect("a flag");
+    let id = bench.open(OPEN_STREAM, ours);
+    while bench.ask(WRITE, id, 64 * 1024, 0, &[7; 64 * 1024]) == 0 {}
+    bench.ask(WRITE, id, 4, NOTIFY, b"last");
+    let reader = std::thread::spawn(move || {
+        let mut all = Vec::new();
+        peer.read_to_end(&mut all).map(|_| all)
+    });
+    assert_eq!(bench.reactor.flush_for_exit(std::time::Instant::now() + common::PATIENCE), 0);
+    assert!(bench.reactor.is_due());
+    assert_eq!(bench.turn(), [(Op::WriteDone as i32, id, 0)]);
+    bench.ask(CLOSE, id, 0, 0, &[]);
+    assert!(reader.join().expect("no panic").expect("bytes").ends_with(b"last"));
+}

@@ -114,7 +114,10 @@ function!(accept_one, |state, call| {
     ))
 });
 
-function!(flush, |state, call| { call.return_int(i32::try_from(state.core.flush()).unwrap_or(i32::MAX)) });
+function!(flush, |state, call| {
+    let (left, due) = state.core.flush();
+    handed_over(state, call, (i32::try_from(left).unwrap_or(i32::MAX), due))
+});
 
 function!(hold, |state, call| {
     // SAFETY: the handle is initialised and not closing.

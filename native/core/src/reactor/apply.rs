@@ -289,31 +289,36 @@ impl Reactor {
         }
     }
 
-    /// Sends acknowledged bytes that still wait, at most until the deadline: the process is about to exit, and they
-    /// count as written. Returns how many bytes were left behind.
+    /// Sends acknowledged bytes that still wait, at most until the deadline: the process is about to end, and they
+    /// count as written. Returns how many bytes were left behind. Should it live on (no program could take its place), what
+    /// ended here is told by the next turn.
     pub fn flush_for_exit(&mut self, deadline: Instant) -> usize {
-        use std::os::fd::AsFd;
         let mut left = self.flush_datagrams_for_exit(deadline);
-        for slot in &mut self.table {
-            let Entry::Stream(stream) = &mut slot.entry else { continue };
-            while stream.queue.as_ref().is_some_and(|queue| !queue.is_empty()) {
-                stream.flags.set(stream::WRITABLE);
-                let mut done = 0;
-                if stream::write::flush(stream, &mut self.stats.sent, &mut done) != Written::Waits {
-                    break;
-                }
-                // What was not acknowledged gets the one try that libuv would have given it before; nobody waits for it.
-                if stream.queue.as_ref().is_none_or(|queue| !queue.starts_acknowledged()) {
-                    break;
-                }
-                let remaining = deadline.saturating_duration_since(Instant::now());
-                let millis = u64::try_from(remaining.as_millis()).unwrap_or(u64::MAX);
-                if millis == 0 || !sys::wait_writable(stream.fd.as_fd(), millis) {
-                    left += stream.queue.as_ref().map_or(0, |queue| queue.bytes());
-                    break;
-                }
-            }
+        for slot in 0..self.table.len() {
+            let id = Id { slot: u32::try_from(slot).expect("ids are numbers of slots"), generation: self.table[slot].generation };
+            left += self.flush_stream_for_exit(id, deadline);
         }
         left
+    }
+
+    fn flush_stream_for_exit(&mut self, id: Id, deadline: Instant) -> usize {
+        use std::os::fd::AsFd;
+        loop {
+            let Some(Entry::Stream(stream)) = self.table.get_mut(id.slot as usize).map(|slot| &mut slot.entry) else { return 0 };
+            if stream.queue.as_ref().is_none_or(|queue| queue.is_empty()) {
+                return 0;
+            }
+            stream.flags.set(stream::WRITABLE);
+            let mut done = 0;
+            let outcome = stream::write::flush(stream, &mut self.stats.sent, &mut done);
+            self.settle(id, outcome, done, &mut None);
+            let Some(Entry::Stream(stream)) = self.entry(id) else { return 0 };
+            // What was not acknowledged gets the one try that libuv would have given it before; nobody waits for it.
+            let Some(queue) = stream.queue.as_ref().filter(|queue| outcome == Written::Waits && queue.starts_acknowledged()) else { return 0 };
+            let millis = u64::try_from(deadline.saturating_duration_since(Instant::now()).as_millis()).unwrap_or(u64::MAX);
+            if millis == 0 || !sys::wait_writable(stream.fd.as_fd(), millis) {
+                return queue.bytes();
+            }
+        }
     }
 }
