@@ -1,17 +1,19 @@
 //! One JavaScript environment (the main thread or a Worker) and its reactor: what the addon calls, on which thread.
 
+mod offload;
+mod progress;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::event::Batch;
-use crate::limits::{CHUNK_BYTES, EXIT_FLUSH_MS, READ_AHEAD};
+use crate::limits::EXIT_FLUSH_MS;
 use crate::mailbox::Mailbox;
 use crate::reactor::blocks::Block;
 use crate::reactor::passing::Seat;
@@ -24,34 +26,10 @@ use crate::sys::Errno;
 use crate::sys::sync::MutexGuard;
 use crate::table::{Id, Ids};
 
+pub use self::offload::Next;
+pub use self::progress::Progress;
 pub use crate::reactor::apply::{Caller, Request};
 pub use crate::reactor::datagrams::Waiting;
-
-/// Two words of JavaScript's memory in which the offload driver says how far it has come: requests applied and bytes
-/// of requests applied, both wrapping. JavaScript reads them to know which acknowledged writes are no longer queued.
-#[derive(Debug)]
-pub struct Progress(NonNull<i32>);
-
-// SAFETY: the words are only written, through atomics; their validity does not depend on a thread.
-unsafe impl Send for Progress {}
-// SAFETY: see above.
-unsafe impl Sync for Progress {}
-
-impl Progress {
-    /// # Safety
-    /// Two words, aligned, valid for writes until [`Environment::end`] has returned.
-    #[must_use]
-    pub unsafe fn new(words: NonNull<i32>) -> Self {
-        Self(words)
-    }
-
-    fn add(&self, requests: i32, bytes: i32) {
-        // SAFETY: valid and aligned by `new`; nobody writes but us, and readers tolerate any order.
-        let (first, second) = unsafe { (AtomicI32::from_ptr(self.0.as_ptr()), AtomicI32::from_ptr(self.0.as_ptr().add(1))) };
-        first.fetch_add(requests, Ordering::Release);
-        second.fetch_add(bytes, Ordering::Release);
-    }
-}
 
 /// What reading can wait for.
 mod lack {
@@ -60,19 +38,6 @@ mod lack {
     pub(super) const ROOM: u8 = 1;
     /// A block: there are some when JavaScript has gone through a batch.
     pub(super) const BLOCK: u8 = 2;
-}
-
-/// What the offload driver does next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// Another turn.
-    Again,
-    /// Wait for readiness of the reactor's descriptor.
-    Sleep,
-    /// The same, and then let datagrams gather for a moment.
-    Gather,
-    /// The seat has passed: stop.
-    Stop,
 }
 
 /// See the module. Shared by the JavaScript thread and the runtime.
@@ -99,11 +64,6 @@ impl fmt::Debug for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Environment").field("driver", &self.driver()).finish_non_exhaustive()
     }
-}
-
-/// True while a batch takes more.
-fn is_open(batch: &Batch) -> bool {
-    !batch.is_sealed() && batch.received() < READ_AHEAD && batch.has_room() && batch.room() >= CHUNK_BYTES / 2
 }
 
 impl Environment {
@@ -285,81 +245,9 @@ impl Environment {
         }
     }
 
-    /// Runtime: one turn of the offload driver's term.
-    pub fn offload_turn(&self, term: u32, scratch: &mut VecDeque<Request>) -> Next {
-        let mut was_asked = false;
-        let entered = self.seat.enter(term, scratch, |reactor, asked| {
-            was_asked = true;
-            self.apply(reactor, asked);
-        });
-        let Some(mut reactor) = entered else { return Next::Stop };
-        let mut batch = self.open_batch();
-        let before = batch.as_ref().map_or(0, Batch::len);
-        let turn = guarded(&mut reactor, |reactor| reactor.turn(batch.as_mut()));
-        self.note_blocks(&reactor);
-        reactor.stats().offload_turns += 1;
-        let had_batch = batch.is_some();
-        let told = batch.as_ref().map_or(0, Batch::len);
-        if let Some(batch) = batch {
-            self.publish(batch);
-        }
-        let gathers = reactor.gathers(&turn, was_asked);
-        // Whatever is left can be gone on with at once, unless it needs a block or room in a batch and there is none: then
-        // only JavaScript can help. What the kernel has not told yet brings no new edge, so it must not wait for one.
-        let helpless = (turn.starved && !had_batch) || (turn.blocked && told == before);
-        if turn.more && !helpless {
-            return Next::Again;
-        }
-        if helpless {
-            // Dekker's rule again: say what is lacking, then look once more; JavaScript helps, then looks. Blocks come
-            // through the inbox, which `may_sleep` looks into.
-            let lacks = if turn.starved { lack::ROOM } else { lack::BLOCK };
-            self.reader_lacks.store(lacks, Ordering::SeqCst);
-            if turn.starved && self.can_fill() {
-                self.reader_lacks.store(lack::NOTHING, Ordering::SeqCst);
-                return Next::Again;
-            }
-        }
-        match (self.seat.may_sleep(&reactor), gathers) {
-            (true, true) => Next::Gather,
-            (true, false) => Next::Sleep,
-            (false, _) => Next::Again,
-        }
-    }
-
     fn note_blocks(&self, reactor: &Reactor) {
         if reactor.wants_blocks() && !self.wants_blocks() {
             self.wants_blocks.store(true, Ordering::Relaxed);
-        }
-    }
-
-    /// The batch to fill: the newest one that JavaScript has not taken, or an empty one. None while enough waits.
-    fn open_batch(&self) -> Option<Batch> {
-        let Some(open) = self.mailbox.full.take_back() else { return self.mailbox.empty.take() };
-        if is_open(&open) {
-            return Some(open);
-        }
-        let enough = open.received() >= READ_AHEAD;
-        self.publish(open);
-        if enough { None } else { self.mailbox.empty.take() }
-    }
-
-    /// True when [`Environment::open_batch`] would find one.
-    fn can_fill(&self) -> bool {
-        let waiting = self.mailbox.full.newest(|batch| (is_open(batch), batch.received() >= READ_AHEAD));
-        match waiting {
-            Some((true, _)) => true,
-            Some((false, true)) => false,
-            Some((false, false)) | None => !self.mailbox.empty.is_empty(),
-        }
-    }
-
-    /// Called under the reactor's lock, so that [`Environment::end`] knows that no wake-up is under way.
-    fn publish(&self, batch: Batch) {
-        if batch.is_empty() {
-            let _ = self.mailbox.empty.post(batch);
-        } else if self.mailbox.full.post(batch) {
-            (self.wake_javascript)();
         }
     }
 

@@ -1,0 +1,100 @@
+//! The offload driver's side of an environment: its turns, the batches that it fills, and when it may sleep.
+
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+
+use super::{Environment, Request, guarded, lack};
+use crate::event::Batch;
+use crate::limits::{CHUNK_BYTES, READ_AHEAD};
+
+/// What the offload driver does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Another turn.
+    Again,
+    /// Wait for readiness of the reactor's descriptor.
+    Sleep,
+    /// The same, and then let datagrams gather for a moment.
+    Gather,
+    /// The seat has passed: stop.
+    Stop,
+}
+
+/// True while a batch takes more.
+fn is_open(batch: &Batch) -> bool {
+    !batch.is_sealed() && batch.received() < READ_AHEAD && batch.has_room() && batch.room() >= CHUNK_BYTES / 2
+}
+
+impl Environment {
+    /// Runtime: one turn of the offload driver's term.
+    pub fn offload_turn(&self, term: u32, scratch: &mut VecDeque<Request>) -> Next {
+        let mut was_asked = false;
+        let entered = self.seat.enter(term, scratch, |reactor, asked| {
+            was_asked = true;
+            self.apply(reactor, asked);
+        });
+        let Some(mut reactor) = entered else { return Next::Stop };
+        let mut batch = self.open_batch();
+        let before = batch.as_ref().map_or(0, Batch::len);
+        let turn = guarded(&mut reactor, |reactor| reactor.turn(batch.as_mut()));
+        self.note_blocks(&reactor);
+        reactor.stats().offload_turns += 1;
+        let had_batch = batch.is_some();
+        let told = batch.as_ref().map_or(0, Batch::len);
+        if let Some(batch) = batch {
+            self.publish(batch);
+        }
+        let gathers = reactor.gathers(&turn, was_asked);
+        // Whatever is left can be gone on with at once, unless it needs a block or room in a batch and there is none: then
+        // only JavaScript can help. What the kernel has not told yet brings no new edge, so it must not wait for one.
+        let helpless = (turn.starved && !had_batch) || (turn.blocked && told == before);
+        if turn.more && !helpless {
+            return Next::Again;
+        }
+        if helpless {
+            // Dekker's rule again: say what is lacking, then look once more; JavaScript helps, then looks. Blocks come
+            // through the inbox, which `may_sleep` looks into.
+            let lacks = if turn.starved { lack::ROOM } else { lack::BLOCK };
+            self.reader_lacks.store(lacks, Ordering::SeqCst);
+            if turn.starved && self.can_fill() {
+                self.reader_lacks.store(lack::NOTHING, Ordering::SeqCst);
+                return Next::Again;
+            }
+        }
+        match (self.seat.may_sleep(&reactor), gathers) {
+            (true, true) => Next::Gather,
+            (true, false) => Next::Sleep,
+            (false, _) => Next::Again,
+        }
+    }
+
+    /// The batch to fill: the newest one that JavaScript has not taken, or an empty one. None while enough waits.
+    fn open_batch(&self) -> Option<Batch> {
+        let Some(open) = self.mailbox.full.take_back() else { return self.mailbox.empty.take() };
+        if is_open(&open) {
+            return Some(open);
+        }
+        let enough = open.received() >= READ_AHEAD;
+        self.publish(open);
+        if enough { None } else { self.mailbox.empty.take() }
+    }
+
+    /// True when [`Environment::open_batch`] would find one.
+    fn can_fill(&self) -> bool {
+        let waiting = self.mailbox.full.newest(|batch| (is_open(batch), batch.received() >= READ_AHEAD));
+        match waiting {
+            Some((true, _)) => true,
+            Some((false, true)) => false,
+            Some((false, false)) | None => !self.mailbox.empty.is_empty(),
+        }
+    }
+
+    /// Called under the reactor's lock, so that [`Environment::end`] knows that no wake-up is under way.
+    fn publish(&self, batch: Batch) {
+        if batch.is_empty() {
+            let _ = self.mailbox.empty.post(batch);
+        } else if self.mailbox.full.post(batch) {
+            (self.wake_javascript)();
+        }
+    }
+}
