@@ -10,7 +10,7 @@ use std::os::fd::{IntoRawFd, OwnedFd};
 use common::{Bench, CLOSE, OPEN_CONNECTING, OPEN_LISTENER, READ_START, SHARE, SHUTDOWN, WRITE};
 use tsloop_core::command::{NOTIFY, OPEN_STREAM};
 use tsloop_core::env::{Caller, Request};
-use tsloop_core::event::{Op, WAITS};
+use tsloop_core::event::{Op, UV_EOF, WAITS};
 use tsloop_core::limits::{CHUNK_BYTES, ROUNDS_IN_A_ROW};
 use tsloop_core::net::tcp;
 use tsloop_core::reactor::blocks::Block;
@@ -369,4 +369,27 @@ fn what_ends_in_the_last_flush_is_told_should_the_process_live_on() {
     assert_eq!(bench.turn(), [(Op::WriteDone as i32, id, 0)]);
     bench.ask(CLOSE, id, 0, 0, &[]);
     assert!(reader.join().expect("no panic").expect("bytes").ends_with(b"last"));
+}
+
+#[test]
+fn a_reset_that_comes_with_the_last_bytes_is_the_end_after_them() {
+    let _alone = common::alone();
+    let mut bench = Bench::new();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    for (sent, told_at_the_end) in [(b"last".as_slice(), UV_EOF), (b"".as_slice(), -libc::ECONNRESET)] {
+        let mut peer = std::net::TcpStream::connect(listener.local_addr().expect("bound")).expect("to connect");
+        let (ours, _) = listener.accept().expect("it waits");
+        ours.set_nonblocking(true).expect("ours");
+        let id = bench.open(OPEN_STREAM, ours);
+        bench.ask(READ_START, id, 0, 0, &[]);
+        bench.ask(WRITE, id, 6, 0, b"unread");
+        assert_eq!(bench.turn(), []);
+        peer.write_all(sent).expect("to send");
+        // Closed with bytes unread: a reset, behind what was sent.
+        drop(peer);
+        let told: Vec<_> = bench.turn().into_iter().filter(|(op, ..)| *op != Op::Pressure as i32).map(|(op, _, a)| (op, a)).collect();
+        let data = (!sent.is_empty()).then_some((Op::Data as i32, 0));
+        assert_eq!(told, data.into_iter().chain([(Op::ReadEnd as i32, told_at_the_end)]).collect::<Vec<_>>());
+        bench.ask(CLOSE, id, 0, 0, &[]);
+    }
 }

@@ -148,6 +148,9 @@ impl Reactor {
                 if hung_up {
                     stream.flags.set(stream::HUNG_UP);
                 }
+                if readiness.is_read_closed() && readiness.is_write_closed() {
+                    stream.flags.set(stream::OVER);
+                }
                 if readiness.is_writable() || readiness.is_error() {
                     stream.flags.set(stream::WRITABLE);
                 }

@@ -36,6 +36,8 @@ pub const PRESSED: u16 = 1 << 10;
 
 /// Bytes, or the end, have been taken from the kernel.
 pub const TAKEN: u16 = 1 << 11;
+/// Both directions are at an end (`EPOLLHUP`): what the kernel holds is all there will ever be.
+pub const OVER: u16 = 1 << 12;
 
 /// One stream. Only ever touched under the reactor's lock.
 #[derive(Debug)]

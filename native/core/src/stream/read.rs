@@ -2,7 +2,7 @@
 
 use std::os::fd::AsFd;
 
-use super::{BULK, ENDED, HUNG_UP, READABLE, Stream, TAKEN};
+use super::{BULK, ENDED, HUNG_UP, OVER, READABLE, Stream, TAKEN};
 use crate::event::{Batch, Event, Op, UV_EOF};
 use crate::limits::{CHUNK_BYTES, LARGE_CHUNK};
 use crate::reactor::blocks::Blocks;
@@ -71,6 +71,11 @@ pub(crate) fn read(stream: &mut Stream, id: Id, batch: &mut Batch, blocks: &mut 
                     blocks.want();
                 } else {
                     stream.flags.clear(BULK);
+                }
+                if count < wanted && stream.flags.has(OVER) {
+                    // A reset that came with the last bytes: as in libuv's `uv__stream_io`, these are followed by the end.
+                    end(stream, id, batch, UV_EOF);
+                    return (Progress::Drained, total);
                 }
                 if count < wanted && !stream.flags.has(HUNG_UP) {
                     // Edge-triggered readiness: a read that did not fill its buffer has emptied the kernel's, and
