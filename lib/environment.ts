@@ -10,6 +10,7 @@ import type { Config } from './boot/config';
 import { report } from './boot/report';
 import { debug } from './debug';
 import { reason } from './errors';
+import { type Leaving, leaveFirst } from './hooks/ends';
 import { type Callbacks, createMemory, type Memory, type Native, open } from './native';
 import {
   Command,
@@ -323,39 +324,22 @@ function create<T extends Entry>(callbacks: Callbacks): Environment<T> | null {
   }
   debug(`reactor open, driver ${settings.driver}`);
   const made = new Environment<T>(native, memory);
-  flushAtExit(native);
+  leaveFirst(leaving(native));
   return made;
 }
 
-interface Ends {
-  /** Behind `process.exit`. */
-  reallyExit(code?: number): never;
-  /** Asked by Node's C++ about an exception that nobody caught; it has emitted 'exit' when it answers no. */
-  _fatalException(...args: unknown[]): boolean;
-}
-
-/**
- * `process.exit` and an exception that nobody catches end the process without tearing the environment down: bytes that
- * count as written leave now, after the last 'exit' listener. (A natural end, and a Worker's, run the native part's own
- * hook.)
- */
-function flushAtExit(native: Native): void {
-  const ends = process as unknown as Ends;
-  const { reallyExit: exit, _fatalException: judge } = ends;
+/** What leaves before the process does. */
+function leaving(native: Native): Leaving {
+  const settle = (): void => current?.settle();
   const flush = (): void => {
+    settle();
+    native.flush();
+  };
+  const leave = (): void => {
     current?.submit();
     native.takeSeat();
     beforeExit();
     native.flush();
   };
-  ends.reallyExit = function reallyExit(code) {
-    flush();
-    return exit.call(process, code);
-  };
-  if (typeof judge !== 'function') return;
-  ends._fatalException = function _fatalException(...args) {
-    const handled = judge.apply(process, args);
-    if (!handled) flush();
-    return handled;
-  };
+  return { settle, flush, leave };
 }

@@ -154,52 +154,6 @@ describe('parity: lifetime', () => {
     });
   });
 
-  for (const end of ['process.exit(0)', 'throw 1', 'Promise.reject(1)']) {
-    twin(
-      `${end} right after writes: the peer gets as much as from plain Node`,
-      { given: end },
-      async (t, end: string) => {
-        let closed = 0;
-        const server = t.net.createServer((socket) => {
-          let bytes = 0;
-          socket.on('data', (data) => {
-            bytes += data.length;
-          });
-          socket.on('error', (error) => t.lane('server')('error', error));
-          socket.on('end', () => t.lane('server')('end', bytes));
-          socket.on('close', () => closed++);
-        });
-        const port = await t.listen(server);
-        let children = 0;
-        for (const [count, size] of [
-          [1, 5],
-          [1, 100_000],
-          [200, 100],
-          [10, 20_000],
-        ] as const) {
-          const child = t.cp.spawn(
-            process.execPath,
-            [
-              ...process.execArgv,
-              '-e',
-              `const c = require('net').connect(${port}, '127.0.0.1', () => {
-             for (let i = 0; i < ${count}; i++) c.write(Buffer.alloc(${size}));
-             ${end};
-           });`,
-            ],
-            // An exception is printed with its line, and that with the port.
-            { stdio: end === 'process.exit(0)' ? 'inherit' : 'ignore' },
-          );
-          const [code] = await t.once(child, 'exit');
-          t.trace('child', count, size, code);
-          children++;
-          await t.until(() => closed === children);
-        }
-        server.close();
-      },
-    );
-  }
-
   twin('active handles and resources by name', async (t) => {
     type Listing = { _getActiveHandles(): object[]; getActiveResourcesInfo(): string[] };
     const listing = process as unknown as Listing;
