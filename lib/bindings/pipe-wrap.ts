@@ -8,7 +8,7 @@ import { Control } from '../native/protocol';
 import { countFallback } from './fallback';
 import type { Request } from './requests';
 import type { NativeClass } from './seam';
-import { env } from './stream';
+import { env, openNative } from './stream';
 import { type defineStreamHandle, kStream, mustBeNative } from './stream-handle';
 
 const SERVER = 1;
@@ -104,9 +104,8 @@ export function definePipe(
       const copy = native.duplicate(stream.fd);
       if (copy < 0) return copy;
       const twin = new Native(0);
-      let status: number = twin.open(copy);
+      let status = openNative(twin, copy);
       if (status === 0) status = twin.fchmod(mode);
-      else native.closeDescriptor(copy);
       twin.close();
       return status;
     }

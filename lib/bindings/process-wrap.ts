@@ -9,7 +9,7 @@ import { createScope } from './async-scope';
 import { Child } from './child';
 import { countFallback } from './fallback';
 import type { NativeClass } from './seam';
-import { env, type Stream } from './stream';
+import { env, openNative, type Stream } from './stream';
 import { mustBeNative, streamOf } from './stream-handle';
 
 /** The child inside a handle. */
@@ -120,7 +120,8 @@ function spawn(child: Child, handle: object, options: SpawnOptions): number {
     if (!isPipe(entry) || fd < 0) return;
     // Also when the program could not be started: lib/ waits for their end.
     if (numbers[index] !== ChildPipe.given) emptyStream(entry)?.adoptPipe(word(at + count), word(at + 2 * count), fd);
-    else if (native.claim(fd) === fd && entry.handle?.open(fd) !== 0) native.closeDescriptor(fd);
+    else if (entry.handle === undefined) native.closeDescriptor(fd);
+    else openNative(entry.handle, fd);
   });
   if (result < 0) return result;
   (handle as { pid?: number }).pid = result;

@@ -113,6 +113,16 @@ export function waitForClosing(one: Closing): void {
   env().native.scheduleClosing();
 }
 
+/** Gives a descriptor that we hold to a handle of Node's; closed if that does not take it. Its answer. */
+export function openNative(handle: { open(fd: number): number }, fd: number): number {
+  const { native } = env();
+  const claimed = native.claim(fd);
+  if (claimed !== fd) return claimed;
+  const status = handle.open(fd);
+  if (status !== 0) native.closeDescriptor(fd);
+  return status;
+}
+
 /** A write under way. */
 export interface Write {
   readonly request: Request | null;

@@ -226,7 +226,7 @@ function open(socket: Datagram, fd: number): number {
   if (socket.fd >= 0) return errno.EBUSY;
   if (isWatched(fd)) return errno.EEXIST;
   const { native } = env();
-  const status = native.adopt(fd) || native.openUdp(fd);
+  const status = native.openUdp(fd) || native.adopt(fd);
   if (status !== 0) return status;
   socket.fd = fd;
   socket.shared = true;

@@ -89,6 +89,11 @@ export interface Native {
   accessMode(fd: number): number;
   /** A second descriptor, or an errno. */
   duplicate(fd: number): number;
+  /**
+   * A descriptor that a call here has made, or `adopt` has taken in, goes to a handle of Node's in the next call: until then,
+   * or until the reactor has it, the environment's end closes it. The descriptor, or EBADF for what is none of these.
+   */
+  claim(fd: number): number;
   closeDescriptor(fd: number): number;
   /** The descriptor of a call that may make the socket lies in `Control.out` after it. */
   bindUdp(fd: number, v6: boolean, host: string, port: number, flags: number): number;
@@ -120,8 +125,6 @@ export interface Native {
    * ends of its pipes, with slot and generation of those in the reactor, are put into the layout either way.
    */
   spawn(strings: string, layout: ArrayBuffer): number;
-  /** A descriptor that `spawn` gave out goes to its handle in the next call: until then the environment's end closes it. */
-  claim(fd: number): number;
   /**
    * Starts a child and waits for it. As `spawn`, with as many lengths behind the descriptors: what each reads of `input`.
    * `bounds`, doubles: milliseconds and bytes (0 for none), and the signal to end by. What the child wrote, by number; the

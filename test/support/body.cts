@@ -185,6 +185,11 @@ export class Bench {
     return countSockets() - this.#socketsAtStart;
   }
 
+  /** How many descriptors of sockets, pipes and files there are; what loops wait with comes when it is first needed. */
+  descriptors(): number {
+    return countDescriptors((target) => !target.startsWith('anon_inode:'));
+  }
+
   closed(emitter: Loose): Promise<void> {
     return new Promise((fulfil) => emitter.once('close', () => fulfil()));
   }
@@ -275,17 +280,19 @@ function replaceWhole(text: string, value: string, label: string): string {
   return text.replace(new RegExp(`(?<![0-9A-Za-z])${escaped}(?![0-9A-Za-z])`, 'g'), label);
 }
 
-function countSockets(): number {
-  let count = 0;
-  for (const name of fs.readdirSync('/proc/self/fd')) {
+/** Open descriptors of which what they are answers. */
+function countDescriptors(isOne: (target: string) => boolean): number {
+  return fs.readdirSync('/proc/self/fd').filter((name) => {
     try {
-      if (fs.readlinkSync(`/proc/self/fd/${name}`).startsWith('socket:')) count++;
+      return isOne(fs.readlinkSync(`/proc/self/fd/${name}`));
     } catch {
       // The descriptor of the listing itself.
+      return false;
     }
-  }
-  return count;
+  }).length;
 }
+
+const countSockets = (): number => countDescriptors((target) => target.startsWith('socket:'));
 
 export function run(body: (bench: Bench, given: unknown) => unknown, given: unknown): void {
   const settings: Settings = JSON.parse(process.env['TWIN_SETTINGS'] ?? '{}');

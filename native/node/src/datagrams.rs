@@ -18,7 +18,7 @@ use crate::{function, outbox};
 fn with_slot(state: &State, call: &Call, act: impl FnOnce(&mut Slot) -> Result<(), Errno>) -> i32 {
     let mut slot = slot(call.int(0));
     let result = act(&mut slot);
-    settle(state, slot);
+    settle(state, call.int(0), slot);
     status(result)
 }
 

@@ -5,7 +5,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
-use std::os::fd::OwnedFd;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
@@ -18,6 +17,7 @@ use tsloop_core::reactor::seat::{Choice, Driver};
 use tsloop_core::runtime;
 
 use crate::convert::Call;
+use crate::held::Held;
 use crate::{driver, uv};
 
 /// Words of the control buffer; `lib/native/protocol.ts` names the same.
@@ -67,8 +67,7 @@ pub(crate) struct State {
     pub(crate) dispatch: napi::napi_ref,
     pub(crate) run_deferred: napi::napi_ref,
     pub(crate) run_closing: napi::napi_ref,
-    /// Descriptors that JavaScript was told of and has not claimed: it may be stopped before it does.
-    pub(crate) unclaimed: RefCell<Vec<OwnedFd>>,
+    pub(crate) held: Held,
     memory: napi::napi_ref,
     pub(crate) ended: Cell<bool>,
     open_handles: Cell<u32>,
@@ -173,7 +172,7 @@ pub(crate) fn open(call: &Call) -> Option<*mut State> {
         run_deferred: reference(call.env, call.property(callbacks, c"deferred"))?,
         run_closing: reference(call.env, call.property(callbacks, c"closing"))?,
         memory: reference(call.env, memory)?,
-        unclaimed: RefCell::default(),
+        held: Held::default(),
         ended: Cell::new(false),
         open_handles: Cell::new(0),
         cleanup: Cell::new(ptr::null_mut()),
@@ -217,7 +216,7 @@ unsafe extern "C" fn on_cleanup(_hook: napi::napi_async_cleanup_hook_handle, dat
     let state = unsafe { &*data.cast::<State>() };
     state.ended.set(true);
     state.core.end();
-    state.unclaimed.take();
+    state.held.close();
     // SAFETY: four handles that `start` initialised, closed once.
     unsafe {
         for handle in [state.wake, state.idle, state.check, state.poll] {

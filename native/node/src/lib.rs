@@ -4,6 +4,7 @@ mod convert;
 mod datagrams;
 mod driver;
 mod env;
+mod held;
 mod processes;
 mod sockets;
 mod uv;
@@ -63,7 +64,14 @@ pub(crate) fn outbox<'a>(state: &'a State, call: &Call, argument: usize) -> &'a 
     unsafe { std::slice::from_raw_parts(outbox, length) }
 }
 
-function!(submit, |state, call| handed_over(state, call, state.core.submit(outbox(state, call, 0))));
+/// As `outbox`, of commands that are handed over now.
+fn commands<'a>(state: &'a State, call: &Call, argument: usize) -> &'a [u8] {
+    let commands = outbox(state, call, argument);
+    state.held.hand_over(commands);
+    commands
+}
+
+function!(submit, |state, call| handed_over(state, call, state.core.submit(commands(state, call, 0))));
 
 function!(write_lent, |state, call| {
     let Some((memory, length)) = call.bytes(2) else { return call.return_int(-libc::EINVAL) };
@@ -71,14 +79,14 @@ function!(write_lent, |state, call| {
     // SAFETY: lib/bindings/stream-base.ts keeps the buffer referenced until the request's end, or that of its socket,
     // has been reported; Node's contract with its users forbids changing it before.
     let lent = unsafe { Lent::new(memory, length) };
-    handed_over(state, call, state.core.submit_with(outbox(state, call, 4), Request::WriteLent(id(call), lent, call.int(3))))
+    handed_over(state, call, state.core.submit_with(commands(state, call, 4), Request::WriteLent(id(call), lent, call.int(3))))
 });
 
 function!(write_copied, |state, call| {
     let Some((memory, length)) = call.bytes(2) else { return call.return_int(-libc::EINVAL) };
     // SAFETY: a Uint8Array's memory of that length; JavaScript does not run during the call.
     let bytes = state.core.spares.copy(unsafe { std::slice::from_raw_parts(memory, length) });
-    handed_over(state, call, state.core.submit_with(outbox(state, call, 4), Request::WriteCopied(id(call), bytes, call.int(3))))
+    handed_over(state, call, state.core.submit_with(commands(state, call, 4), Request::WriteCopied(id(call), bytes, call.int(3))))
 });
 
 function!(lend_block, |state, call| {
@@ -238,6 +246,7 @@ const FUNCTIONS: &[(&CStr, Callback)] = &[
     (c"adopt", sockets::adopt),
     (c"accessMode", sockets::access_mode),
     (c"duplicate", sockets::duplicate),
+    (c"claim", sockets::claim),
     (c"closeDescriptor", sockets::close_descriptor),
     (c"bindUdp", datagrams::bind_udp),
     (c"bindAnyUdp", datagrams::bind_any_udp),
@@ -255,7 +264,6 @@ const FUNCTIONS: &[(&CStr, Callback)] = &[
     (c"datagramStats", datagrams::datagram_stats),
     (c"datagramOffers", datagrams::datagram_offers),
     (c"spawn", processes::spawn),
-    (c"claim", processes::claim),
     (c"spawnSync", processes::spawn_sync),
     (c"reap", processes::reap),
     (c"kill", processes::kill),

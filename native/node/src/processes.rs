@@ -125,7 +125,7 @@ fn spawn_child(state: &State, call: &Call) -> Result<i32, Errno> {
     for (number, pipe) in outcome.pipes {
         let asked = std::mem::replace(&mut numbers[number], pipe.as_raw_fd());
         if asked == PIPE {
-            state.unclaimed.borrow_mut().push(pipe);
+            state.held.add(pipe.into_raw_fd());
             continue;
         }
         let id = state.core.allocate();
@@ -146,13 +146,6 @@ fn spawn_child(state: &State, call: &Call) -> Result<i32, Errno> {
     }
     result
 }
-
-// `claim(fd)`: JavaScript gives a descriptor of `spawn`'s to another handle in the same breath.
-function!(claim, |state, call| {
-    let mut unclaimed = state.unclaimed.borrow_mut();
-    let found = unclaimed.iter().position(|fd| fd.as_raw_fd() == call.int(0));
-    call.return_int(found.map_or(-libc::EBADF, |at| unclaimed.swap_remove(at).into_raw_fd()))
-});
 
 /// `spawnSync(strings, layout, input, bounds)`: behind the descriptors of the layout come as many lengths of what each of
 /// them is to read, out of `input` in that order; `bounds`, doubles, are milliseconds, bytes and a signal. Returns what the

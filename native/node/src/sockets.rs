@@ -17,8 +17,13 @@ pub(crate) fn slot(fd: RawFd) -> Slot {
     Slot((fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd) }))
 }
 
-pub(crate) fn settle(state: &State, slot: Slot) {
-    state.set_control(control::OUT, slot.0.map_or(-1, IntoRawFd::into_raw_fd));
+/// Tells the descriptor after a call that was given `before`, which may have been none.
+pub(crate) fn settle(state: &State, before: RawFd, slot: Slot) {
+    let fd = slot.0.map_or(-1, IntoRawFd::into_raw_fd);
+    if before < 0 && fd >= 0 {
+        state.held.add(fd);
+    }
+    state.set_control(control::OUT, fd);
 }
 
 pub(crate) fn borrowed<'a>(fd: RawFd) -> Option<BorrowedFd<'a>> {
@@ -46,7 +51,7 @@ function!(bind_tcp, |state, call| {
     let result = parse(call).and_then(|address| {
         let mut slot = slot(call.int(0));
         let result = tcp::bind(&mut slot, address, call.uint(4));
-        settle(state, slot);
+        settle(state, call.int(0), slot);
         result
     });
     if let Ok(delayed) = result {
@@ -58,7 +63,7 @@ function!(bind_tcp, |state, call| {
 function!(listen_tcp, |state, call| {
     let mut slot = slot(call.int(0));
     let result = tcp::listen(&mut slot, call.int(1));
-    settle(state, slot);
+    settle(state, call.int(0), slot);
     call.return_int(status(result))
 });
 
@@ -77,7 +82,7 @@ function!(connect_tcp, |state, call| {
     let result = parse(call).and_then(|address| {
         let mut slot = slot(call.int(0));
         let result = tcp::connect(&mut slot, address);
-        settle(state, slot);
+        settle(state, call.int(0), slot);
         result
     });
     call.return_int(result.map_or_else(|errno| errno, |attempt| attempted(state, attempt)))
@@ -85,7 +90,9 @@ function!(connect_tcp, |state, call| {
 
 function!(bind_pipe, |state, call| {
     let result = pipe::bind(&call.string(0)).map(|(fd, path)| {
-        state.set_control(control::OUT, fd.into_raw_fd());
+        let fd = fd.into_raw_fd();
+        state.held.add(fd);
+        state.set_control(control::OUT, fd);
         state.set_control(control::OUT2, i32::from(path.is_some()));
     });
     call.return_int(status(result))
@@ -96,7 +103,7 @@ function!(listen_pipe, |_state, call| { call.return_int(with_fd(call, |fd| sys::
 function!(connect_pipe, |state, call| {
     let mut slot = slot(call.int(0));
     let result = pipe::connect(&mut slot, &call.string(1));
-    settle(state, slot);
+    settle(state, call.int(0), slot);
     call.return_int(result.map_or_else(|errno| errno, |attempt| attempted(state, attempt)))
 });
 
@@ -132,15 +139,9 @@ function!(type_of_service, |_state, call| {
     call.return_int(borrowed(call.int(0)).map_or(-libc::EBADF, |fd| options::type_of_service(fd).unwrap_or_else(|errno| errno)))
 });
 
-function!(adopt, |_state, call| {
+function!(adopt, |state, call| {
     // Checked and made non-blocking; the number stays JavaScript's until the reactor takes it.
-    call.return_int(sys::adopt(call.int(0)).map_or_else(
-        |errno| errno,
-        |fd| {
-            let _ = fd.into_raw_fd();
-            0
-        },
-    ))
+    call.return_int(status(sys::adopt(call.int(0)).map(|fd| state.held.add(fd.into_raw_fd()))))
 });
 
 function!(access_mode, |_state, call| {
@@ -148,9 +149,16 @@ function!(access_mode, |_state, call| {
     call.return_int(mode.map_or_else(|errno| errno, |(readable, writable)| i32::from(readable) | i32::from(writable) << 1))
 });
 
-function!(duplicate, |state, call| { call.return_int(state.core.duplicate(call.int(0)).map_or_else(|errno| errno, IntoRawFd::into_raw_fd)) });
+function!(duplicate, |state, call| {
+    let copy = state.core.duplicate(call.int(0)).map(IntoRawFd::into_raw_fd);
+    call.return_int(copy.inspect(|fd| state.held.add(*fd)).unwrap_or_else(|errno| errno))
+});
 
-function!(close_descriptor, |_state, call| {
+// `claim(fd)`: JavaScript gives one that it holds to a handle of Node's, in its next breath.
+function!(claim, |state, call| { call.return_int(if state.held.remove(call.int(0)) { call.int(0) } else { -libc::EBADF }) });
+
+function!(close_descriptor, |state, call| {
+    state.held.remove(call.int(0));
     drop(slot(call.int(0)));
     call.return_int(0)
 });
