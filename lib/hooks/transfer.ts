@@ -7,7 +7,7 @@ import { Datagram } from '../bindings/datagram';
 import { countFallback } from '../bindings/fallback';
 import type { StdioEntry } from '../bindings/process-wrap';
 import { isLoaded, type NativeClass } from '../bindings/seam';
-import { env, type Stream, shareListeners } from '../bindings/stream';
+import { env, openNative, type Stream, shareListeners } from '../bindings/stream';
 import { streamOf } from '../bindings/stream-handle';
 import { datagramOf } from '../bindings/udp-wrap';
 import { openEnvironment } from '../environment';
@@ -42,12 +42,12 @@ function insideOf(handle: unknown): Stream | Datagram | null {
   return streamOf(handle) ?? datagramOf(handle);
 }
 
-/** The descriptor of one of our handles, with nothing of it under way in the reactor. */
+/** The descriptor of one of our handles, with nothing under way in the reactor. */
 function settledDescriptor(inside: Stream | Datagram): number {
   // From here on it is not ours alone: what waits in the kernel is left to whoever comes for it first.
   if (inside instanceof Datagram) inside.share();
   else if (inside.listening) env().command(Command.share, inside);
-  if (inside.slot >= 0) env().settle();
+  env().settle();
   return inside.fd;
 }
 
@@ -65,8 +65,7 @@ export function toNative(handle: object): NativeHandle | null {
   const copy = env().native.duplicate(settledDescriptor(inside));
   if (copy < 0) return null;
   const native = new pair.Native(SOCKET) as NativeHandle;
-  if (native.open(copy) !== 0) {
-    env().native.closeDescriptor(copy);
+  if (openNative(native, copy) !== 0) {
     native.close();
     return null;
   }
@@ -125,11 +124,12 @@ export function adoptChannel(channel: object): void {
       configurable: true,
       writable: true,
       value(this: object, request: object, data: unknown, handle?: object) {
+        const ours = handle !== undefined && insideOf(handle) !== null;
+        const native = ours ? toNative(handle) : null;
         // What was written to sockets before the message leaves before it, as with libuv: who receives the message may
-        // look at the other end of one.
-        openEnvironment()?.settle();
-        if (handle === undefined || insideOf(handle) === null) return write.call(this, request, data, handle);
-        const native = toNative(handle);
+        // look at the other end of one. A handle of ours that goes along has seen to it.
+        if (native === null) openEnvironment()?.settle();
+        if (!ours) return write.call(this, request, data, handle);
         const result = write.call(this, request, data, native ?? undefined);
         if (native !== null) closeWhenSent(request, native, result);
         return result;

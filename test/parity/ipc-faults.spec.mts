@@ -98,6 +98,70 @@ describe('parity: handles between processes, faults', () => {
     { stderr: false },
   );
 
+  fleet('each callback is called once: of messages with handles, those that wait behind them, and those never read', {
+    async parent(f) {
+      const server = require('node:net').createServer({ pauseOnConnect: true });
+      const where = await f.listen(server);
+      const clients: { over: Promise<unknown> }[] = [];
+      const socket = async (): Promise<import('node:net').Socket> => {
+        clients.push(f.connect(`client ${clients.length}`, where));
+        const [accepted] = await f.once(server, 'connection');
+        return accepted;
+      };
+      const counts = new Map<string, number>();
+      const answers: Promise<void>[] = [];
+      const send = (to: import('node:child_process').ChildProcess, name: string, ...handle: never[]): void => {
+        counts.set(name, 0);
+        answers.push(
+          new Promise((done) => {
+            to.send({ name }, ...(handle as [never]), (error: NodeJS.ErrnoException | null) => {
+              counts.set(name, (counts.get(name) ?? 0) + 1);
+              f.say('answers', name, error?.code ?? null);
+              done();
+            });
+          }),
+        );
+      };
+      const child = await f.receiver();
+      for (const [name, options] of [
+        ['socket', {}],
+        ['kept socket', { keepOpen: true }],
+      ] as const) {
+        send(child, name, (await socket()) as never, options as never);
+      }
+      send(child, 'server', server as never);
+      send(child, 'text');
+      await Promise.all(answers);
+      child.disconnect();
+      await f.once(child, 'exit');
+
+      const going = await f.receiver();
+      going.kill('SIGSTOP');
+      answers.length = 0;
+      const [first, second] = [await socket(), await socket()];
+      send(going, 'never read', first as never);
+      await Promise.all(answers);
+      send(going, 'behind it', second as never);
+      send(going, 'text behind it');
+      going.kill('SIGKILL');
+      await f.once(going, 'close');
+      second.destroy();
+      first.destroy();
+      await new Promise((done) => setImmediate(done));
+      server.close();
+      f.say('counts', [...counts]);
+      process.exit(0);
+    },
+    child(f) {
+      process.on('message', (_message, handle: { close?(): void; destroy?(): void }) => {
+        handle?.destroy?.();
+        handle?.close?.();
+      });
+      f.say('child', 'up');
+      process.send?.('up');
+    },
+  });
+
   fleet('no descriptor of ours reaches a child, and none stays with the parent', {
     async parent(f) {
       const net = require('node:net') as typeof import('node:net');
