@@ -4,7 +4,7 @@
  */
 
 import { errno } from '../native';
-import { Control } from '../native/protocol';
+import { Access, Control } from '../native/protocol';
 import { countFallback } from './fallback';
 import type { Request } from './requests';
 import type { NativeClass } from './seam';
@@ -54,8 +54,15 @@ export function definePipe(
       super(type === SERVER ? 'PIPESERVERWRAP' : 'PIPEWRAP');
     }
 
+    /** What a descriptor is open for decides which way the pipe goes. */
     open(fd: number): number {
-      return this[kStream].openDescriptor(fd);
+      const stream = this[kStream];
+      const status = stream.openDescriptor(fd);
+      if (status !== 0) return status;
+      const mode = env().native.accessMode(fd);
+      if ((mode & Access.reading) === 0) stream.ended = true;
+      if ((mode & Access.writing) === 0) stream.ending = true;
+      return 0;
     }
 
     bind(name: string): number {

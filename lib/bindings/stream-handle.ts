@@ -126,7 +126,7 @@ export function defineStreamHandle(Base: NativeClass) {
 
     get fd(): number {
       const stream = this[kStream];
-      return stream.gone ? -22 : stream.fd;
+      return stream.gone ? -22 : stream.shownFd;
     }
 
     // Reading.

@@ -19,10 +19,10 @@ export function attachReadState(streamBaseState: Int32Array): void {
 
 export function readStart(stream: Stream): number {
   if (stream.closed) return stream.closedError;
+  if (stream.ended && stream.held === null && !stream.reading) return errno.ENOTCONN;
   if (stream.lazy) return readLater(stream);
   if (!stream.open) return errno.ENOTCONN;
   if (stream.reading) return errno.EALREADY;
-  if (stream.ended && stream.held === null) return errno.ENOTCONN;
   stream.reading = true;
   if (stream.held !== null) defer(() => deliverHeld(stream));
   if (!stream.ended) env().command(Command.readStart, stream);

@@ -30,6 +30,7 @@ class Rare {
   closeCallback: ((this: unknown) => void) | null = null;
   delayedError = 0;
   path: string | null = null;
+  standard = -1;
 }
 
 const nothingRare = new Rare();
@@ -71,6 +72,8 @@ export class StreamState {
   declare delayedError: number;
   /** A bound path, unlinked at close. */
   declare path: string | null;
+  /** The standard stream of which we have a duplicate; −1 for none. */
+  declare standard: number;
 
   bits: number = flags.referenced;
   rare: Rare | null = null;

@@ -133,6 +133,9 @@ export interface Write {
 /** Shared by all streams without one; never changed. */
 const none: Write[] = [];
 
+/** The last of the descriptors that the whole process shares, which no handle closes. */
+const LAST_STANDARD = 2;
+
 let sharesListeners = false;
 
 /**
@@ -238,15 +241,26 @@ export class Stream extends StreamState {
     unplaced.delete(this);
   }
 
-  /** `open(fd)` of Node's handles: a descriptor of any kind becomes a stream. */
+  /** `open(fd)` of Node's handles: a descriptor of any kind becomes a stream. A standard stream stays open when we close. */
   openDescriptor(fd: number): number {
     if (this.closed) return errno.EBADF;
-    if (fd === this.fd) return 0;
-    const status = env().native.adopt(fd);
+    const { native } = env();
+    const mode = native.accessMode(fd);
+    if (mode < 0) return mode;
+    if (this.fd >= 0) return fd === this.shownFd ? 0 : errno.EBUSY;
+    const standard = fd <= LAST_STANDARD;
+    const own = standard ? native.duplicate(fd) : fd;
+    const status = own < 0 ? own : native.adopt(own);
     if (status !== 0) return status;
-    this.fd = fd;
+    this.fd = own;
+    if (standard) this.standard = fd;
     this.lazy = true;
     return 0;
+  }
+
+  /** The number by which the program knows our descriptor. */
+  get shownFd(): number {
+    return this.standard >= 0 && this.fd >= 0 ? this.standard : this.fd;
   }
 
   /** Makes an adopted descriptor a stream when it is first used as one; an end of a child's pipe is in the reactor already. */

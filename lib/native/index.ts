@@ -85,7 +85,7 @@ export interface Native {
   setTypeOfService(fd: number, value: number): number;
   typeOfService(fd: number): number;
   adopt(fd: number): number;
-  /** 1 readable, 2 writable, or both. */
+  /** Bits of `Access`, or an errno. */
   accessMode(fd: number): number;
   /** A second descriptor, or an errno. */
   duplicate(fd: number): number;

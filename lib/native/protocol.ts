@@ -77,6 +77,9 @@ export const UdpNumber = { broadcast: 0, timeToLive: 1, multicastTimeToLive: 2, 
 /** Bits of what a kernel offers: many datagrams to a call, groups that it cuts apart, groups that it has joined. */
 export const DatagramOffer = { batches: 1, cuts: 2, joins: 4 } as const;
 
+/** What a descriptor is open for. */
+export const Access = { reading: 1, writing: 2 } as const;
+
 /** Words of the control buffer. */
 export const Control = {
   /** Requests the offload driver has applied, wrapping. */

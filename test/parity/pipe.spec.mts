@@ -225,4 +225,67 @@ describe('parity: unix-domain sockets', () => {
     server.closeAllConnections();
     server.close();
   });
+
+  twin(
+    'opened on descriptors: one way where those go one way, never twice, and refused on none',
+    { traffic: false },
+    async (t) => {
+      const { Pipe, constants } = t.binding('pipe_wrap');
+      const { WriteWrap, ShutdownWrap } = t.binding('stream_wrap');
+      const path = t.path('fifo');
+      t.cp.execFileSync('mkfifo', [path]);
+      const { O_RDONLY, O_RDWR, O_WRONLY, O_NONBLOCK } = t.fs.constants;
+      for (const [name, mode] of [
+        ['both', O_RDWR],
+        ['reading', O_RDONLY],
+        ['writing', O_WRONLY],
+      ] as const) {
+        const held = t.fs.openSync(path, O_RDWR | O_NONBLOCK);
+        const fd = t.fs.openSync(path, mode | O_NONBLOCK);
+        const pipe = new Pipe(constants.SOCKET);
+        pipe.onread = () => {};
+        t.trace(name, 'open', pipe.open(fd), pipe.open(fd), pipe.fd === fd);
+        const other = t.fs.openSync(path, O_RDWR | O_NONBLOCK);
+        t.trace('another', pipe.open(other), 'none', pipe.open(-1), pipe.open(2 ** 30), pipe.fd === fd);
+        t.fs.closeSync(other);
+        t.trace('readStart', pipe.readStart(), pipe.readStop());
+        t.trace('write', pipe.writeUtf8String(new WriteWrap(), 'x'));
+        t.trace('shutdown', pipe.shutdown(new ShutdownWrap()));
+        await new Promise((done) => pipe.close(done));
+        t.fs.closeSync(held);
+      }
+    },
+  );
+
+  twin('sockets on standard streams, which stay open', async (t) => {
+    const program = `
+      const fs = require('node:fs');
+      const net = require('node:net');
+      const show = (fd) => { try { fs.fstatSync(fd); return 'open'; } catch (error) { return error.code; } };
+      net.createServer().listen(0, '127.0.0.1', function () { this.close(); });
+      const input = new net.Socket({ fd: 0 });
+      const lines = [input._handle.fd];
+      input.on('data', (data) => lines.push(String(data)));
+      input.on('close', () => {
+        lines.push(show(0));
+        const output = new net.Socket({ fd: 1, readable: false });
+        output.write('written', () => output.destroy());
+        output.on('close', () => {
+          lines.push(show(1));
+          const never = new net.Socket({ fd: 2, readable: false });
+          never.on('close', () => fs.writeSync(2, lines.concat(show(2)).join()));
+          never.destroy();
+        });
+      });`;
+    const child = t.cp.spawn(process.execPath, [...process.execArgv, '-e', program]);
+    for (const name of ['stdout', 'stderr'] as const) {
+      let text = '';
+      child[name].on('data', (data) => {
+        text += data;
+      });
+      child[name].on('end', () => t.lane(name)(text));
+    }
+    child.stdin.end('for the child');
+    t.trace(...(await t.once(child, 'close')));
+  });
 });
