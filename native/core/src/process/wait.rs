@@ -270,6 +270,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "starts a child")]
     fn input_goes_in_and_output_comes_out() {
         let input: Vec<u8> = (0..=u8::MAX).cycle().take(1_000_000).collect();
         let waited = sh(c"cat; echo end >&2; exit 3", &input, FREE);
@@ -278,6 +279,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "starts a child")]
     fn time_and_output_are_bounded() {
         let late = sh(c"exec sleep 60", b"", Bounds { timeout: Some(Duration::from_millis(50)), ..FREE });
         assert_eq!((late.status, late.error), (Some(Status { code: 0, signal: libc::SIGTERM }), -libc::ETIMEDOUT));
@@ -288,12 +290,14 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "starts a child")]
     fn who_inherits_the_output_is_waited_for() {
         let waited = sh(c"(sleep 0.2; echo late) & exit 4", b"", FREE);
         assert_eq!((waited.status, waited.output[0].1.as_slice()), (Some(Status { code: 4, signal: 0 }), b"late\n".as_slice()));
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "starts a child")]
     fn input_that_nobody_reads_is_an_error_of_the_pipe() {
         let waited = sh(c"exec 0<&-; sleep 0.1; exit 5", &vec![0; 1_000_000], FREE);
         assert_eq!((waited.status, waited.error), (Some(Status { code: 5, signal: 0 }), -libc::EPIPE));
