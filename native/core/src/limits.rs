@@ -31,9 +31,9 @@ pub const READ_AHEAD: usize = CHUNK_BYTES;
 /// Bytes that one connection may read in one turn of the offload driver before others get theirs.
 pub const TURN_BYTES: usize = 256 * 1024;
 
-/// Whole chunks that JavaScript gets of one connection in a row from the inline driver before others get theirs: as many
-/// as libuv reads.
-pub const ROUNDS_IN_A_ROW: u32 = 32;
+/// Whole chunks that JavaScript gets from the inline driver in one turn of the loop, 1 MiB: the price of a turn has vanished
+/// by then, and timers and other connections wait for a millisecond or two. libuv reads 32 of each connection.
+pub const TURN_ROUNDS: u32 = 16;
 
 /// Connections accepted from one listener in one turn.
 pub const TURN_ACCEPTS: usize = 64;

@@ -209,7 +209,7 @@ mod tests {
     const OFFLOAD_LOSES: Costs = [(100, 100, 100), (130, 110, 80)];
     const OFFLOAD_BURNS: Costs = [(100, 50, 50), (100, 80, 40)];
     const OFFLOAD_RELIEVES: Costs = [(100, 100, 100), (108, 120, 25)];
-    const OFFLOAD_RELIEVES_AND_SLOWS: Costs = [(100, 100, 100), (125, 120, 10)];
+    const OFFLOAD_RELIEVES_AND_SLOWS: Costs = [(100, 100, 100), (135, 120, 5)];
 
     #[derive(Clone, Copy, Debug, Default)]
     struct Reading {

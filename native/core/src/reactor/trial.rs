@@ -31,7 +31,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// How much better the challenger must be: a trial does not tell less from nothing.
 const MARGIN: f64 = 0.05;
 /// The least speed for which the offload driver is ever chosen: no relief of JavaScript's thread is worth more.
-const LEAST_SPEED: f64 = 0.9;
+const LEAST_SPEED: f64 = 0.8;
 
 /// Wall time and the processors' time of the whole process, since whenever.
 pub trait Clock {
@@ -145,7 +145,7 @@ impl Trial {
     ///
     /// Speed counts whole: it is what users see, but where processors are taken it jumps with whoever takes them. The
     /// price in all threads' time, which does not jump, counts half. What is left on JavaScript's thread, the one that
-    /// cannot be multiplied and that the program's own work waits for, counts a quarter, and not against a tenth of the speed.
+    /// cannot be multiplied and that the program's own work waits for, counts a quarter, and not against a fifth of the speed.
     pub(super) fn verdict(&self, before: Option<Driver>) -> Driver {
         let [inline, offload] = &self.tallies;
         let per_work = |time: fn(&Tally) -> Duration| {

@@ -10,7 +10,7 @@ use mio::event::Event as Readiness;
 
 use super::{Entry, Reactor, WAKER, datagrams, id_of};
 use crate::event::{Batch, Event, Op};
-use crate::limits::{CHUNK_BYTES, POLL_EVENTS, ROUNDS_IN_A_ROW, TURN_BYTES};
+use crate::limits::{CHUNK_BYTES, POLL_EVENTS, TURN_BYTES, TURN_ROUNDS};
 use crate::stream::read::Progress;
 use crate::stream::{self};
 use crate::table::Id;
@@ -39,8 +39,8 @@ pub(super) struct Course {
     due: usize,
     /// The kernel may have more to tell.
     saturated: bool,
-    /// The stream that was read last, and how many rounds it has had in a row.
-    streak: Option<(Id, u32)>,
+    /// Chunks that JavaScript has got in rounds of their own.
+    rounds: u32,
 }
 
 /// How much is done before JavaScript takes over.
@@ -198,10 +198,13 @@ impl Reactor {
 
     /// A chunk of a stream, which keeps its place while the kernel has whole ones of it.
     fn read_round(&mut self, id: Id, batch: &mut Option<&mut Batch>, turn: &mut Turn) {
-        let more = self.read(id, batch, turn, CHUNK_BYTES);
-        let rounds = self.course.streak.filter(|(last, _)| *last == id).map_or(1, |(_, rounds)| rounds + 1);
-        self.course.streak = Some((id, rounds));
-        if !more || rounds >= ROUNDS_IN_A_ROW {
+        if !self.read(id, batch, turn, CHUNK_BYTES) {
+            return self.enqueue(id);
+        }
+        self.course.rounds += 1;
+        if self.course.rounds >= TURN_ROUNDS {
+            // Others first, in the next turn.
+            self.course.due = 0;
             return self.enqueue(id);
         }
         if let Some(Entry::Stream(stream)) = self.entry(id) {
