@@ -72,6 +72,9 @@ if (process.argv[2] === 'child') {
 } else {
   const [type, host] = process.argv[3] === 'six' ? ['udp6', '::1'] : ['udp4', '127.0.0.1'];
   const child = fork(__filename, ['child'], { execArgv: process.argv[2] === 'mixed' ? [] : process.execArgv });
+  // Which of the two conversations ends first is chance.
+  const told = [];
+  process.on('exit', () => console.log(told.sort().join('\\n')));
   const socket = dgram.createSocket(type);
   socket.bind(0, host, () => {
     const { port } = socket.address();
@@ -81,17 +84,17 @@ if (process.argv[2] === 'child') {
     client.on('message', (text) => {
       got.push(String(text));
       if (got.length === 20) client.send('last', port, host);
-      if (String(text).endsWith('last')) { console.log(got.join()); client.close(); }
+      if (String(text).endsWith('last')) { told.push(got.join()); client.close(); }
     });
     child.on('message', (kind, back) => {
       if (kind === 'ready') for (let index = 0; index < 20; index++) client.send('m' + index, port, host);
       if (kind === 'back') {
-        back.on('message', (text) => { console.log('home again', String(text)); back.close(); child.send('stop'); });
+        back.on('message', (text) => { told.push('home again ' + text); back.close(); child.send('stop'); });
         back.send('hello', back.address().port, host);
       }
     });
   });
-  child.on('exit', (code) => console.log('exit', code));
+  child.on('exit', (code) => told.push('exit ' + code));
 }
 `;
 
