@@ -39,6 +39,9 @@ const LONGEST_HOLD: Duration = Duration::from_secs(64);
 pub struct Load {
     /// Sockets, datagrams and bytes, by what moving them to a thread of their own may save.
     weight: u32,
+    /// The same without the bytes: these alone are no reason to move. What is read in rounds goes through the program out of
+    /// the cache, and a trial's milliseconds only show how fast the kernel's buffers can be emptied.
+    many: u32,
     /// Most of it are datagrams.
     datagrams: bool,
     /// What a program gets done with it: the same for the same work, whoever has the seat.
@@ -51,9 +54,10 @@ impl Load {
     pub fn new(sockets: u32, datagrams: u32, events: u32, bytes: usize) -> Self {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         let bulk = bytes / BYTES_PER_UNIT;
-        let small = sockets.saturating_add(datagrams.saturating_mul(PER_DATAGRAM)).saturating_sub(bulk / 2);
+        let many = sockets.saturating_add(datagrams.saturating_mul(PER_DATAGRAM));
         Self {
-            weight: small.saturating_add(bulk).min(HEAVIEST),
+            weight: many.saturating_sub(bulk / 2).saturating_add(bulk).min(HEAVIEST),
+            many: many.min(HEAVIEST),
             datagrams: datagrams > sockets / 2,
             work: f64::from(events) + f64::from(bytes) / BYTES_PER_EVENT,
         }
@@ -62,7 +66,13 @@ impl Load {
     /// The load of two rounds of a turn.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
-        Self { weight: self.weight.saturating_add(other.weight).min(HEAVIEST), datagrams: self.datagrams | other.datagrams, work: self.work + other.work }
+        let sum = |one: u32, other: u32| one.saturating_add(other).min(HEAVIEST);
+        Self {
+            weight: sum(self.weight, other.weight),
+            many: sum(self.many, other.many),
+            datagrams: self.datagrams | other.datagrams,
+            work: self.work + other.work,
+        }
     }
 
     /// True if nothing happened.
@@ -97,6 +107,8 @@ pub struct Policy {
     choice: Choice,
     /// Exponential average of the load's weight over about 16 turns, in sixteenths.
     average: u32,
+    /// The same of `Load::many`.
+    many: u32,
     quiet: u32,
     busy: u32,
     trial: Option<Trial>,
@@ -107,7 +119,7 @@ impl Policy {
     /// A policy that has seen nothing.
     #[must_use]
     pub fn new(choice: Choice) -> Self {
-        Self { choice, average: 0, quiet: 0, busy: 0, trial: None, verdict: None }
+        Self { choice, average: 0, many: 0, quiet: 0, busy: 0, trial: None, verdict: None }
     }
 
     /// The driver to start with.
@@ -136,8 +148,9 @@ impl Policy {
 
     fn weigh(&mut self, now: Driver, load: Load, clock: &impl Clock) -> Driver {
         self.average = self.average - self.average / 16 + load.weight;
+        self.many = self.many - self.many / 16 + load.many;
         self.quiet = if self.average < QUIET { self.quiet + 1 } else { 0 };
-        self.busy = if self.average >= BUSY || now == Driver::Offload { self.busy + 1 } else { 0 };
+        self.busy = if self.many >= BUSY || now == Driver::Offload { self.busy + 1 } else { 0 };
         if self.quiet >= AGREE && self.trial.as_ref().map_or(now == Driver::Offload, Trial::may_end) {
             self.trial = None;
             (self.quiet, self.busy) = (0, 0);
@@ -341,12 +354,17 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_load_too() {
+    fn bytes_alone_do_not_move_it_and_keep_it() {
         let mut machine = Machine::new(Choice::Auto);
-        for _ in 0..TRIAL {
-            machine.deliver(Load::new(4, 0, 4, 512 * 1024), OFFLOAD_WINS);
-        }
-        assert_eq!(machine.now, Driver::Offload);
+        let run = |machine: &mut Machine, sockets: u32| {
+            for _ in 0..TRIAL {
+                machine.deliver(Load::new(sockets, 0, sockets, 512 * 1024), OFFLOAD_WINS);
+            }
+            machine.now
+        };
+        assert_eq!((run(&mut machine, 4), machine.passes), (Driver::Inline, 0));
+        assert_eq!(run(&mut machine, 8), Driver::Offload);
+        assert_eq!(run(&mut machine, 1), Driver::Offload, "a delivery that is full is not a quiet one");
     }
 
     #[test]

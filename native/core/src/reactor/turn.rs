@@ -211,6 +211,8 @@ impl Reactor {
             stream.flags.set(stream::QUEUED);
             self.ready.push_front(id);
             self.course.due += 1;
+            // It counts when it has been read.
+            turn.sockets -= 1;
         }
     }
 
