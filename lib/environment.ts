@@ -332,7 +332,7 @@ function create<T extends Entry>(callbacks: Callbacks): Environment<T> | null {
 function leaving(native: Native): Leaving {
   const settle = (): void => current?.settle();
   const flush = (): void => {
-    settle();
+    current?.submit();
     native.flush();
   };
   const leave = (): void => {

@@ -304,17 +304,15 @@ impl Reactor {
     fn flush_stream_for_exit(&mut self, id: Id, deadline: Instant) -> usize {
         use std::os::fd::AsFd;
         loop {
-            let Some(Entry::Stream(stream)) = self.table.get_mut(id.slot as usize).map(|slot| &mut slot.entry) else { return 0 };
+            let Some(Entry::Stream(stream)) = self.entry(id) else { return 0 };
             if stream.queue.as_ref().is_none_or(|queue| queue.is_empty()) {
                 return 0;
             }
             stream.flags.set(stream::WRITABLE);
-            let mut done = 0;
-            let outcome = stream::write::flush(stream, &mut self.stats.sent, &mut done);
-            self.settle(id, outcome, done, &mut None);
+            let outcome = self.flush(id, &mut None);
             let Some(Entry::Stream(stream)) = self.entry(id) else { return 0 };
             // What was not acknowledged gets the one try that libuv would have given it before; nobody waits for it.
-            let Some(queue) = stream.queue.as_ref().filter(|queue| outcome == Written::Waits && queue.starts_acknowledged()) else { return 0 };
+            let Some(queue) = stream.queue.as_ref().filter(|queue| outcome == Some(Written::Waits) && queue.starts_acknowledged()) else { return 0 };
             let millis = u64::try_from(deadline.saturating_duration_since(Instant::now()).as_millis()).unwrap_or(u64::MAX);
             if millis == 0 || !sys::wait_writable(stream.fd.as_fd(), millis) {
                 return queue.bytes();

@@ -226,12 +226,13 @@ impl Reactor {
         }
     }
 
-    fn flush(&mut self, id: Id, batch: &mut Option<&mut Batch>, turn: &mut Turn) {
-        let Some(Entry::Stream(stream)) = self.table.get_mut(id.slot as usize).map(|slot| &mut slot.entry) else { return };
+    /// Offers the kernel what a stream has queued, reports what came of it, and says how it stands; None if it is no stream.
+    fn flush(&mut self, id: Id, batch: &mut Option<&mut Batch>) -> Option<Written> {
+        let Some(Entry::Stream(stream)) = self.table.get_mut(id.slot as usize).map(|slot| &mut slot.entry) else { return None };
         let mut done = 0;
         let outcome = stream::write::flush(stream, &mut self.stats.sent, &mut done);
         self.settle(id, outcome, done, batch);
-        turn.sockets += 1;
+        Some(outcome)
     }
 
     /// Reports what a flush did and carries out what waited for it.

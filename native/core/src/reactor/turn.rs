@@ -11,8 +11,7 @@ use mio::event::Event as Readiness;
 use super::{Entry, Reactor, WAKER, datagrams, id_of};
 use crate::event::{Batch, Event, Op};
 use crate::limits::{CHUNK_BYTES, POLL_EVENTS, TURN_BYTES, TURN_ROUNDS};
-use crate::stream::read::Progress;
-use crate::stream::{self};
+use crate::stream::{self, read::Progress};
 use crate::table::Id;
 
 /// What a turn, or a round of one, did.
@@ -183,7 +182,8 @@ impl Reactor {
             Some(Entry::Stream(stream)) => {
                 stream.flags.clear(stream::QUEUED);
                 if stream.flags.has(stream::WRITABLE) && stream.queue.is_some() {
-                    self.flush(id, batch, turn);
+                    self.flush(id, batch);
+                    turn.sockets += 1;
                 }
                 match pace {
                     Pace::Turn => {
