@@ -95,13 +95,7 @@ describe('parity: ends of a process', () => {
   twin('a signal that does not end it, and programs that are not there: it goes on', async (t) => {
     const heard: string[] = [];
     for (const signal of ['SIGUSR2', 'SIGTERM', 'SIGINT'] as const) process.on(signal, () => heard.push(signal));
-    const server = t.net.createServer((socket) => socket.pipe(socket));
-    const port = await t.listen(server);
-    const client = t.net.connect(port, '127.0.0.1');
-    let bytes = 0;
-    client.on('data', (data) => {
-      bytes += data.length;
-    });
+    const { client, returned, end } = await t.echo();
     let written = 0;
     for (const signal of ['SIGUSR2', 'SIGTERM', 'SIGINT', 'SIGCONT', 0] as const) {
       for (let count = 0; count < 20; count++) client.write(Buffer.alloc(20_000), () => written++);
@@ -114,23 +108,15 @@ describe('parity: ends of a process', () => {
     } catch (error) {
       t.trace(error);
     }
-    await t.until(() => bytes === 5 * 20 * 20_000 && heard.length === 3);
+    await t.until(() => returned() === 5 * 20 * 20_000 && heard.length === 3);
     t.trace(heard.sort());
-    client.end();
-    await t.closed(client);
-    server.close();
+    await end();
   });
 
   // Older lines abort there.
   twin('a program that cannot be executed: thrown, and it goes on', { since: 26 }, async (t) => {
     const { execve } = process as unknown as { execve(file: unknown, args?: unknown): never };
-    const server = t.net.createServer((socket) => socket.pipe(socket));
-    const port = await t.listen(server);
-    const client = t.net.connect(port, '127.0.0.1');
-    let bytes = 0;
-    client.on('data', (data) => {
-      bytes += data.length;
-    });
+    const { client, returned, end } = await t.echo();
     t.fs.writeFileSync(t.path('data'), 'neither a program nor a script');
     t.fs.chmodSync(t.path('data'), 0o755);
     for (const file of [t.path('none'), t.dir, t.path('data'), 5]) {
@@ -146,9 +132,7 @@ describe('parity: ends of a process', () => {
     } catch (error) {
       t.trace(error);
     }
-    await t.until(() => bytes === 4 * 20 * 20_000);
-    client.end();
-    await t.closed(client);
-    server.close();
+    await t.until(() => returned() === 4 * 20 * 20_000);
+    await end();
   });
 });

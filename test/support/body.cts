@@ -155,6 +155,22 @@ export class Bench {
     });
   }
 
+  /** A client that gets back what it sends: how many bytes did so far, and the end of it and its server. */
+  async echo(): Promise<{ client: import('node:net').Socket; returned(): number; end(): Promise<void> }> {
+    const server = this.net.createServer((socket) => socket.pipe(socket));
+    const client = this.net.connect(await this.listen(server), '127.0.0.1');
+    let bytes = 0;
+    client.on('data', (data) => {
+      bytes += data.length;
+    });
+    const end = async (): Promise<void> => {
+      client.end();
+      await this.closed(client);
+      server.close();
+    };
+    return { client, returned: () => bytes, end };
+  }
+
   /**
    * Another thread and its program, once that has said its first word. What it posts is words for a lane of its own; how often
    * the first of them was a certain one is known.
