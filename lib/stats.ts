@@ -42,7 +42,8 @@ export interface Stats {
   };
   /** Children that were started, and those whose end has not been seen yet. */
   readonly children: { readonly spawned: number; readonly running: number };
-  readonly turns: { readonly inline: number; readonly offload: number };
+  /** Turns by driver; `direct` are those of the inline ones that served a stream which libuv watches itself. */
+  readonly turns: { readonly inline: number; readonly offload: number; readonly direct: number };
   readonly seatChanges: number;
   readonly readStalls: number;
   readonly panics: number;
@@ -72,7 +73,10 @@ export function readStats(): Stats {
     readStalls = 0,
     panics = 0,
   ] = new Float64Array(memory);
-  const [writeBytes = 0, lingering = 0, requests = 0, batches = 0, spawned = 0] = new Float64Array(memory, 11 * 8);
+  const [writeBytes = 0, lingering = 0, requests = 0, batches = 0, spawned = 0, direct = 0] = new Float64Array(
+    memory,
+    11 * 8,
+  );
   const datagrams = new ArrayBuffer(7 * 8);
   environment?.native.datagramStats(datagrams);
   const [arrived = 0, left = 0, failed = 0, dropped = 0, waiting = 0, sendBytes = 0] = new Float64Array(datagrams);
@@ -91,7 +95,7 @@ export function readStats(): Stats {
       open: liveDatagrams().filter((socket) => !socket.closed).length,
     },
     children: { spawned, running: liveChildren().filter((child) => child.running).length },
-    turns: { inline, offload },
+    turns: { inline, offload, direct },
     seatChanges: ((environment?.control[Control.seatChanges] ?? 0) - seatChangesBefore) | 0,
     readStalls,
     panics,

@@ -172,6 +172,34 @@ export class Bench {
   }
 
   /**
+   * Two ends in this process, after so many messages forth and back, one at a time: each end has been alone in turn after turn
+   * of the loop. Nobody listens to them any more.
+   */
+  async talked(times = 200): Promise<{ here: import('node:net').Socket; there: import('node:net').Socket }> {
+    const server = this.net.createServer();
+    const here = this.net.connect(await this.listen(server), '127.0.0.1');
+    const [there] = (await this.once(server, 'connection')) as [import('node:net').Socket];
+    server.close();
+    const answer = (data: Buffer): boolean => there.write(data);
+    there.on('data', answer);
+    let left = times;
+    await new Promise<void>((done) => {
+      const next = (): void => {
+        left--;
+        if (left > 0) here.write('x');
+        else {
+          here.removeListener('data', next);
+          done();
+        }
+      };
+      here.on('data', next);
+      here.write('x');
+    });
+    there.removeListener('data', answer);
+    return { here, there };
+  }
+
+  /**
    * Another thread and its program, once that has said its first word. What it posts is words for a lane of its own; how often
    * the first of them was a certain one is known.
    */

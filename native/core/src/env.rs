@@ -16,6 +16,7 @@ use crate::event::Batch;
 use crate::limits::EXIT_FLUSH_MS;
 use crate::mailbox::Mailbox;
 use crate::reactor::blocks::Block;
+use crate::reactor::direct::Watch;
 use crate::reactor::passing::Seat;
 use crate::reactor::seat::Driver;
 use crate::reactor::{Reactor, Turn};
@@ -182,12 +183,23 @@ impl Environment {
         self.progress.add(requests, bytes);
     }
 
-    /// JavaScript thread, inline driver: the first round of a turn. None when there is no empty batch, which cannot
+    /// JavaScript thread, once: the loop that the inline driver runs in, as [`Reactor::watch_with`].
+    pub fn watch_with(&self, watch: Box<dyn Watch>, eager: bool) {
+        self.lock().watch_with(watch, eager);
+    }
+
+    /// JavaScript thread, inline driver: the loop has heard of a stream that it watches itself. See [`Reactor::heard`].
+    #[must_use]
+    pub fn heard(&self, place: usize, over: bool) -> bool {
+        self.lock().heard(place, over)
+    }
+
+    /// JavaScript thread, inline driver: the first round of a turn, as [`Reactor::first_round`]. None when there is no empty batch, which cannot
     /// happen while JavaScript gives back what it takes.
-    pub fn inline_turn(&self) -> Option<(Batch, Turn)> {
+    pub fn inline_turn(&self, asks: bool) -> Option<(Batch, Turn)> {
         let mut batch = self.mailbox.empty.take()?;
         let mut reactor = self.lock();
-        let turn = guarded(&mut reactor, |reactor| reactor.first_round(&mut batch));
+        let turn = guarded(&mut reactor, |reactor| reactor.first_round(&mut batch, asks));
         self.note_blocks(&reactor);
         reactor.stats().inline_turns += 1;
         Some((batch, turn))
@@ -236,7 +248,10 @@ impl Environment {
             return;
         }
         match to {
-            Driver::Offload => runtime::drive(Arc::clone(self), self.seat.pass_to_offload()),
+            Driver::Offload => {
+                self.lock().take_all_back();
+                runtime::drive(Arc::clone(self), self.seat.pass_to_offload());
+            }
             Driver::Inline => {
                 self.seat.pass_to_inline(|reactor, asked| self.apply(reactor, asked));
                 // So that the offload driver sees that its term is over.

@@ -35,6 +35,13 @@ pub const TURN_BYTES: usize = 256 * 1024;
 /// by then, and timers and other connections wait for a millisecond or two. libuv reads 32 of each connection.
 pub const TURN_ROUNDS: u32 = 16;
 
+/// Streams that the inline driver's loop watches itself. Two: beyond that a turn that serves several at once is cheaper.
+pub const DIRECT_STREAMS: usize = 2;
+
+/// Turns that a stream has for itself before the loop watches it: to change who watches costs as much as is saved in three or
+/// four turns.
+pub const DIRECT_AFTER: u32 = 32;
+
 /// Connections accepted from one listener in one turn.
 pub const TURN_ACCEPTS: usize = 64;
 

@@ -13,6 +13,8 @@ pub struct Stats {
     pub sent: u64,
     /// Turns run by the inline driver.
     pub inline_turns: u64,
+    /// Those of them that the loop's own watch over a stream brought about.
+    pub direct_turns: u64,
     /// Turns run by the offload driver.
     pub offload_turns: u64,
     /// Connections that were accepted and shed because descriptors had run out.

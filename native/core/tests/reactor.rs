@@ -5,13 +5,13 @@ mod common;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::{IntoRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 
-use common::{Bench, CLOSE, OPEN_CONNECTING, OPEN_LISTENER, READ_START, SHARE, SHUTDOWN, WRITE};
+use common::{Bench, CLOSE, OPEN_CONNECTING, OPEN_LISTENER, READ_START, READ_STOP, SHARE, SHUTDOWN, WRITE, Watched};
 use tsloop_core::command::{NOTIFY, OPEN_STREAM};
 use tsloop_core::env::{Caller, Request};
 use tsloop_core::event::{Op, UV_EOF, WAITS};
-use tsloop_core::limits::{CHUNK_BYTES, TURN_ROUNDS};
+use tsloop_core::limits::{CHUNK_BYTES, DIRECT_AFTER, DIRECT_STREAMS, TURN_ROUNDS};
 use tsloop_core::net::tcp;
 use tsloop_core::reactor::blocks::Block;
 use tsloop_core::table::Id;
@@ -316,7 +316,7 @@ fn a_turn_in_rounds_reads_one_stream_on_while_it_fills_chunks() {
     (&peer).write_all(b"small").expect("to send");
 
     let chunk = [(Op::Data as i32, bulky, 0)];
-    let mut turn = bench.reactor.first_round(&mut bench.batch);
+    let mut turn = bench.reactor.first_round(&mut bench.batch, true);
     for _ in 1..TURN_ROUNDS {
         assert_eq!((bench.told().as_slice(), turn.goes_on), (&chunk[..], true));
         fill(&source);
@@ -326,16 +326,16 @@ fn a_turn_in_rounds_reads_one_stream_on_while_it_fills_chunks() {
     assert_eq!((bench.told().as_slice(), turn.goes_on, turn.more), (&chunk[..], false, true), "the others are first in the next turn");
     fill(&source);
     bench.batch.clear();
-    assert!(bench.reactor.first_round(&mut bench.batch).goes_on);
+    assert!(bench.reactor.first_round(&mut bench.batch, true).goes_on);
     assert_eq!(bench.told(), [(Op::Data as i32, small, 0), (Op::Data as i32, bulky, 5)]);
     // What JavaScript asked for meanwhile is answered in another turn of the loop.
     bench.ask(SHUTDOWN, ending, 0, 0, &[]);
     assert!(!bench.reactor.goes_on());
     bench.batch.clear();
-    bench.reactor.first_round(&mut bench.batch);
+    bench.reactor.first_round(&mut bench.batch, true);
     assert_eq!(bench.told(), [(Op::ShutdownDone as i32, ending, 0)], "what a peer answers to that is a turn of its own");
     bench.batch.clear();
-    bench.reactor.first_round(&mut bench.batch);
+    bench.reactor.first_round(&mut bench.batch, true);
     assert_eq!(bench.told(), chunk);
 
     // The last chunk is not whole: the turn is over.
@@ -343,7 +343,7 @@ fn a_turn_in_rounds_reads_one_stream_on_while_it_fills_chunks() {
     let mut rounds = 0;
     loop {
         bench.batch.clear();
-        let turn = if bench.reactor.goes_on() { bench.reactor.next_round(&mut bench.batch) } else { bench.reactor.first_round(&mut bench.batch) };
+        let turn = if bench.reactor.goes_on() { bench.reactor.next_round(&mut bench.batch) } else { bench.reactor.first_round(&mut bench.batch, true) };
         rounds += 1;
         let told = bench.told();
         if let Some(end) = told.iter().position(|(op, ..)| *op == Op::ReadEnd as i32) {
@@ -394,5 +394,163 @@ fn a_reset_that_comes_with_the_last_bytes_is_the_end_after_them() {
         let data = (!sent.is_empty()).then_some((Op::Data as i32, 0));
         assert_eq!(told, data.into_iter().chain([(Op::ReadEnd as i32, told_at_the_end)]).collect::<Vec<_>>());
         bench.ask(CLOSE, id, 0, 0, &[]);
+    }
+}
+
+impl Bench {
+    /// A turn of the inline driver, all rounds of it, which asks the kernel or not; what it told.
+    fn inline_turn(&mut self, asks: bool) -> Vec<(i32, Id, i32)> {
+        self.batch.clear();
+        self.reactor.first_round(&mut self.batch, asks);
+        while self.reactor.goes_on() {
+            self.reactor.next_round(&mut self.batch);
+        }
+        self.told().into_iter().filter(|(op, ..)| *op != Op::Pressure as i32).map(|(op, id, _)| (op, id, 0)).collect()
+    }
+
+    /// A stream that talks until the loop watches it, its peer, and where it is watched.
+    fn talk_until_direct(&mut self, watched: &Watched) -> (Id, std::os::unix::net::UnixStream, usize) {
+        let (ours, mut peer) = common::pair();
+        let fd = ours.as_raw_fd();
+        let id = self.open(OPEN_STREAM, ours);
+        self.ask(READ_START, id, 0, 0, &[]);
+        let mut turns = 0;
+        while !watched.get().contains(&Some(fd)) {
+            peer.write_all(b"x").expect("room");
+            assert_eq!(self.inline_turn(true), [(Op::Data as i32, id, 0)]);
+            turns += 1;
+            assert!(turns < DIRECT_AFTER * 4, "watched by the loop");
+        }
+        assert!(turns >= DIRECT_AFTER, "not before it has had so many turns for itself");
+        let place = watched.get().iter().position(|watched| *watched == Some(fd)).expect("watched by the loop");
+        (id, peer, place)
+    }
+}
+
+#[test]
+fn a_stream_that_is_alone_in_turn_after_turn_is_watched_by_the_loop_itself() {
+    let _alone = common::alone();
+    let (mut bench, watched) = (Bench::new(), Watched::default());
+    bench.reactor.watch_with(Box::new(watched.clone()), false);
+    let (id, mut peer, place) = bench.talk_until_direct(&watched);
+    peer.write_all(b"x").expect("room");
+    assert_eq!(bench.inline_turn(true), [], "the kernel is not asked about it any more");
+    assert!(bench.reactor.heard(place, false), "nothing else is to be done");
+    assert_eq!(bench.inline_turn(false), [(Op::Data as i32, id, 0)]);
+    assert!(!bench.reactor.heard(DIRECT_STREAMS, false), "no such place");
+
+    // Its end is told by the readiness set, with the bytes before it.
+    peer.write_all(b"last").expect("room");
+    drop(peer);
+    assert!(!bench.reactor.heard(place, true));
+    assert_eq!(watched.get(), [None; DIRECT_STREAMS]);
+    assert_eq!(bench.inline_turn(true), [(Op::Data as i32, id, 0), (Op::ReadEnd as i32, id, 0)]);
+    bench.ask(CLOSE, id, 0, 0, &[]);
+}
+
+#[test]
+fn what_happens_to_a_direct_stream_brings_it_back() {
+    let _alone = common::alone();
+    let before = common::descriptors();
+    bring_back();
+    common::assert_descriptors(before);
+}
+
+fn bring_back() {
+    let (mut bench, watched) = (Bench::new(), Watched::default());
+    bench.reactor.watch_with(Box::new(watched.clone()), false);
+
+    // Nobody reads it.
+    let (id, mut peer, place) = bench.talk_until_direct(&watched);
+    bench.ask(READ_STOP, id, 0, 0, &[]);
+    peer.write_all(b"x").expect("room");
+    assert!(!bench.reactor.heard(place, false));
+    assert_eq!((bench.inline_turn(true), watched.get()[place]), (vec![], None));
+    bench.ask(READ_START, id, 0, 0, &[]);
+    assert_eq!(bench.inline_turn(true), [(Op::Data as i32, id, 0)]);
+    bench.ask(CLOSE, id, 0, 0, &[]);
+
+    // The kernel's buffer is full, and has room again.
+    let (id, mut peer, place) = bench.talk_until_direct(&watched);
+    let large = vec![7_u8; 4 * 1024 * 1024];
+    assert_eq!(bench.ask(WRITE, id, i32::try_from(large.len()).expect("small"), NOTIFY, &large), 1);
+    assert_eq!(watched.get()[place], None);
+    let mut received = vec![0; large.len()];
+    let reader = std::thread::spawn(move || {
+        peer.read_exact(&mut received).expect("all of it");
+        (peer, received)
+    });
+    let mut told = Vec::new();
+    while told.is_empty() {
+        told = bench.inline_turn(true);
+    }
+    assert_eq!(told, [(Op::WriteDone as i32, id, 0)]);
+    assert!(reader.join().expect("no panic").1 == large);
+    bench.ask(CLOSE, id, 0, 0, &[]);
+
+    // Turns serve many.
+    let (id, mut peer, place) = bench.talk_until_direct(&watched);
+    let mut others: Vec<_> = (0..3).map(|_| common::pair()).map(|(ours, peer)| (bench.open(OPEN_STREAM, ours), peer)).collect();
+    for (other, peer) in &mut others {
+        bench.ask(READ_START, *other, 0, 0, &[]);
+        peer.write_all(b"x").expect("room");
+    }
+    assert_eq!(bench.inline_turn(true).len(), 3);
+    assert_eq!(watched.get()[place], None);
+    peer.write_all(b"x").expect("room");
+    assert_eq!(bench.inline_turn(true), [(Op::Data as i32, id, 0)]);
+
+    // The seat passes: what came meanwhile is told to whoever has it.
+    let (id, mut peer, _) = bench.talk_until_direct(&watched);
+    peer.write_all(b"x").expect("room");
+    bench.reactor.take_all_back();
+    assert_eq!((bench.turn(), watched.get()), (vec![(Op::Data as i32, id, 0)], [None; DIRECT_STREAMS]));
+
+    // It closes; everything does.
+    let (id, ..) = bench.talk_until_direct(&watched);
+    bench.ask(CLOSE, id, 0, 0, &[]);
+    assert_eq!(watched.get(), [None; DIRECT_STREAMS]);
+    let _open = bench.talk_until_direct(&watched);
+    bench.reactor.clear();
+    assert_eq!(watched.get(), [None; DIRECT_STREAMS]);
+}
+
+#[test]
+fn of_many_that_talk_none_is_watched_directly_and_one_that_fell_silent_makes_room() {
+    let _alone = common::alone();
+    let (mut bench, watched) = (Bench::new(), Watched::default());
+    bench.reactor.watch_with(Box::new(watched.clone()), false);
+    let mut many: Vec<_> = (0..50).map(|_| common::pair()).map(|(ours, peer)| (ours.as_raw_fd(), bench.open(OPEN_STREAM, ours), peer)).collect();
+    for (_, id, _) in &many {
+        bench.ask(READ_START, *id, 0, 0, &[]);
+    }
+    for _ in 0..DIRECT_AFTER * 2 {
+        for (_, id, peer) in &mut many {
+            peer.write_all(b"x").expect("room");
+            assert_eq!(bench.inline_turn(true), [(Op::Data as i32, *id, 0)]);
+        }
+    }
+    assert_eq!(watched.get(), [None; DIRECT_STREAMS]);
+
+    let mut silent: Vec<_> = (0..DIRECT_STREAMS).map(|_| bench.talk_until_direct(&watched)).collect();
+    let (fd, id, peer) = &mut many[0];
+    let mut asked = 0;
+    while !watched.get().contains(&Some(*fd)) {
+        peer.write_all(b"x").expect("room");
+        assert_eq!(bench.inline_turn(true), [(Op::Data as i32, *id, 0)]);
+        asked += 1;
+        assert!(asked <= DIRECT_AFTER * 4, "one that fell silent makes room");
+    }
+    assert_eq!(watched.get().iter().flatten().count(), DIRECT_STREAMS);
+    for (silent, peer, _) in &mut silent {
+        peer.write_all(b"x").expect("room");
+        let place = (0..DIRECT_STREAMS).find(|place| watched.get()[*place] != Some(*fd) && watched.get()[*place].is_some());
+        let told = bench.inline_turn(true);
+        if told.is_empty() {
+            assert!(bench.reactor.heard(place.expect("the other place"), false));
+            assert_eq!(bench.inline_turn(false), [(Op::Data as i32, *silent, 0)]);
+        } else {
+            assert_eq!(told, [(Op::Data as i32, *silent, 0)]);
+        }
     }
 }

@@ -115,7 +115,7 @@ impl World {
         if self.reactor.goes_on() {
             self.reactor.next_round(&mut self.batch);
         } else if self.in_rounds {
-            self.reactor.first_round(&mut self.batch);
+            self.reactor.first_round(&mut self.batch, true);
         } else {
             self.reactor.turn(Some(&mut self.batch));
         }

@@ -1,6 +1,6 @@
 //! The inline driver and the wake-up from the runtime: the ways from libuv into JavaScript.
 //!
-//! - `uv_poll` on the reactor's descriptor: a turn on this thread (inline);
+//! - `uv_poll` on the reactor's descriptor, or on a stream that libuv watches itself (`direct`): a turn on this thread (inline);
 //! - `uv_async`: the runtime has filled a batch (offload);
 //! - `uv_idle`, started only for one turn of libuv's loop: something is left to do without readiness;
 //! - `uv_check`: the end of the poll phase, where libuv runs what it put off within a turn;
@@ -58,17 +58,17 @@ unsafe fn state_of<'a>(handle: *mut uv::Handle) -> &'a State {
 
 pub(crate) unsafe extern "C" fn on_wake(handle: *mut uv::Handle) {
     // SAFETY: one of our handles.
-    deliver_polling(unsafe { state_of(handle) });
+    deliver_polling(unsafe { state_of(handle) }, Heard::Something);
 }
 
 unsafe extern "C" fn on_readiness(handle: *mut uv::Handle, _status: c_int, _events: c_int) {
     // SAFETY: one of our handles.
-    deliver_polling(unsafe { state_of(handle) });
+    deliver_polling(unsafe { state_of(handle) }, Heard::Something);
 }
 
-fn deliver_polling(state: &State) {
+pub(crate) fn deliver_polling(state: &State, heard: Heard) {
     state.polling.set(true);
-    deliver(state);
+    deliver(state, heard);
     state.polling.set(false);
 }
 
@@ -78,7 +78,7 @@ unsafe extern "C" fn on_check(handle: *mut uv::Handle) {
         uv::uv_check_stop(handle);
         state_of(handle)
     };
-    state.delivered.set(false);
+    state.delivered.set(Delivered::Nothing);
     if state.check_due.replace(false) && !state.ended.get() {
         call(state, state.run_deferred, &[phase::CHECK], Scope::Open);
     }
@@ -144,19 +144,46 @@ unsafe extern "C" fn on_idle(handle: *mut uv::Handle) {
     if state.deferred.replace(false) {
         call(state, state.run_deferred, &[phase::TURN], Scope::Open);
     }
-    deliver(state);
+    deliver(state, Heard::Something);
+}
+
+/// Whether a batch has been handed over in a turn of libuv's loop.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Delivered {
+    Nothing,
+    /// Before its poll phase.
+    Early,
+    /// In its poll phase.
+    Polling,
+}
+
+/// What brings about a delivery.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// Something is ready, or left to do.
+    Something,
+    /// libuv's poll phase found bytes of a stream that it watches itself, and nothing else waits.
+    Bytes,
+    /// libuv's poll phase found something about a stream that it watched itself.
+    Direct,
 }
 
 /// One delivery: a batch of the runtime's if one waits, else (inline) a turn of our own.
 ///
 /// At most one in a turn of libuv's loop, though both its idle phase and two handles of its poll phase come here. What a
 /// peer answers to the first must not be heard before Node's immediates have run: with libuv's own sockets it cannot be,
-/// and OpenSSL loses the end of a handshake if the answer finds its last write unfinished.
-fn deliver(state: &State) {
+/// and OpenSSL loses the end of a handshake if the answer finds its last write unfinished. What libuv found about a stream that
+/// it watches itself it found before the first: that is delivered in the same phase, as libuv would.
+fn deliver(state: &State, heard: Heard) {
     if state.ended.get() {
         return;
     }
-    if state.delivered.get() {
+    let waits = match state.delivered.get() {
+        Delivered::Nothing => false,
+        Delivered::Early => true,
+        Delivered::Polling => heard == Heard::Something,
+    };
+    if waits {
         set_idling(state, true);
         return;
     }
@@ -169,7 +196,7 @@ fn deliver(state: &State) {
         hand_over(state, batch);
         more = state.core.has_more();
     } else if driver == Driver::Inline {
-        let mut round = state.core.inline_turn();
+        let mut round = state.core.inline_turn(heard != Heard::Bytes);
         while let Some((batch, turn)) = round {
             load = load.and(Load::new(turn.sockets, turn.datagrams, count(batch.len()), batch.received()));
             hand_over(state, batch);
@@ -200,7 +227,7 @@ fn deliver(state: &State) {
 /// native consumer (http's parser, http2, OpenSSL) run outside one, as `uv_read_cb` reaches it: it opens a scope for
 /// each of its own callbacks and drains ticks between them. JavaScript stops where the kind changes and says where.
 fn hand_over(state: &State, batch: Batch) {
-    state.delivered.set(true);
+    state.delivered.set(if state.polling.get() { Delivered::Polling } else { Delivered::Early });
     // SAFETY: the check handle is initialised and not closing; starting it twice does nothing.
     unsafe { uv::uv_check_start(state.check, Some(on_check)) };
     let events = i32::try_from(batch.len()).unwrap_or(0);

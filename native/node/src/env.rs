@@ -11,14 +11,15 @@ use std::sync::Arc;
 use napi_sys as napi;
 use tsloop_core::env::{Environment, Progress};
 use tsloop_core::event::{Batch, WORDS};
-use tsloop_core::limits::{BATCH_BYTES, BATCH_EVENTS};
+use tsloop_core::limits::{BATCH_BYTES, BATCH_EVENTS, DIRECT_STREAMS};
 use tsloop_core::reactor::policy::Policy;
 use tsloop_core::reactor::seat::{Choice, Driver};
 use tsloop_core::runtime;
 
 use crate::convert::Call;
+use crate::driver::Delivered;
 use crate::held::Held;
-use crate::{driver, uv};
+use crate::{direct, driver, uv};
 
 /// Words of the control buffer; `lib/native/protocol.ts` names the same.
 pub(crate) mod control {
@@ -50,8 +51,10 @@ pub(crate) struct State {
     pub(crate) check: *mut uv::Handle,
     /// The check handle runs: the poll phase before it must not wait.
     pub(crate) check_due: Cell<bool>,
-    /// A batch has been handed over in this turn of libuv's loop: the next one waits for the next turn.
-    pub(crate) delivered: Cell<bool>,
+    /// Whether a batch has been handed over in this turn of libuv's loop.
+    pub(crate) delivered: Cell<Delivered>,
+    /// The handles of streams that libuv watches itself; null where there is none.
+    pub(crate) direct: [Cell<*mut uv::Handle>; DIRECT_STREAMS],
     /// A callback of libuv's poll phase is on the stack: the check phase comes without waiting.
     pub(crate) polling: Cell<bool>,
     /// `uv_idle` runs: the next turn of libuv's loop does not wait.
@@ -70,7 +73,7 @@ pub(crate) struct State {
     pub(crate) held: Held,
     memory: napi::napi_ref,
     pub(crate) ended: Cell<bool>,
-    open_handles: Cell<u32>,
+    pub(crate) open_handles: Cell<u32>,
     cleanup: Cell<napi::napi_async_cleanup_hook_handle>,
 }
 
@@ -161,7 +164,8 @@ pub(crate) fn open(call: &Call) -> Option<*mut State> {
         idle: uv::allocate(uv::IDLE),
         check: uv::allocate(uv::CHECK),
         check_due: Cell::new(false),
-        delivered: Cell::new(false),
+        delivered: Cell::new(Delivered::Nothing),
+        direct: [const { Cell::new(ptr::null_mut()) }; DIRECT_STREAMS],
         polling: Cell::new(false),
         idling: Cell::new(false),
         deferred: Cell::new(false),
@@ -179,6 +183,7 @@ pub(crate) fn open(call: &Call) -> Option<*mut State> {
     }));
     // SAFETY: just made, and only this thread knows it.
     let live = unsafe { &*state };
+    live.core.watch_with(Box::new(direct::Poll(state)), matches!(choice, Choice::Random(_)));
     if !start(live, state.cast()) {
         return None;
     }
@@ -225,8 +230,8 @@ unsafe extern "C" fn on_cleanup(_hook: napi::napi_async_cleanup_hook_handle, dat
     }
 }
 
-unsafe extern "C" fn on_closed(handle: *mut uv::Handle) {
-    // SAFETY: data was set in `start` and the state is freed only after the last of the four.
+pub(crate) unsafe extern "C" fn on_closed(handle: *mut uv::Handle) {
+    // SAFETY: data was set where the handle was initialised, and the state is freed only after the last of them.
     let data: *mut State = unsafe { uv::uv_handle_get_data(handle) }.cast();
     // SAFETY: libuv is done with the handle.
     unsafe { uv::free(handle) };
@@ -247,7 +252,7 @@ unsafe extern "C" fn on_closed(handle: *mut uv::Handle) {
     }
 }
 
-/// Frees the state of an environment that has ended, once the last of those who still call back has done so: four
+/// Frees the state of an environment that has ended, once the last of those who still call back has done so: its
 /// handles, the one in the closing phase, an immediate.
 ///
 /// # Safety

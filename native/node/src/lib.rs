@@ -2,6 +2,7 @@
 
 mod convert;
 mod datagrams;
+mod direct;
 mod driver;
 mod env;
 mod held;
@@ -187,6 +188,7 @@ function!(stats, |state, call| {
         requests as u64,
         batches as u64,
         counters.spawned,
+        counters.direct_turns,
     ];
     #[allow(clippy::cast_precision_loss, reason = "JavaScript has no wider number")]
     let values = values.map(|value| value as f64);

@@ -27,6 +27,8 @@ pub(crate) const IDLE: c_int = 6;
 pub(crate) const POLL: c_int = 8;
 /// `UV_READABLE`.
 pub(crate) const READABLE: c_int = 1;
+/// `UV_DISCONNECT`.
+pub(crate) const DISCONNECT: c_int = 4;
 
 pub(crate) type Callback = unsafe extern "C" fn(*mut Handle);
 pub(crate) type PollCallback = unsafe extern "C" fn(*mut Handle, c_int, c_int);

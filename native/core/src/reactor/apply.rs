@@ -144,11 +144,15 @@ impl Reactor {
 
     /// Registers a stream the first time that readiness matters: a connection that is only passed on to another
     /// process never gets here.
-    fn watch_stream(&mut self, id: Id) -> Result<(), Errno> {
+    pub(super) fn watch_stream(&mut self, id: Id) -> Result<(), Errno> {
         let Some(Entry::Stream(stream)) = self.entry(id) else { return Ok(()) };
         if stream.flags.has(stream::REGISTERED) {
             return Ok(());
         }
+        if stream.flags.has(stream::DIRECT) {
+            self.forget_direct(id);
+        }
+        let Some(Entry::Stream(stream)) = self.entry(id) else { return Ok(()) };
         let fd = stream.fd.as_raw_fd();
         match self.register(fd, id) {
             Ok(()) => {}
@@ -176,6 +180,9 @@ impl Reactor {
         }
         let Some(Entry::Stream(stream)) = self.entry(id) else { return };
         stream.flags.set(stream::READING);
+        if stream.flags.has(stream::DIRECT) {
+            return;
+        }
         match self.watch_stream(id) {
             Ok(()) => self.enqueue(id),
             Err(errno) => self.backlog.push_back(Event::new(Op::ReadEnd, id, errno)),

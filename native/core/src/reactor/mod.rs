@@ -8,6 +8,7 @@ mod accepting;
 pub mod apply;
 pub mod blocks;
 pub mod datagrams;
+pub mod direct;
 mod lingering;
 pub mod passing;
 pub mod policy;
@@ -36,6 +37,7 @@ use crate::sys::{self, Errno, Reserve};
 use crate::table::{Id, Ids};
 use blocks::Blocks;
 use datagrams::Datagrams;
+use direct::Direct;
 use lingering::Lingering;
 use processes::Child;
 use turn::Course;
@@ -79,6 +81,7 @@ pub struct Reactor {
     reserve: Reserve,
     lingering: Lingering,
     datagrams: Datagrams,
+    direct: Direct,
     stats: Stats,
     /// How far the turn has come.
     course: Course,
@@ -112,6 +115,7 @@ impl Reactor {
             reserve: Reserve::default(),
             lingering: Lingering::default(),
             datagrams: Datagrams::default(),
+            direct: Direct::default(),
             stats: Stats::default(),
             course: Course::default(),
         };
@@ -176,9 +180,14 @@ impl Reactor {
         self.poll.registry().register(&mut SourceFd(&fd), token(id), Interest::READABLE | Interest::WRITABLE).map_err(|error| sys::errno_of(&error))
     }
 
+    fn unregister(&self, fd: RawFd) -> io::Result<()> {
+        self.poll.registry().deregister(&mut SourceFd(&fd))
+    }
+
     /// Closes the descriptor and frees the id. Deregistering first matters when the descriptor was duplicated (sent
     /// to another process): the kernel keeps a registration for as long as any duplicate lives.
     fn remove(&mut self, id: Id) {
+        self.forget_direct(id);
         let Some(entry) = self.entry(id) else { return };
         let fd = match std::mem::replace(entry, Entry::Vacant) {
             Entry::Vacant => return,
@@ -194,12 +203,13 @@ impl Reactor {
             Entry::Datagram(socket) => self.forget_datagram(*socket),
             Entry::Process(child) => child.fd,
         };
-        let _ = self.poll.registry().deregister(&mut SourceFd(&fd.as_raw_fd()));
+        let _ = self.unregister(fd.as_raw_fd());
         self.ids.release(id);
     }
 
     /// Closes everything.
     pub fn clear(&mut self) {
+        self.forget_all();
         self.table.clear();
         self.ready.clear();
         self.ended.clear();

@@ -40,6 +40,9 @@ pub(super) struct Course {
     saturated: bool,
     /// Chunks that JavaScript has got in rounds of their own.
     rounds: u32,
+    /// Sockets served, and the last stream among them.
+    served: u32,
+    last: Option<Id>,
 }
 
 /// How much is done before JavaScript takes over.
@@ -53,13 +56,13 @@ impl Reactor {
     /// One turn: takes readiness, reads, writes, accepts, and puts what happened into the batch. Without a batch it
     /// only does what needs none.
     pub fn turn(&mut self, batch: Option<&mut Batch>) -> Turn {
-        self.begin();
+        self.begin(true);
         self.serve(batch, Pace::Turn)
     }
 
-    /// The first round of a turn.
-    pub fn first_round(&mut self, batch: &mut Batch) -> Turn {
-        self.begin();
+    /// The first round of a turn. `asks` the kernel what is ready, unless the loop has told of all there is.
+    pub fn first_round(&mut self, batch: &mut Batch, asks: bool) -> Turn {
+        self.begin(asks);
         self.serve(Some(batch), Pace::Round)
     }
 
@@ -75,11 +78,11 @@ impl Reactor {
         self.serve(Some(batch), Pace::Round)
     }
 
-    fn begin(&mut self) {
+    fn begin(&mut self, asks: bool) {
         if self.lingering.count() > 0 {
             self.end_old_lingering(Instant::now());
         }
-        let saturated = self.take_readiness();
+        let saturated = asks && self.take_readiness();
         self.course = Course { due: self.ready.len(), saturated, ..Course::default() };
     }
 
@@ -100,8 +103,12 @@ impl Reactor {
             }
         }
         turn.goes_on = self.goes_on() && !turn.starved && !turn.blocked;
+        self.course.served += turn.sockets;
         if !turn.goes_on {
             self.end_children(&mut batch, &mut turn);
+            if pace == Pace::Round {
+                self.weigh_direct(self.course.served, self.course.last);
+            }
         }
         turn.starved |= !self.backlog.is_empty();
         turn.more = !self.ready.is_empty() || turn.starved || self.course.saturated;
@@ -198,6 +205,7 @@ impl Reactor {
 
     /// A chunk of a stream, which keeps its place while the kernel has whole ones of it.
     fn read_round(&mut self, id: Id, batch: &mut Option<&mut Batch>, turn: &mut Turn) {
+        self.course.last = Some(id);
         if !self.read(id, batch, turn, CHUNK_BYTES) {
             return self.enqueue(id);
         }

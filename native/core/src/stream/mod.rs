@@ -38,6 +38,8 @@ pub const PRESSED: u16 = 1 << 10;
 pub const TAKEN: u16 = 1 << 11;
 /// Both directions are at an end (`EPOLLHUP`): what the kernel holds is all there will ever be.
 pub const OVER: u16 = 1 << 12;
+/// Watched by the inline driver's loop itself, not in the readiness set.
+pub const DIRECT: u16 = 1 << 13;
 
 /// One stream. Only ever touched under the reactor's lock.
 #[derive(Debug)]

@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 use tsloop_core::command::NOTIFY;
 use tsloop_core::env::{Caller, Environment, Progress};
 use tsloop_core::event::{Batch, Op, WORDS};
-use tsloop_core::limits::{BATCH_BYTES, BATCH_EVENTS, BATCHES};
+use tsloop_core::limits::{BATCH_BYTES, BATCH_EVENTS, BATCHES, DIRECT_STREAMS};
 use tsloop_core::net::tcp;
 use tsloop_core::reactor::Reactor;
+use tsloop_core::reactor::direct::Watch;
 use tsloop_core::reactor::policy::{Load, Policy, System};
 use tsloop_core::reactor::seat::{Choice, Driver};
 use tsloop_core::runtime;
@@ -23,6 +24,7 @@ use tsloop_core::table::{Id, Ids};
 pub(crate) const OPEN_LISTENER: i32 = 2;
 pub(crate) const OPEN_CONNECTING: i32 = 3;
 pub(crate) const READ_START: i32 = 4;
+pub(crate) const READ_STOP: i32 = 5;
 pub(crate) const WRITE: i32 = 6;
 pub(crate) const SHUTDOWN: i32 = 7;
 pub(crate) const CLOSE: i32 = 8;
@@ -123,12 +125,45 @@ impl Drop for Memory {
     }
 }
 
+/// Descriptors that a loop watches itself, by place.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Watched(Arc<Mutex<[Option<RawFd>; DIRECT_STREAMS]>>);
+
+impl Watched {
+    pub(crate) fn get(&self) -> [Option<RawFd>; DIRECT_STREAMS] {
+        *self.0.lock().expect("nobody panics with it")
+    }
+
+    fn set(&self, place: usize, fd: Option<RawFd>) {
+        let mut places = self.0.lock().expect("nobody panics with it");
+        assert_ne!(places[place].is_some(), fd.is_some(), "watched once, and only what is watched is forgotten");
+        places[place] = fd;
+    }
+}
+
+impl Watch for Watched {
+    fn watch(&self, place: usize, fd: RawFd) -> bool {
+        self.set(place, Some(fd));
+        true
+    }
+
+    fn forget(&self, place: usize) {
+        let fd = self.get()[place].expect("watched");
+        // SAFETY: asks about a number.
+        assert!(unsafe { libc::fcntl(fd, libc::F_GETFD) } >= 0, "forgotten before it is closed");
+        self.set(place, None);
+    }
+}
+
 /// The loop of a JavaScript thread.
 pub(crate) struct Loop {
     pub(crate) core: Arc<Environment>,
     policy: Policy,
     wake: RawFd,
     more: bool,
+    watched: Watched,
+    /// A turn has to ask the kernel what is ready.
+    asks: bool,
     outbox: Vec<u8>,
     batches: VecDeque<Happened>,
     _memory: Memory,
@@ -154,7 +189,10 @@ impl Loop {
             on_wake();
         };
         let core = Environment::new(progress, memory.batches(), Box::new(send)).expect("an environment");
-        let mut this = Self { core, policy: Policy::new(choice), wake, more: false, outbox: Vec::new(), batches: VecDeque::new(), _memory: memory };
+        let watched = Watched::default();
+        core.watch_with(Box::new(watched.clone()), matches!(choice, Choice::Random(_)));
+        let policy = Policy::new(choice);
+        let mut this = Self { core, policy, wake, more: false, watched, asks: true, outbox: Vec::new(), batches: VecDeque::new(), _memory: memory };
         let first = this.policy.first();
         this.pass(first);
         this
@@ -245,13 +283,18 @@ impl Loop {
     fn wait(&mut self, timeout: i32) {
         let inline = self.core.driver() == Driver::Inline;
         let entry = |fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
-        let mut entries = [entry(self.wake), entry(if inline { self.core.descriptor() } else { -1 })];
-        // SAFETY: two entries, locals; then eight bytes into a local.
+        let mut entries = vec![entry(self.wake), entry(if inline { self.core.descriptor() } else { -1 })];
+        let direct = |fd: Option<RawFd>| libc::pollfd { events: libc::POLLIN | libc::POLLRDHUP, ..entry(fd.unwrap_or(-1)) };
+        entries.extend(self.watched.get().map(direct));
+        // SAFETY: so many entries, locals; then eight bytes into a local.
         unsafe {
-            libc::poll(entries.as_mut_ptr(), 2, if self.more { 0 } else { timeout });
+            libc::poll(entries.as_mut_ptr(), entries.len() as libc::nfds_t, if self.more { 0 } else { timeout });
             let mut count = 0_u64;
             libc::read(self.wake, (&raw mut count).cast(), 8);
         }
+        let told = entries.drain(2..).enumerate().filter(|(_, entry)| entry.revents != 0);
+        let mut alone: Vec<bool> = told.map(|(place, entry)| self.core.heard(place, entry.revents != libc::POLLIN)).collect();
+        self.asks = alone.pop() != Some(true) || !alone.is_empty() || entries[1].revents != 0;
     }
 
     /// As `deliver` of the addon.
@@ -265,7 +308,7 @@ impl Loop {
             self.hand_over(batch);
             self.more = self.core.has_more();
         } else if driver == Driver::Inline {
-            let mut round = self.core.inline_turn();
+            let mut round = self.core.inline_turn(std::mem::replace(&mut self.asks, true));
             while let Some((batch, turn)) = round {
                 load = load.and(Load::new(turn.sockets, turn.datagrams, u32::try_from(batch.len()).expect("small"), 0));
                 self.hand_over(batch);
