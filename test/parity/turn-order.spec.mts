@@ -42,6 +42,30 @@ describe('parity: order within a turn', () => {
     server.close();
   });
 
+  twin('an end that came with the last bytes: what these put off runs first', async (t) => {
+    const program = `require('net').connect(+process.argv[1], '127.0.0.1').end('last', () => process.exit())`;
+    const server = t.net.createServer({ pauseOnConnect: true, allowHalfOpen: true });
+    const port = await t.listen(server);
+    for (let round = 0; round < 5; round++) {
+      const child = t.cp.spawn(process.execPath, ['-e', program, String(port)], { stdio: 'inherit' });
+      const connected = t.once(server, 'connection');
+      // Now both lie in the kernel.
+      await t.once(child, 'exit');
+      const [socket] = (await connected) as [import('node:net').Socket];
+      socket.on('data', (data) => {
+        t.trace(String(data));
+        process.nextTick(() => t.trace('tick'));
+        setImmediate(() => t.trace('immediate'));
+      });
+      socket.on('end', () => t.trace('end'));
+      socket.resume();
+      await t.once(socket, 'end');
+      socket.end();
+      await t.closed(socket);
+    }
+    server.close();
+  });
+
   twin('connections accepted in one turn', async (t) => {
     const order: string[] = [];
     let number = 0;

@@ -4,6 +4,7 @@
 
 use std::ptr::NonNull;
 
+use crate::limits::BATCHES;
 use crate::table::Id;
 
 /// Words per record.
@@ -96,11 +97,15 @@ pub struct Batch {
     received: usize,
     datagrams: usize,
     sealed: bool,
+    stamp: u16,
 }
 
 // SAFETY: a `Batch` is the only holder of its two regions on the Rust side; it moves between threads whole, and
 // the mailbox hands it to one side at a time.
 unsafe impl Send for Batch {}
+
+/// How far apart the stamps of a batch are, for those of others in between.
+const STAMPS: u32 = BATCHES as u32;
 
 impl Batch {
     /// A batch over foreign memory.
@@ -110,7 +115,19 @@ impl Batch {
     /// batch is dropped.
     #[must_use]
     pub unsafe fn from_raw(index: u32, words: NonNull<i32>, word_capacity: usize, bytes: NonNull<u8>, byte_capacity: usize) -> Self {
-        Self { index, words, word_capacity, bytes, byte_capacity, events: 0, used: 0, received: 0, datagrams: 0, sealed: false }
+        Self {
+            index,
+            words,
+            word_capacity,
+            bytes,
+            byte_capacity,
+            events: 0,
+            used: 0,
+            received: 0,
+            datagrams: 0,
+            sealed: false,
+            stamp: (index % STAMPS) as u16 + 1,
+        }
     }
 
     /// Forgets the contents.
@@ -120,6 +137,12 @@ impl Batch {
         self.received = 0;
         self.datagrams = 0;
         self.sealed = false;
+        self.stamp = self.stamp.wrapping_add(STAMPS as u16);
+    }
+
+    /// Tells this filling from all others that are under way and thousands before.
+    pub(crate) fn stamp(&self) -> u16 {
+        self.stamp
     }
 
     /// Records in the batch.
@@ -151,7 +174,12 @@ impl Batch {
         self.datagrams += 1;
     }
 
-    /// True once a shutdown is told of: what a peer answers to it belongs into a later batch. JavaScript ends a socket
+    /// Nothing that is read goes into it any more.
+    pub(crate) fn seal(&mut self) {
+        self.sealed = true;
+    }
+
+    /// True once a shutdown is told of, among others: what a peer answers to it belongs into a later batch. JavaScript ends a socket
     /// when its shutdown is done, and a peer in the same process must hear of that end after the socket's own close, as
     /// it does when libuv has told of the one and polls for the other a turn later.
     #[must_use]

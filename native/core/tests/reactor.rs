@@ -449,6 +449,41 @@ fn a_stream_that_is_alone_in_turn_after_turn_is_watched_by_the_loop_itself() {
 }
 
 #[test]
+fn an_end_that_came_with_the_last_bytes_is_told_a_turn_later() {
+    let _alone = common::alone();
+    let mut bench = Bench::new();
+    let (ours, mut peer) = common::pair();
+    let id = bench.open(OPEN_STREAM, ours);
+    bench.ask(READ_START, id, 0, 0, &[]);
+    peer.write_all(b"last").expect("room");
+    peer.shutdown(std::net::Shutdown::Write).expect("a socket");
+    assert_eq!(bench.inline_turn(true), [(Op::Data as i32, id, 0)]);
+    assert!(bench.reactor.is_due());
+    assert_eq!(bench.inline_turn(true), [(Op::ReadEnd as i32, id, 0)]);
+    assert!(!bench.reactor.is_due());
+
+    // Without rounds: in another batch, even if the end came after the bytes.
+    let (ours, mut peer) = common::pair();
+    let id = bench.open(OPEN_STREAM, ours);
+    bench.ask(READ_START, id, 0, 0, &[]);
+    peer.write_all(b"last").expect("room");
+    assert_eq!(bench.turn(), [(Op::Data as i32, id, 0)]);
+    peer.shutdown(std::net::Shutdown::Write).expect("a socket");
+    assert!(bench.reactor.turn(Some(&mut bench.batch)).starved);
+    assert!(bench.batch.is_sealed());
+    assert_eq!(bench.told().len(), 1);
+    assert_eq!(bench.turn(), [(Op::ReadEnd as i32, id, UV_EOF)]);
+
+    // A chunk that may have more behind it is followed by the end.
+    let (ours, mut peer) = common::pair();
+    let id = bench.open(OPEN_STREAM, ours);
+    bench.ask(READ_START, id, 0, 0, &[]);
+    peer.write_all(&[7; CHUNK_BYTES]).expect("room");
+    peer.shutdown(std::net::Shutdown::Write).expect("a socket");
+    assert_eq!(bench.inline_turn(true), [(Op::Data as i32, id, 0), (Op::ReadEnd as i32, id, 0)]);
+}
+
+#[test]
 fn what_happens_to_a_direct_stream_brings_it_back() {
     let _alone = common::alone();
     let before = common::descriptors();

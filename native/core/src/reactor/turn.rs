@@ -11,7 +11,10 @@ use mio::event::Event as Readiness;
 use super::{Entry, Reactor, WAKER, datagrams, id_of};
 use crate::event::{Batch, Event, Op};
 use crate::limits::{CHUNK_BYTES, POLL_EVENTS, TURN_BYTES, TURN_ROUNDS};
-use crate::stream::{self, read::Progress};
+use crate::stream::{
+    self,
+    read::{Progress, Share},
+};
 use crate::table::Id;
 
 /// What a turn, or a round of one, did.
@@ -194,7 +197,7 @@ impl Reactor {
                 }
                 match pace {
                     Pace::Turn => {
-                        self.read(id, batch, turn, TURN_BYTES);
+                        self.read(id, batch, turn, Share { bytes: TURN_BYTES, in_rounds: false });
                         self.enqueue(id);
                     }
                     Pace::Round => self.read_round(id, batch, turn),
@@ -206,7 +209,7 @@ impl Reactor {
     /// A chunk of a stream, which keeps its place while the kernel has whole ones of it.
     fn read_round(&mut self, id: Id, batch: &mut Option<&mut Batch>, turn: &mut Turn) {
         self.course.last = Some(id);
-        if !self.read(id, batch, turn, CHUNK_BYTES) {
+        if !self.read(id, batch, turn, Share { bytes: CHUNK_BYTES, in_rounds: true }) {
             return self.enqueue(id);
         }
         self.course.rounds += 1;
@@ -224,8 +227,8 @@ impl Reactor {
         }
     }
 
-    /// Reads up to so many bytes of a stream; true if the kernel may have more for it.
-    fn read(&mut self, id: Id, batch: &mut Option<&mut Batch>, turn: &mut Turn, share: usize) -> bool {
+    /// Reads a stream's share; true if the kernel may have more for it.
+    fn read(&mut self, id: Id, batch: &mut Option<&mut Batch>, turn: &mut Turn, share: Share) -> bool {
         let Some(slot) = self.table.get_mut(id.slot as usize) else { return false };
         let Entry::Stream(stream) = &mut slot.entry else { return false };
         if !stream.flags.has_only(stream::READING | stream::READABLE | stream::ENDED, stream::READING | stream::READABLE) {

@@ -46,6 +46,8 @@ pub const DIRECT: u16 = 1 << 13;
 pub struct Stream {
     pub(crate) fd: OwnedFd,
     pub(crate) flags: Flags,
+    /// The stamp of the batch with its last bytes.
+    pub(crate) told: u16,
     /// Why an acknowledged write failed later; the next write, or the end of reading, tells.
     pub(crate) failure: Errno,
     /// Bytes not yet in the kernel; none while everything fits, which is nearly always.
@@ -56,7 +58,7 @@ impl Stream {
     /// A stream over a connected, non-blocking descriptor, assumed writable until the kernel says otherwise.
     #[must_use]
     pub fn new(fd: OwnedFd) -> Self {
-        Self { fd, flags: Flags::new(WRITABLE), failure: 0, queue: None }
+        Self { fd, flags: Flags::new(WRITABLE), told: 0, failure: 0, queue: None }
     }
 
     /// True when a turn has something to do for this stream.

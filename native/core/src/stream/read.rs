@@ -25,10 +25,18 @@ pub enum Progress {
     NoBlock,
 }
 
-/// Reads what the stream has, up to its share in bytes. Returns how it ended and how many bytes came.
-pub(crate) fn read(stream: &mut Stream, id: Id, batch: &mut Batch, blocks: &mut Blocks, share: usize) -> (Progress, usize) {
+/// How much a stream may read at a time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Share {
+    pub(crate) bytes: usize,
+    /// In rounds, each of which has a batch of its own and is told at once.
+    pub(crate) in_rounds: bool,
+}
+
+/// Reads what the stream has, up to its share. Returns how it ended and how many bytes came.
+pub(crate) fn read(stream: &mut Stream, id: Id, batch: &mut Batch, blocks: &mut Blocks, share: Share) -> (Progress, usize) {
     let mut total = 0;
-    while total < share {
+    while total < share.bytes {
         if !batch.has_room() {
             return (Progress::Full, total);
         }
@@ -51,6 +59,15 @@ pub(crate) fn read(stream: &mut Stream, id: Id, batch: &mut Batch, blocks: &mut 
         match result {
             Ok(0) => {
                 give_back(blocks, lent);
+                if stream.told == batch.stamp() {
+                    // As with libuv the last bytes go through the program first, and through what it puts off to the check
+                    // phase. The kernel will say so again.
+                    if share.in_rounds {
+                        return (Progress::Drained, total);
+                    }
+                    batch.seal();
+                    return (Progress::Full, total);
+                }
                 let errno = if stream.failure == -libc::ECONNRESET { stream.failure } else { UV_EOF };
                 end(stream, id, batch, errno);
                 return (Progress::Drained, total);
@@ -71,6 +88,9 @@ pub(crate) fn read(stream: &mut Stream, id: Id, batch: &mut Batch, blocks: &mut 
                     blocks.want();
                 } else {
                     stream.flags.clear(BULK);
+                }
+                if count < wanted {
+                    stream.told = batch.stamp();
                 }
                 if count < wanted && stream.flags.has(OVER) {
                     // A reset that came with the last bytes: as in libuv's `uv__stream_io`, these are followed by the end.
