@@ -4,7 +4,7 @@
  */
 
 import { Buffer } from 'node:buffer';
-import { callIn, reportException, reportTo } from './bindings/async-scope';
+import { callIn, hasThrown, reportException, reportTo } from './bindings/async-scope';
 import { childAt } from './bindings/child';
 import { type Datagram, datagramAt } from './bindings/datagram';
 import { onDatagram, onDatagramError } from './bindings/datagram-receive';
@@ -22,6 +22,9 @@ const WORTH_A_BLOCK = CHUNK_BYTES / 2;
 
 const SOCKET = 0;
 
+/** What the native part does not report. */
+const LEAVE_TICKS = null;
+
 /** The callbacks for the native part; `setUp` makes them ready once the environment is open. */
 export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(environment: StreamEnvironment): void } {
   let current: StreamEnvironment;
@@ -33,12 +36,27 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
 
   // A property with a getter on the global object: not to be asked for at every event.
   const receiver = process;
+  let leftTicks = false;
+  /** At the end of a callback. */
   const tick = (): void => {
+    leftTicks = hasThrown();
+    if (leftTicks) return;
     try {
       nativeTick.call(receiver);
     } catch (error) {
+      // What the one that threw was about to be followed by waits as well.
       reportException(error);
+      leftTicks = hasThrown();
     }
+  };
+  /**
+   * At the end of a call from the native part, which drains what is left: not after a callback that threw. What is thrown here
+   * has that effect and no other, the exception having been reported where it happened.
+   */
+  const end = (): void => {
+    if (!leftTicks) return;
+    leftTicks = false;
+    throw LEAVE_TICKS;
   };
 
   const lend = (environment: StreamEnvironment, index: number): void => {
@@ -102,22 +120,22 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
     reportTo(environment.native);
   };
 
-  /** An event of a datagram socket: everything in it is for lib/. False if a listener threw. */
-  const toDatagram = (socket: Datagram, batch: number, op: number, a: number, b: number, c: number): boolean => {
+  /** An event of a datagram socket: everything in it is for lib/. */
+  const toDatagram = (socket: Datagram, batch: number, op: number, a: number, b: number, c: number): void => {
     if (op <= Event.datagram6)
-      return onDatagram(socket, bytes[batch] as Uint8Array, byteWords[batch] as Int32Array, op, a, b, c);
-    if (op === Event.datagramError) return onDatagramError(socket, a);
-    if (op === Event.sendDone) socket.endSend(a);
+      onDatagram(socket, bytes[batch] as Uint8Array, byteWords[batch] as Int32Array, op, a, b, c);
+    else if (op === Event.datagramError) onDatagramError(socket, a);
+    else if (op === Event.sendDone) socket.endSend(a);
     else if (op === Event.sendPressure) socket.pressed = a === 1;
     else onSendFailed(socket);
-    return true;
   };
 
-  const dispatch = (batch: number, from: number, events: number, wantsBlocks: number, scoped: number): number => {
+  const dispatch = (batch: number, from: number, events: number, wantsBlocks: number, scoped: number): void => {
     const environment = current;
     const { table } = environment;
     const record = words[batch] as Int32Array;
     environment.delivering = true;
+    hasThrown();
     let index = from;
     for (let at = from * EVENT_WORDS; index < events; index += 1, at += EVENT_WORDS) {
       const slot = record[at + 1] as number;
@@ -135,8 +153,8 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
       }
       if (op >= Event.datagram4) {
         const socket = datagramAt(slot, record[at + 2] as number);
-        // After one that threw Node's C++ drains nothing: the next callback's end does.
-        if (socket === undefined || toDatagram(socket, batch, op, a, b, record[at + 5] as number)) tick();
+        if (socket !== undefined) toDatagram(socket, batch, op, a, b, record[at + 5] as number);
+        tick();
         continue;
       }
       switch (op) {
@@ -152,8 +170,11 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
           if (stream !== undefined) onReadEnd(stream, a);
           break;
         case Event.accept:
-          if (record[at + 5] !== WAITS) accept(environment, stream, a, b, record[at + 5] as number);
-          else if (stream !== undefined) acceptShared(environment, stream);
+          if (record[at + 5] === WAITS) {
+            if (stream !== undefined) acceptShared(environment, stream);
+            continue;
+          }
+          accept(environment, stream, a, b, record[at + 5] as number);
           break;
         case Event.acceptError:
           if (stream !== undefined && !stream.closed) callIn(stream.scope, stream.handle, 'onconnection', a, undefined);
@@ -168,8 +189,9 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
           stream?.onShutdownDone(a);
           break;
         case Event.pressure:
+          // Nobody's callback: what a throwing one before it left waits on.
           if (stream !== undefined) stream.pressed = a === 1;
-          break;
+          continue;
         case Event.writeFailed:
           if (stream !== undefined) onWriteFailed(stream, a);
           break;
@@ -184,13 +206,20 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
     environment.delivering = false;
     environment.submit();
     endSendingTurn();
-    return index;
+    environment.control[Control.next] = index;
+    end();
   };
 
   return {
     dispatch,
-    deferred: (phase) => runDeferred(tick, phase),
-    closing: () => runClosing(tick),
+    deferred: (phase) => {
+      runDeferred(tick, phase);
+      end();
+    },
+    closing: () => {
+      runClosing(tick);
+      end();
+    },
     setUp,
   };
 }

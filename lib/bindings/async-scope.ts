@@ -74,9 +74,22 @@ export function reportTo(native: Native): void {
   fatal = (error) => native.fatalException(error);
 }
 
+let reported = false;
+
 /** Reports an exception of user code as libuv's own callbacks would. */
 export function reportException(error: unknown): void {
+  reported = true;
   fatal(error);
+}
+
+/**
+ * Whether a callback threw since this was asked last. After one that did Node's C++ drains nothing: its ticks wait for the end
+ * of the next callback, or for the check phase.
+ */
+export function hasThrown(): boolean {
+  const threw = reported;
+  reported = false;
+  return threw;
 }
 
 /** The callbacks of handles and requests, by name; looked up at call time, skipped if gone. */
@@ -88,7 +101,7 @@ function invoke(this: Callable, name: string, args: readonly unknown[]): void {
     const callback = this[name];
     if (typeof callback === 'function') callback.apply(this, args as unknown[]);
   } catch (error) {
-    fatal(error);
+    reportException(error);
   }
 }
 
@@ -104,7 +117,7 @@ function invokeOnread(
   try {
     return this.onread(data);
   } catch (error) {
-    fatal(error);
+    reportException(error);
     return undefined;
   }
 }
@@ -121,32 +134,30 @@ function invokeOnmessage(
   length: number,
   message: Buffer | undefined,
   peer: object | undefined,
-): boolean {
+): void {
   try {
     this.onmessage?.(length, this, message, peer);
-    return true;
   } catch (error) {
-    fatal(error);
-    return false;
+    reportException(error);
   }
 }
 
-/** Calls `target.onmessage(length, target, message, peer)` in a resource; false if it threw. */
+/** Calls `target.onmessage(length, target, message, peer)` in a resource. */
 export function messageIn(
   scope: Scope,
   target: object,
   length: number,
   message: Buffer | undefined,
   peer: object | undefined,
-): boolean {
-  return scope.runInAsyncScope(invokeOnmessage as never, target, length, message, peer);
+): void {
+  scope.runInAsyncScope(invokeOnmessage as never, target, length, message, peer);
 }
 
 function invokeFunction(this: unknown, callback: (...args: unknown[]) => void, args: unknown[]): void {
   try {
     callback.apply(this, args);
   } catch (error) {
-    fatal(error);
+    reportException(error);
   }
 }
 
@@ -163,6 +174,6 @@ export function callNative(target: object, method: (...args: never[]) => void, .
   try {
     (method as (...args: unknown[]) => void).apply(target, args);
   } catch (error) {
-    fatal(error);
+    reportException(error);
   }
 }

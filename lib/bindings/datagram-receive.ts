@@ -48,7 +48,7 @@ function v6Text(words: Int32Array, from: number): string {
   return text;
 }
 
-/** A message in a batch; the numbers are those of its event. False if a listener threw. */
+/** A message in a batch; the numbers are those of its event. */
 export function onDatagram(
   socket: Datagram,
   bytes: Uint8Array,
@@ -57,8 +57,8 @@ export function onDatagram(
   at: number,
   sizes: number,
   address: number,
-): boolean {
-  if (!socket.receiving) return true;
+): void {
+  if (!socket.receiving) return;
   const v6 = op === Event.datagram6;
   const length = sizes & 0xffff;
   const from = v6 ? at + V6_WORDS * 4 : at;
@@ -70,10 +70,10 @@ export function onDatagram(
     family: v6 ? 'IPv6' : 'IPv4',
     port: sizes >>> 16,
   };
-  return messageIn(socket.scope, socket.handle, length, message, peer);
+  messageIn(socket.scope, socket.handle, length, message, peer);
 }
 
-/** Receiving failed; as {@link onDatagram}. */
-export function onDatagramError(socket: Datagram, status: number): boolean {
-  return !socket.receiving || messageIn(socket.scope, socket.handle, status, undefined, undefined);
+/** Receiving failed. */
+export function onDatagramError(socket: Datagram, status: number): void {
+  if (socket.receiving) messageIn(socket.scope, socket.handle, status, undefined, undefined);
 }

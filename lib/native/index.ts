@@ -142,9 +142,11 @@ export interface Native {
 export interface Callbacks {
   /**
    * Events of a batch, from one on. `scoped` says whether a callback scope is open, which events for `lib/` need and
-   * those for native consumers must not have; returns where the kind changed, or the number of events.
+   * those for native consumers must not have; `Control.next` is then where the kind changed, or the number of events.
+   *
+   * All three throw null when the last callback threw: that was reported, and the scope around the call must not drain.
    */
-  dispatch(batch: number, from: number, events: number, wantsBlocks: number, scoped: number): number;
+  dispatch(batch: number, from: number, events: number, wantsBlocks: number, scoped: number): void;
   /** `phase` is one of `Phase`. */
   deferred(phase: number): void;
   closing(): void;

@@ -92,6 +92,8 @@ export const Control = {
   /** Who has the seat: 0 inline, 1 offload. */
   driver: 4,
   seatChanges: 5,
+  /** The first event that the dispatcher did not come to. */
+  next: 6,
 } as const;
 export const CONTROL_WORDS = 8;
 

@@ -55,6 +55,98 @@ describe('parity: exceptions', () => {
     server.close();
   });
 
+  for (const where of ['connection', 'connect', 'data', 'end', 'written', 'message', 'exit'])
+    twin(`what a callback that throws has put off, and when it runs: ${where}`, { given: where }, async (t, where) => {
+      let told = (): void => {};
+      const done = new Promise<void>((fulfil) => {
+        told = fulfil;
+      });
+      process.on('uncaughtException', (error) => t.trace('handler', error.message));
+      const fail = (): void => {
+        process.nextTick(() => t.trace('tick'));
+        Promise.resolve().then(() => t.trace('microtask'));
+        setImmediate(() => {
+          t.trace('immediate');
+          setImmediate(told);
+        });
+        throw new Error(`in ${where}`);
+      };
+      // Its other end is somebody else's loop: whose callbacks come in the same turn is then no accident.
+      const peer = `
+        const net = require('net');
+        const server = net.createServer((socket) => socket.on('error', () => {}).on('data', () => socket.end('x')));
+        server.listen(0, '127.0.0.1', () => process.send(server.address().port));
+        process.on('message', (port) => net.connect(port, '127.0.0.1').on('error', () => {}).on('close', () => {}));
+        process.on('disconnect', () => process.exit());`;
+      const child = t.cp.spawn(process.execPath, ['-e', peer], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+      const [port] = (await t.once(child, 'message')) as [number];
+      if (where === 'connection') {
+        const server = t.net.createServer(fail);
+        const own = await t.listen(server);
+        server.on('connection', (socket) => socket.on('error', () => {}));
+        child.send(own);
+        await done;
+        server.close();
+      } else if (where === 'message') {
+        const socket = t.dgram.createSocket('udp4');
+        await new Promise<void>((bound) => socket.bind(0, '127.0.0.1', bound));
+        socket.on('message', fail);
+        socket.send('x', socket.address().port, '127.0.0.1');
+        await done;
+        socket.close();
+      } else if (where === 'exit') {
+        t.cp.spawn(process.execPath, ['-e', ''], { stdio: 'ignore' }).on('exit', fail);
+        await done;
+      } else {
+        const client = t.net.connect(port, '127.0.0.1');
+        if (where === 'connect') client.once('connect', fail);
+        else await t.once(client, 'connect');
+        if (where === 'data' || where === 'end') client.once(where, fail);
+        client.resume();
+        if (where !== 'connect') client.write('x', where === 'written' ? fail : undefined);
+        await done;
+        client.destroy();
+      }
+      child.disconnect();
+      await t.once(child, 'exit');
+    });
+
+  twin('ticks of callbacks that throw wait for the next that does not', { drivers: ['inline'] }, async (t) => {
+    const order: string[] = [];
+    process.on('uncaughtException', (error) => order.push(error.message));
+    const peers: import('node:net').Socket[] = [];
+    const server = t.net.createServer((socket) => peers.push(socket));
+    const port = await t.listen(server);
+    const clients: import('node:net').Socket[] = [];
+    for (let index = 0; index < 4; index++) {
+      const client = t.net.connect(port, '127.0.0.1');
+      await t.once(client, 'connect');
+      clients.push(client);
+    }
+    await t.until(() => peers.length === 4);
+    let seen = 0;
+    const done = new Promise<void>((fulfil) => {
+      for (const client of clients) {
+        client.on('data', () => {
+          const number = ++seen;
+          order.push(`data ${number}`);
+          process.nextTick(() => order.push(`tick ${number}`));
+          if (number !== 3) throw new Error(`thrown ${number}`);
+          setImmediate(fulfil);
+        });
+      }
+    });
+    for (const peer of peers) peer.write('x');
+    // The bytes of all four must lie in the kernel before the loop looks: block this thread.
+    const until = Date.now() + 30;
+    while (Date.now() < until);
+    await done;
+    await t.turn();
+    t.trace(order);
+    for (const socket of [...peers, ...clients]) socket.destroy();
+    server.close();
+  });
+
   twin('events of the same turn survive a throw', async (t) => {
     const seen: string[] = [];
     process.on('uncaughtException', (error) => seen.push(error.message));

@@ -237,10 +237,13 @@ fn hand_over(state: &State, batch: Batch) {
     while at < events && misses < 2 {
         let scope = if state.scoped.get() { Scope::Open } else { Scope::None };
         let arguments = [batch.index.cast_signed(), at, events, wants_blocks, i32::from(state.scoped.get())];
-        let Some(next) = call(state, state.dispatch, &arguments, scope) else { break };
+        if !call(state, state.dispatch, &arguments, scope) {
+            break;
+        }
         if state.ended.get() {
             return;
         }
+        let next = state.control(control::NEXT);
         misses = if next > at { 0 } else { misses + 1 };
         at = next;
         if at < events {
@@ -257,16 +260,17 @@ enum Scope {
     None,
 }
 
-/// Calls JavaScript from libuv, with whatever escapes reported as an uncaught exception. Returns the number that
-/// JavaScript answered; None when it could not run or threw.
-fn call(state: &State, function: napi::napi_ref, arguments: &[i32], callback_scope: Scope) -> Option<i32> {
+/// Calls JavaScript from libuv, with whatever escapes reported as an uncaught exception: save for null, which stands for one
+/// that was reported where it happened and after which the callback scope, having failed, drains nothing. True when JavaScript
+/// did what it was asked.
+fn call(state: &State, function: napi::napi_ref, arguments: &[i32], callback_scope: Scope) -> bool {
     let env = state.env;
     let mut scope = ptr::null_mut();
     // SAFETY: called from libuv on the JavaScript thread of a live environment (`ended` was looked at); every value
     // made here belongs to the scope opened first and closed last.
     unsafe {
         if napi::napi_open_handle_scope(env, &raw mut scope) != napi::Status::napi_ok {
-            return None;
+            return false;
         }
         let (mut callee, mut receiver, mut result) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
         napi::napi_get_reference_value(env, function, &raw mut callee);
@@ -279,19 +283,19 @@ fn call(state: &State, function: napi::napi_ref, arguments: &[i32], callback_sco
             Scope::Open => napi::napi_make_callback(env, ptr::null_mut(), receiver, callee, arguments.len(), values.as_ptr(), &raw mut result),
             Scope::None => napi::napi_call_function(env, receiver, callee, arguments.len(), values.as_ptr(), &raw mut result),
         };
+        let mut done = status == napi::Status::napi_ok;
         if status == napi::Status::napi_pending_exception {
             let mut error = ptr::null_mut();
             if napi::napi_get_and_clear_last_exception(env, &raw mut error) == napi::Status::napi_ok {
-                napi::napi_fatal_exception(env, error);
+                let mut kind = napi::ValueType::napi_undefined;
+                done = napi::napi_typeof(env, error, &raw mut kind) == napi::Status::napi_ok && kind == napi::ValueType::napi_null;
+                if !done {
+                    napi::napi_fatal_exception(env, error);
+                }
             }
         }
-        let mut answer = 0;
-        let answered = status == napi::Status::napi_ok && !state.ended.get();
-        if answered {
-            napi::napi_get_value_int32(env, result, &raw mut answer);
-        }
         napi::napi_close_handle_scope(env, scope);
-        answered.then_some(answer)
+        done && !state.ended.get()
     }
 }
 

@@ -33,6 +33,8 @@ pub(crate) mod control {
     pub(crate) const DRIVER: usize = 4;
     /// Times the seat has passed.
     pub(crate) const SEAT_CHANGES: usize = 5;
+    /// Written by JavaScript's dispatcher: the first event that it did not come to.
+    pub(crate) const NEXT: usize = 6;
     /// How many words there are.
     pub(crate) const WORDS: usize = 8;
 }
