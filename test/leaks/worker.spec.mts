@@ -66,6 +66,62 @@ describe('leaks: environments that end early', () => {
     server.close();
   });
 
+  // Several chunks come in one turn of the loop: the kernel has all of them before the first is read.
+  for (const end of [
+    'parentPort.postMessage("stop me"); Atomics.wait(never, 0, 0)',
+    'process.exit(3)',
+    'throw new Error("worker")',
+  ]) {
+    twin(
+      `a Worker that ends between two chunks of one turn: ${end}`,
+      { ...options, given: end },
+      async (t, given: string) => {
+        const { Worker } = t.require('node:worker_threads') as typeof import('node:worker_threads');
+        const source = `
+        const { parentPort, workerData } = require('node:worker_threads');
+        const never = new Int32Array(new SharedArrayBuffer(4));
+        let chunks = 0;
+        const socket = require('node:net').connect(workerData, '127.0.0.1');
+        parentPort.once('message', () => socket.on('data', (chunk) => {
+          parentPort.postMessage(['chunk', ++chunks]);
+          if (chunks === 2) { ${given}; }
+        }));`;
+        const server = t.net.createServer({ allowHalfOpen: true });
+        const port = await t.listen(server);
+        const run = async (): Promise<void> => {
+          const worker = new Worker(source, { eval: true, workerData: port });
+          worker.on('error', (error) => t.trace('error', error.message));
+          const heard: unknown[] = [];
+          worker.on('message', (message) => {
+            heard.push(message);
+            if (message === 'stop me') worker.terminate();
+          });
+          const exited = new Promise((done) => worker.on('exit', done));
+          const [peer] = await t.once(server, 'connection');
+          // It ends with bytes unread, or has read them to nobody's use: a reset, or an end.
+          peer.on('error', () => {});
+          const closed = t.closed(peer);
+          peer.end(Buffer.alloc(640 * 1024, 'd'));
+          await t.once(peer, 'finish');
+          peer.on('end', () => peer.destroy());
+          peer.resume();
+          worker.postMessage('read');
+          t.trace('exit code', await exited, heard);
+          await closed;
+        };
+        const descriptors = (): number => t.fs.readdirSync('/proc/self/fd').length;
+        // What there is once and for all is there before anything is counted.
+        for (let round = 0; round < 2; round++) await run();
+        const before = descriptors();
+        for (let round = 0; round < 8; round++) await run();
+        const patience = Date.now() + 15_000;
+        while (descriptors() > before && Date.now() < patience) await t.sleep(5);
+        t.trace('more descriptors', descriptors() > before);
+        server.close();
+      },
+    );
+  }
+
   twin('terminated in the turn in which it starts children: its ends are closed, and they end', options, async (t) => {
     const { Worker } = t.require('node:worker_threads') as typeof import('node:worker_threads');
     const source = `

@@ -1,6 +1,16 @@
 /** A throw from every callback: what the handler sees, what goes on afterwards, how the process ends. */
 import { twin } from '../support/twin.mjs';
 
+/**
+ * More than fits into any chunk or batch, and no two words alike. It is written by a program that is gone when somebody reads,
+ * so that all of it is in the kernel: several chunks come in one turn of the loop.
+ */
+const BURST = 640 * 1024;
+const WRITER = `
+  const bytes = Buffer.alloc(${BURST});
+  for (let at = 0; at < bytes.length; at += 4) bytes.writeUInt32BE(at, at);
+  require('node:net').connect(+process.argv[1], '127.0.0.1').end(bytes, () => process.exit(0));`;
+
 describe('parity: exceptions', () => {
   twin('handled by uncaughtException in every callback; the rest goes on', async (t) => {
     const store = new t.hooks.AsyncLocalStorage<string>();
@@ -179,6 +189,93 @@ describe('parity: exceptions', () => {
     for (const socket of [...peers, ...clients]) socket.destroy();
     server.close();
   });
+
+  // What the listener of a chunk has done when it throws, while the next one of the same turn waits for it.
+  for (const before of ['nothing', 'pause', 'pause and resume', 'a listener less', 'end', 'destroy']) {
+    twin(
+      `thrown between two chunks of one turn, after ${before}`,
+      { given: { before, writer: WRITER } },
+      async (t, given: { before: string; writer: string }) => {
+        const server = t.net.createServer({ pauseOnConnect: true, allowHalfOpen: true });
+        const port = await t.listen(server);
+        const writer = t.cp.spawn(process.execPath, ['-e', given.writer, String(port)], { stdio: 'ignore' });
+        const [[socket], [code]] = await Promise.all([t.once(server, 'connection'), t.once(writer, 'exit')]);
+        t.trace('written', code);
+        const chunks: Buffer[] = [];
+        // Whatever happens after a throw is between it and the next chunk, wherever that begins.
+        const steps: unknown[] = [];
+        let [ticks, whilePaused] = [0, 0];
+        const step = (...what: unknown[]): void => {
+          if (chunks.length < 6) steps.push([chunks.length, ...what]);
+        };
+        process.on('uncaughtException', (error, origin) => step('handler', error.message, origin));
+        const note = (): void => step('second listener');
+        socket.on('data', (chunk: Buffer) => {
+          chunks.push(chunk);
+          const own = chunks.length;
+          process.nextTick(() => {
+            ticks++;
+            if (own % 2 === 0) step('tick of', own);
+          });
+          Promise.resolve().then(() => {
+            if (own % 2 === 0) step('microtask of', own);
+          });
+          if (own % 2 === 0) return;
+          if (given.before.startsWith('pause') && !socket.isPaused()) socket.pause();
+          if (given.before === 'pause and resume') socket.resume();
+          if (given.before === 'a listener less') socket.off('data', note);
+          if (given.before === 'end') socket.end();
+          if (given.before === 'destroy' && chunks.length === 3) socket.destroy();
+          throw new Error(`in chunk ${chunks.length}`);
+        });
+        socket.on('data', note);
+        for (const name of ['end', 'close', 'error'])
+          socket.on(name, (first: unknown) => t.lane('socket')(name, first));
+        const closed = t.closed(socket);
+        socket.on('end', () => socket.end());
+        socket.resume();
+        while (!socket.readableEnded && !socket.destroyed) {
+          await t.turn();
+          if (given.before !== 'pause' || !socket.isPaused()) continue;
+          const held = chunks.length;
+          for (let turns = 0; turns < 3; turns++) await t.turn();
+          whilePaused += chunks.length - held;
+          socket.resume();
+        }
+        await closed;
+        t.trace(steps, 'each tick has run', ticks === chunks.length, 'while paused', whilePaused);
+        // One that is destroyed has read three chunks, of whatever size.
+        t.trace(given.before === 'destroy' ? chunks.length : Buffer.concat(chunks));
+        server.close();
+      },
+    );
+  }
+
+  // The offload driver has a chunk read while JavaScript has the one before, and hands over one in a turn.
+  twin(
+    'thrown in every chunk: the turn goes on with the next',
+    { given: { writer: WRITER }, drivers: ['inline'] },
+    async (t, given: { writer: string }) => {
+      const server = t.net.createServer({ pauseOnConnect: true });
+      const port = await t.listen(server);
+      const writer = t.cp.spawn(process.execPath, ['-e', given.writer, String(port)], { stdio: 'ignore' });
+      const [[socket]] = await Promise.all([t.once(server, 'connection'), t.once(writer, 'exit')]);
+      let [chunks, ofFirstTurn, handled] = [0, 0, 0];
+      process.on('uncaughtException', () => handled++);
+      socket.on('data', () => {
+        if (++chunks === 1) {
+          setImmediate(() => {
+            ofFirstTurn = chunks;
+          });
+        }
+        throw new Error(`in chunk ${chunks}`);
+      });
+      socket.resume();
+      await t.closed(socket);
+      t.trace('several in one turn', ofFirstTurn > 1, 'each handled', handled === chunks);
+      server.close();
+    },
+  );
 
   for (const where of [
     'connection',
