@@ -2,15 +2,15 @@
 // The cells: which unmodified program runs, and what is done to it. Goals are in goals.json, by the same names.
 
 /**
- * What a cell may ask of the run: files and addresses that exist only then.
+ * What a cell may ask of the run: files and addresses that exist only then, and times in seconds.
  * @typedef {{ scratch: string, key: string, certificate: string, rsaKey: string, rsaCertificate: string,
- *   peer: () => Promise<string>, warmup: number, seconds: number }} Context
+ *   peer: () => Promise<string>, warmup: number, seconds: number, slice: number, calm: number }} Context
  */
 
 /**
  * @typedef {object} Cell
  * @property {string} name
- * @property {'server' | 'client' | 'idle' | 'startup' | 'receiver' | 'sender' | 'itself'} kind who is measured, and how the window is taken
+ * @property {'server' | 'client' | 'idle' | 'startup' | 'receiver' | 'sender' | 'itself'} kind who is measured; a server in slices, all others in one window
  * @property {string} workload the program, in workloads/
  * @property {(context: Context) => string[] | Promise<string[]>} [args] its arguments
  * @property {string} [mode] the load generator's mode
@@ -18,7 +18,7 @@
  * @property {string} unit what one operation is
  * @property {number} [bytes] bytes one operation carries, where bytes per second are the figure people know
  * @property {string} [enable] the optional part it is about: on under tsloop
- * @property {boolean} [resumed] nearly every handshake of the window must be a resumed one
+ * @property {number} [underWay] nearly every handshake must be a resumed one, save for so many under way when a slice opens
  */
 
 /** @param {number} connections @returns {Cell} */
@@ -67,7 +67,7 @@ const https = (name, more, rsa = false) => ({
   mode: 'http',
   load: ({ certificate, rsaCertificate }) => ['--size', '64', '--tls', rsa ? rsaCertificate : certificate, ...more],
   unit: more.includes('--one-shot') ? 'connection' : 'request',
-  resumed: more.includes('--resume'),
+  ...(more.includes('--resume') ? { underWay: Number(more[1]) } : {}),
 });
 
 /** @param {string} name @param {string} workload @param {number} concurrency @returns {Cell} */

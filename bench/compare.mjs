@@ -1,25 +1,18 @@
 // @ts-check
 // The gate: `node bench/compare.mjs OLD.json NEW.json` holds two results of `npm run bench -- --json` against each
 // other. What is compared are the ratios to plain Node of the same run, so that a slower machine is not a slower tsloop.
-import { readFileSync } from 'node:fs';
 import { ratio } from './figures.mjs';
+import { readRecord } from './record.mjs';
 
 /** @typedef {import('./figures.mjs').Metric} Metric */
 /** @typedef {import('./table.mjs').Result} Result */
 
 /**
- * How much worse a ratio may become. The 3 % and 5 % of the house are floors: a change within what the pairs of the old
- * result differ from each other is not told from noise, and does not fail.
+ * How much worse a ratio may become. The 3 % and 5 % of the house are floors: a change within the quartiles of the old result's
+ * pairs is not told from noise, and does not fail.
  * @type {Partial<Record<Metric, number>>}
  */
 const tolerated = { perSecond: 0.03, jsCpu: 0.03, processCpu: 0.03, p99: 0.05, peakKb: 0.05, residentKb: 0.05 };
-
-/** @param {string} file @returns {{ machine: Record<string, unknown>, results: Result[] }} */
-function read(file) {
-  const record = JSON.parse(readFileSync(file, 'utf8'));
-  if (record.format !== 1) throw new Error(`${file} is not a result of this bench`);
-  return record;
-}
 
 /** @param {Result} before @param {Result} after @param {string} variant */
 function* changes(before, after, variant) {
@@ -35,8 +28,8 @@ function* changes(before, after, variant) {
 
 /** @param {string} oldFile @param {string} newFile */
 function compare(oldFile, newFile) {
-  const [before, after] = [read(oldFile), read(newFile)];
-  for (const name of ['processor', 'cores', 'node', 'kernel']) {
+  const [before, after] = [readRecord(oldFile), readRecord(newFile)];
+  for (const name of /** @type {const} */ (['processor', 'cores', 'node', 'kernel'])) {
     if (before.machine[name] !== after.machine[name]) {
       console.log(`! ${name} differs: ${before.machine[name]}, then ${after.machine[name]}`);
     }

@@ -1,20 +1,22 @@
 // @ts-check
 // Samples to figures: medians per variant, ratios of pairs, and what the goals say to them. No I/O but goals.json.
+// The samples of two variants are pairs by their place: taken one right after the other.
 import { readFileSync } from 'node:fs';
 
 /**
- * One process of one round. A figure a cell cannot have is null.
+ * One process of one round, or one slice of a server's. A figure that there cannot be is null.
  * @typedef {object} Sample
  * @property {number | null} perSecond operations per second
  * @property {number | null} p50 microseconds
  * @property {number | null} p99 microseconds
  * @property {number | null} jsCpu microseconds of the main thread per operation
  * @property {number | null} processCpu microseconds of the whole process per operation
- * @property {number | null} peakKb highest resident memory, VmHWM
- * @property {number | null} residentKb resident memory at the end of the window, VmRSS
+ * @property {number | null} peakKb highest resident memory, VmHWM; of a server with its last slice
+ * @property {number | null} residentKb resident memory at the end of the window, VmRSS; likewise
  * @property {number | null} startMs from spawn to exit, in milliseconds
  * @property {number | null} loadgenShare part of a core the load generator used
  * @property {number | null} foreignCores cores busy with work that is not this bench's
+ * @property {number | null} idleCores cores that the servers used whose turn it was not
  * @property {number} errors wrong answers, broken connections, stalled connections
  */
 
@@ -35,35 +37,35 @@ export function median(values) {
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
 }
 
-/** @param {(number | null | undefined)[]} values @returns {Spread | null} */
+/**
+ * The median and the quartiles, these rounded outwards: of up to four values they are the extremes.
+ * @param {(number | null | undefined)[]} values @returns {Spread | null}
+ */
 export function spread(values) {
   const present = values.filter((value) => typeof value === 'number' && Number.isFinite(value));
-  const numbers = /** @type {number[]} */ (present);
-  if (numbers.length === 0) return null;
-  return { median: median(numbers), low: Math.min(...numbers), high: Math.max(...numbers) };
+  const sorted = /** @type {number[]} */ (present).sort((a, b) => a - b);
+  if (sorted.length === 0) return null;
+  const last = sorted.length - 1;
+  const low = sorted[Math.floor(last / 4)] ?? Number.NaN;
+  const high = sorted[Math.ceil((last * 3) / 4)] ?? Number.NaN;
+  return { median: median(sorted), low, high };
 }
 
 /**
- * The median of `samples` over that of `base`; low and high are the extremes of the pairs, one pair a round.
+ * The ratios of the pairs. Not the ratio of two medians: what the machine does to both halves of a pair is gone in theirs.
  * @param {Sample[]} samples @param {Sample[]} base @param {Metric} metric @returns {Spread | null}
  */
 export function ratio(samples, base, metric) {
-  const pairs = samples.map((sample, round) => divide(sample[metric], base[round]?.[metric]));
-  const pairwise = spread(pairs);
-  const ours = spread(samples.map((sample) => sample[metric]));
-  const theirs = spread(base.map((sample) => sample[metric]));
-  if (!pairwise || !ours || !theirs || theirs.median === 0) return null;
-  return { median: ours.median / theirs.median, low: pairwise.low, high: pairwise.high };
+  return spread(samples.map((sample, place) => divide(sample[metric], base[place]?.[metric])));
 }
 
 /**
- * The median of the differences of the pairs, and a 95 % interval of it (order statistics of a binomial): with many
- * short repetitions the extremes say nothing.
+ * The median of the differences of the pairs, and a 95 % interval of it (order statistics of a binomial).
  * @param {Sample[]} samples @param {Sample[]} base @param {Metric} metric @returns {Spread | null}
  */
 export function difference(samples, base, metric) {
   const pairs = samples
-    .map((sample, round) => (sample[metric] ?? Number.NaN) - (base[round]?.[metric] ?? Number.NaN))
+    .map((sample, place) => (sample[metric] ?? Number.NaN) - (base[place]?.[metric] ?? Number.NaN))
     .filter(Number.isFinite)
     .sort((a, b) => a - b);
   if (pairs.length === 0) return null;
@@ -138,7 +140,7 @@ function better(samples, metric) {
 }
 
 /**
- * Undecided: the median misses the goal, but a pair of the same run met it, so this run cannot tell.
+ * Undecided: the median misses the goal, but a quarter of the pairs met it, so this run cannot tell.
  * @param {Spread} value @param {number} limit @param {'max' | 'min'} sense
  */
 function verdict(value, limit, sense) {

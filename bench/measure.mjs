@@ -1,13 +1,13 @@
 // @ts-check
-// One sample: a fresh process of one variant under one cell, its window, its clocks and its memory.
+// One sample of a cell that is measured in one go: a fresh process of one variant, its window, its clocks and its memory.
 import { execFileSync, spawnSync } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
-import { machineTicks, Program, TICKS_PER_SECOND } from './program.mjs';
+import { Program } from './program.mjs';
+import { insist, launch, nothing, sample, wordsOf } from './sample.mjs';
 
 /** @typedef {import('./cells.mjs').Cell} Cell */
 /** @typedef {import('./cells.mjs').Context} Context */
 /** @typedef {import('./figures.mjs').Sample} Sample */
-/** @typedef {{ name: string, command: string, args: string[], env: NodeJS.ProcessEnv, tsloop: boolean }} Variant */
+/** @typedef {import('./sample.mjs').Variant} Variant */
 
 /** How long 10,000 silent connections rest before memory is read, so that both sides have had their collections. */
 const REST = 1500;
@@ -15,111 +15,30 @@ const REST = 1500;
 /** How long a program that measures itself may take, in milliseconds: seconds of its own, on a machine that has others. */
 const LONG = 300_000;
 
-/** @type {Sample} */
-const nothing = {
-  perSecond: null,
-  p50: null,
-  p99: null,
-  jsCpu: null,
-  processCpu: null,
-  peakKb: null,
-  residentKb: null,
-  startMs: null,
-  loadgenShare: null,
-  foreignCores: null,
-  errors: 0,
-};
-
 /**
  * @param {Cell} cell @param {Variant} variant @param {Context} context @param {string} loadgen @returns {Promise<Sample>}
  */
 export async function measure(cell, variant, context, loadgen) {
-  const script = fileURLToPath(new URL(`workloads/${cell.workload}`, import.meta.url));
-  const args = [...variant.args, script, ...((await cell.args?.(context)) ?? [])];
-  if (cell.kind === 'startup') return measureStart(variant, args);
-  if (cell.kind === 'sender') return measureSender(cell, variant, args, context, loadgen);
-  const program = new Program(variant.command, args, environmentOf(cell, variant));
+  const words = await wordsOf(cell, variant, context);
+  if (cell.kind === 'startup') return measureStart(variant, words);
+  if (cell.kind === 'sender') return measureSender(cell, variant, words, context, loadgen);
+  const program = launch(cell, variant, words);
   try {
-    const take = {
-      server: measureServer,
-      client: measureClient,
-      idle: measureIdle,
-      receiver: measureReceiver,
-      itself: measureItself,
-    }[cell.kind];
-    return await take(cell, program, context, loadgen, variant);
+    switch (cell.kind) {
+      case 'client':
+        return await measureClient(cell, program, context, loadgen, variant);
+      case 'idle':
+        return await measureIdle(cell, program, context, loadgen, variant);
+      case 'receiver':
+        return await measureReceiver(cell, program, context, loadgen, variant);
+      case 'itself':
+        return await measureItself(cell, program, context, loadgen, variant);
+      case 'server':
+        throw new Error('a server is measured in slices');
+    }
   } finally {
     await program.stop();
   }
-}
-
-/** Strict mode, in which every variant of ours runs, refuses to start if an optional part that was asked for cannot.
- * @param {Cell} cell @param {Variant} variant */
-function environmentOf(cell, variant) {
-  return cell.enable && variant.tsloop ? { ...variant.env, TSLOOP_ENABLE: cell.enable } : variant.env;
-}
-
-/** @param {Program} program @param {Variant} variant */
-function insist(program, variant) {
-  // TSLOOP_STRICT refuses to start without the addon; this also catches a hook that quietly did nothing.
-  if (variant.tsloop && !program.hasAddon()) throw new Error(`${variant.name}: the process runs without the addon`);
-}
-
-/**
- * @param {any} report @param {{ peakKb: number, residentKb: number }} memory
- * @param {{ main: number, process: number }} nanos @returns {Sample}
- */
-function sample(report, memory, nanos) {
-  const perOperation = (/** @type {number} */ value) =>
-    report.operations > 0 ? value / 1e3 / report.operations : null;
-  return {
-    ...nothing,
-    perSecond: report.perSecond,
-    p50: report.latencyUs?.p50 ?? null,
-    p99: report.latencyUs?.p99 ?? null,
-    jsCpu: perOperation(nanos.main),
-    processCpu: perOperation(nanos.process),
-    ...memory,
-    errors: report.errors + (report.stalled ?? 0) + (report.operations > 0 ? 0 : 1),
-  };
-}
-
-/**
- * The load generator asks, and reads the server's clocks at the edges of its own window.
- * @param {Cell} cell @param {Program} program @param {Context} context @param {string} loadgen @param {Variant} variant
- */
-async function measureServer(cell, program, context, loadgen, variant) {
-  const { port, path, workers } = await program.line();
-  // Tickets are earned during the warm-up, two by each full handshake, and must last for the window.
-  const warmup = cell.resumed ? Math.max(context.warmup, context.seconds) : context.warmup;
-  const where = path ? ['--unix', path] : ['--port', String(port)];
-  const window = [
-    '--pid',
-    String(workers ?? program.pid),
-    '--warmup',
-    String(warmup),
-    '--seconds',
-    String(context.seconds),
-  ];
-  const before = { at: performance.now(), machine: machineTicks(), server: program.ticks() };
-  const load = [cell.mode ?? '', ...where, ...window, ...(cell.load?.(context) ?? [])];
-  const generator = new Program(loadgen, load, process.env);
-  let report;
-  try {
-    report = await generator.line((warmup + context.seconds + 30) * 1000);
-  } finally {
-    await generator.stop();
-  }
-  insist(program, variant);
-  const seconds = (performance.now() - before.at) / 1000;
-  const loadgenShare = report.loadgenNs / 1e9 / report.seconds;
-  const ours = (program.ticks() - before.server) / TICKS_PER_SECOND + loadgenShare * seconds;
-  const foreign = ((machineTicks() - before.machine) / TICKS_PER_SECOND - ours) / seconds;
-  const result = sample(report, program.memory(), { main: report.cpu.mainNs, process: report.cpu.processNs });
-  if (cell.resumed && report.resumed < report.operations * 0.9) {
-    throw new Error(`only ${report.resumed} of ${report.operations} handshakes were resumed`);
-  }
-  return { ...result, loadgenShare, foreignCores: Math.max(0, foreign) };
 }
 
 /**
@@ -142,7 +61,7 @@ async function measureClient(_cell, program, context, loadgen, variant) {
   const memory = program.memory();
   const report = await program.line(patience);
   const nanos = { main: over.mainNs - opened.mainNs, process: over.processNs - opened.processNs };
-  return sample(report, memory, nanos);
+  return { ...sample(report, nanos), ...memory };
 }
 
 /**
@@ -163,13 +82,13 @@ async function measureReceiver(cell, program, context, loadgen, variant) {
 
 /**
  * The program sends to a load generator that only takes.
- * @param {Cell} cell @param {Variant} variant @param {string[]} args @param {Context} context @param {string} loadgen
+ * @param {Cell} cell @param {Variant} variant @param {string[]} words @param {Context} context @param {string} loadgen
  */
-async function measureSender(cell, variant, args, context, loadgen) {
+async function measureSender(cell, variant, words, context, loadgen) {
   const taker = new Program(loadgen, [cell.mode ?? ''], process.env);
   try {
     const { port } = await taker.line();
-    const program = new Program(variant.command, [...args, String(port)], variant.env);
+    const program = launch(cell, variant, [...words, String(port)]);
     try {
       return await measureClient(cell, program, context, loadgen, variant);
     } finally {
@@ -218,12 +137,12 @@ async function measureItself(_cell, program, _context, _loadgen, variant) {
 
 /**
  * From spawn to exit of an empty program, once.
- * @param {Variant} variant @param {string[]} args @returns {Sample}
+ * @param {Variant} variant @param {string[]} words @returns {Sample}
  */
-function measureStart(variant, args) {
+function measureStart(variant, words) {
   const start = (/** @type {NodeJS.ProcessEnv} */ env) => {
     const from = performance.now();
-    const { status, stderr } = spawnSync(variant.command, args, { env, stdio: ['ignore', 'ignore', 'pipe'] });
+    const { status, stderr } = spawnSync(variant.command, words, { env, stdio: ['ignore', 'ignore', 'pipe'] });
     if (status !== 0) throw new Error(`${variant.name}: exit ${status}: ${stderr}`);
     return performance.now() - from;
   };

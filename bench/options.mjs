@@ -5,14 +5,15 @@ import { parseArgs } from 'node:util';
 export const usage = `npm run bench -- [cells…] [options]
 
   cells            names, or beginnings of names; all without any (--list shows them)
-  --rounds N       rounds; in each, every variant runs once in a fresh process       (default 5)
-  --seconds N      length of the measured window                                     (default 3)
-  --warmup N       seconds before it that are thrown away                            (default 3)
+  --rounds N       rounds; in each, every variant gets a fresh process               (default 5)
+  --seconds N      seconds that are measured of it                                   (default 3)
+  --slice N        seconds of them at a time while servers take turns                (default 0.5)
+  --warmup N       seconds before that are thrown away                               (default 3)
   --repetitions N  starts per variant and round in the start-up cell                (default 10)
-  --quick          --rounds 2 --seconds 1 --warmup 1
+  --quick          --rounds 2 --seconds 1 --warmup 2
   --driver NAME    auto, inline, offload, or all: one column each                    (default auto)
-  --calm N         wait up to N seconds for an idle machine before each run, and repeat
-                   a run that other work disturbed, up to three times
+  --calm N         wait up to N seconds for an idle machine before each run or pass of
+                   slices, and repeat what other work disturbed, up to three times
   --self           plain Node against plain Node: what noise looks like here
   --peers          also the runtimes of peers.json that are on the PATH
   --node PATH      the Node to measure                                               (default: this one)
@@ -21,9 +22,9 @@ export const usage = `npm run bench -- [cells…] [options]
   --list           the cells and what each does
 `;
 
-/** @typedef {{ rounds: number, seconds: number, warmup: number, repetitions: number, drivers: string[], calm: number, self: boolean,
- *   peers: boolean, node: string, json: string | undefined, svg: string | undefined, list: boolean, help: boolean,
- *   cells: string[] }} Options */
+/** @typedef {{ rounds: number, seconds: number, slice: number, warmup: number, repetitions: number, drivers: string[],
+ *   calm: number, self: boolean, peers: boolean, node: string, json: string | undefined, svg: string | undefined,
+ *   list: boolean, help: boolean, cells: string[] }} Options */
 
 const drivers = ['auto', 'inline', 'offload'];
 
@@ -35,6 +36,7 @@ export function readOptions(words) {
     options: {
       rounds: { type: 'string' },
       seconds: { type: 'string' },
+      slice: { type: 'string' },
       warmup: { type: 'string' },
       repetitions: { type: 'string' },
       quick: { type: 'boolean', default: false },
@@ -54,7 +56,8 @@ export function readOptions(words) {
   return {
     rounds: positive('rounds', values.rounds, quick ? 2 : 5),
     seconds: positive('seconds', values.seconds, quick ? 1 : 3),
-    warmup: positive('warmup', values.warmup, quick ? 1 : 3),
+    slice: positive('slice', values.slice, 0.5),
+    warmup: positive('warmup', values.warmup, quick ? 2 : 3),
     repetitions: positive('repetitions', values.repetitions, quick ? 5 : 10),
     drivers: values.driver === 'all' ? drivers : [values.driver],
     calm: positive('calm', values.calm, 0),

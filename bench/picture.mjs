@@ -68,7 +68,7 @@ export function picture(results, variant, caption) {
   const height = y + 10;
   const one = LEFT + SCALE;
   const legend =
-    'dashes: goal · line in the bar: lowest and highest pair · green met, amber undecided, red not met, grey no goal';
+    'dashes: goal · line in the bar: quartiles of the pairs · green met, amber undecided, red not met, grey no goal';
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}"
  font-family="DejaVu Sans, Helvetica, Arial, sans-serif" font-size="13">
 <rect width="100%" height="100%" fill="white"/>

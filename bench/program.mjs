@@ -1,7 +1,7 @@
 // @ts-check
 // One child process of the bench: started, listened to line by line, looked at in /proc, stopped by its id.
 import { spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 
 /** How long a program may take to say what it should, in milliseconds. */
@@ -81,11 +81,22 @@ export class Program {
     return /\/tsloop\.[^/\s]*\.node( \(deleted\))?$/m.test(readFileSync(`/proc/${this.pid}/maps`, 'utf8'));
   }
 
-  /** User and system time in clock ticks: coarse, but enough to tell our work from that of others. */
-  ticks() {
-    const stat = readFileSync(`/proc/${this.pid}/stat`, 'utf8');
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return Number(fields[11]) + Number(fields[12]);
+  /**
+   * Processor time in nanoseconds, added up over the threads that live: enough to tell our work from that of others.
+   * @param {number[]} [pids] its processes, where it has others than its own
+   */
+  nanos(pids = [this.pid]) {
+    let sum = 0;
+    for (const pid of pids) {
+      for (const thread of readdirSync(`/proc/${pid}/task`)) {
+        try {
+          sum += Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0]);
+        } catch {
+          // It has ended since it was listed.
+        }
+      }
+    }
+    return sum;
   }
 
   /** The line of standard error that names an error, or the first one. */
@@ -101,28 +112,5 @@ export class Program {
   #end() {
     this.#over = true;
     this.#wake();
-  }
-}
-
-/** Ticks that any processor of the machine was busy, or was taken away by the host. */
-export function machineTicks() {
-  const [, user, nice, system, , , irq, softirq, steal] = (
-    readFileSync('/proc/stat', 'utf8').split('\n')[0] ?? ''
-  ).split(/\s+/);
-  return [user, nice, system, irq, softirq, steal].reduce((sum, field) => sum + Number(field), 0);
-}
-
-/** The kernel's ticks per second: 100 on every Linux that Node runs on, as seen by programs. */
-export const TICKS_PER_SECOND = 100;
-
-/** Resolves after a stretch in which the machine was nearly idle, or after so many seconds. @param {number} seconds */
-export async function untilCalm(seconds) {
-  const deadline = Date.now() + seconds * 1000;
-  const stretch = 300;
-  while (Date.now() < deadline) {
-    const before = machineTicks();
-    await new Promise((resolve) => setTimeout(resolve, stretch));
-    const busyCores = (machineTicks() - before) / TICKS_PER_SECOND / (stretch / 1000);
-    if (busyCores < 0.1) return;
   }
 }

@@ -1,23 +1,25 @@
 // @ts-check
-// `npm run bench`: unmodified programs on plain Node and under tsloop, in fresh processes, in turn. README.md beside this
-// file says how to read what it prints.
+// `npm run bench`: unmodified programs on plain Node and under tsloop, in turn. README.md beside this file says how to read
+// what it prints.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, release, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { calmly } from './calm.mjs';
 import { select } from './cells.mjs';
 import { judge } from './figures.mjs';
 import { measure } from './measure.mjs';
 import { readOptions, usage } from './options.mjs';
 import { makeCertificate, onPath, startPeer } from './peer.mjs';
 import { picture } from './picture.mjs';
-import { untilCalm } from './program.mjs';
-import { cellTable, FOREIGN_MUCH, summary } from './table.mjs';
+import { writeRecord } from './record.mjs';
+import { measureRound, slicesOf } from './slices.mjs';
+import { cellTable, summary } from './table.mjs';
 
 /** @typedef {import('./cells.mjs').Cell} Cell */
 /** @typedef {import('./figures.mjs').Sample} Sample */
-/** @typedef {import('./measure.mjs').Variant} Variant */
+/** @typedef {import('./sample.mjs').Variant} Variant */
 /** @typedef {import('./options.mjs').Options} Options */
 /** @typedef {import('./table.mjs').Result} Result */
 
@@ -97,21 +99,23 @@ function describeMachine(options) {
 }
 
 /**
- * With --calm, a run that other work disturbed is taken again. What decides is that work, never the figures themselves.
- * @param {Cell} cell @param {Variant} variant @param {Options} options
- * @param {import('./cells.mjs').Context} context @param {string} loadgen
+ * One round of a cell of which a sample is a process: every variant once. Who goes first moves on by one each round, so that
+ * no variant always meets the machine as the same neighbour left it.
+ * @param {Cell} cell @param {Variant[]} variants @param {import('./cells.mjs').Context} context @param {string} loadgen
+ * @param {number} round @returns {Promise<Sample[][]>} by variant, in the order given
  */
-async function measureCalmly(cell, variant, options, context, loadgen) {
-  for (let attempt = 1; ; attempt += 1) {
-    if (options.calm > 0) await untilCalm(options.calm);
-    const sample = await measure(cell, variant, context, loadgen);
-    if (options.calm === 0 || attempt === 3 || (sample.foreignCores ?? 0) <= FOREIGN_MUCH) return sample;
+async function measureEach(cell, variants, context, loadgen, round) {
+  /** @type {Sample[][]} */
+  const samples = variants.map(() => []);
+  for (let place = 0; place < variants.length; place += 1) {
+    const index = (place + round) % variants.length;
+    const variant = /** @type {Variant} */ (variants[index]);
+    samples[index] = await calmly(context.calm, async () => [await measure(cell, variant, context, loadgen)]);
   }
+  return samples;
 }
 
 /**
- * Every variant once a round; who goes first moves on by one each round, so that no variant always meets the machine as
- * the same neighbour left it.
  * @param {Cell} cell @param {Variant[]} variants @param {Options} options
  * @param {import('./cells.mjs').Context} context @param {string} loadgen @returns {Promise<Result>}
  */
@@ -120,12 +124,11 @@ async function runCell(cell, variants, options, context, loadgen) {
   const samples = Object.fromEntries(variants.map(({ name }) => [name, []]));
   const rounds = cell.kind === 'startup' ? options.rounds * options.repetitions : options.rounds;
   const about = { name: cell.name, unit: cell.unit, bytes: cell.bytes, samples };
+  const take = cell.kind === 'server' ? measureRound : measureEach;
   try {
     for (let round = 0; round < rounds; round += 1) {
-      for (let place = 0; place < variants.length; place += 1) {
-        const variant = variants[(place + round) % variants.length];
-        if (variant) samples[variant.name]?.push(await measureCalmly(cell, variant, options, context, loadgen));
-      }
+      const taken = await take(cell, variants, context, loadgen, round);
+      for (const [index, { name }] of variants.entries()) samples[name]?.push(...(taken[index] ?? []));
     }
   } catch (error) {
     return { ...about, goals: [], failure: error instanceof Error ? error.message : String(error) };
@@ -156,13 +159,15 @@ async function main(options) {
     rsaCertificate: rsa.certificate,
     warmup: options.warmup,
     seconds: options.seconds,
+    slice: options.slice,
+    calm: options.calm,
     peer: async () => {
       peer ??= startPeer(loadgen, scratch, cleanEnvironment());
       return (await peer).url;
     },
   };
   const machine = describeMachine(options);
-  const caption = `Node ${machine.node}, ${machine.cores} × ${machine.processor}, Linux ${machine.kernel}, ${options.rounds} rounds of ${options.seconds} s`;
+  const caption = `Node ${machine.node}, ${machine.cores} × ${machine.processor}, Linux ${machine.kernel}, ${options.rounds} rounds of ${options.seconds} s (servers: ${slicesOf(options)} slices of ${options.slice} s)`;
   console.log(`${caption}\n`);
   /** @type {Result[]} */
   const results = [];
@@ -174,10 +179,9 @@ async function main(options) {
       console.log(cellTable(result, colour));
     }
     console.log(summary(results, colour));
-    const { rounds, seconds, warmup } = options;
-    const client = peer ? (await peer).name : undefined;
-    const record = { format: 1, machine, rounds, seconds, warmup, clientPeer: client, results };
-    if (options.json) writeFileSync(options.json, `${JSON.stringify(record, null, 1)}\n`);
+    const { rounds, seconds, slice, warmup } = options;
+    const clientPeer = peer ? (await peer).name : undefined;
+    if (options.json) writeRecord(options.json, { machine, rounds, seconds, slice, warmup, clientPeer, results });
     const drawn = variants[1]?.name;
     if (options.svg && drawn) writeFileSync(options.svg, picture(results, drawn, caption));
   } finally {

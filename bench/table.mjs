@@ -1,5 +1,6 @@
 // @ts-check
 // The result as text: one block a cell, a line a variant, goals underneath.
+import { FOREIGN_MUCH } from './calm.mjs';
 import { difference, metrics, ratio, spread } from './figures.mjs';
 
 /** @typedef {import('./figures.mjs').Metric} Metric */
@@ -10,8 +11,8 @@ import { difference, metrics, ratio, spread } from './figures.mjs';
 
 /** Past this part of a core the load generator may be what was measured. */
 const LOADGEN_FULL = 0.9;
-/** Past this many cores of other people's work the figures deserve a second run. */
-export const FOREIGN_MUCH = 0.1;
+/** Past this part of a core a server that has nothing to do takes it from the one under load. */
+const IDLE_MUCH = 0.02;
 
 /** @type {Record<Metric, { title: string, show: (value: number) => string }>} */
 export const columns = {
@@ -54,10 +55,10 @@ export function cellTable(result, colour) {
     lines.push(
       `  ${'  ratio'.padEnd(FIRST)}${ratios.map((each) => (each ? each.median.toFixed(2) : '–').padStart(WIDTH)).join('')}`,
     );
-    const extremes = ratios.map((each) =>
+    const quartiles = ratios.map((each) =>
       (each ? `${each.low.toFixed(2)}–${each.high.toFixed(2)}` : '').padStart(WIDTH),
     );
-    lines.push(paint(2, `  ${'  pairs'.padEnd(FIRST)}${extremes.join('')}`));
+    lines.push(paint(2, `  ${'  quartiles'.padEnd(FIRST)}${quartiles.join('')}`));
     const start = difference(samples, base, 'startMs');
     if (start) {
       const interval = `95 %: ${start.low.toFixed(1)} to ${start.high.toFixed(1)}`;
@@ -85,20 +86,23 @@ export function goalLine({ metric, limit, sense, compare, variant, value, verdic
 
 /** What a reader must know before believing the numbers. @param {Result} result */
 export function warnings(result) {
-  const all = Object.entries(result.samples).flatMap(([variant, samples]) =>
-    samples.map((sample) => ({ variant, sample })),
-  );
-  const most = (/** @type {(sample: Sample) => number | null} */ of) =>
-    Math.max(0, ...all.map(({ sample }) => of(sample) ?? 0));
+  const variants = Object.entries(result.samples);
+  /** What the worst variant has in a quarter of its samples: of many short ones some always meet somebody. */
+  const often = (/** @type {(sample: Sample) => number | null} */ of) =>
+    Math.max(0, ...variants.map(([, samples]) => spread(samples.map(of))?.high ?? 0));
   const found = [];
-  for (const { variant, sample } of all) {
-    if (sample.errors > 0) found.push(`${variant}: ${sample.errors} errors in one run: its numbers mean nothing`);
+  for (const [variant, samples] of variants) {
+    const errors = samples.reduce((sum, sample) => sum + sample.errors, 0);
+    if (errors > 0) found.push(`${variant}: ${errors} errors: its numbers mean nothing`);
   }
-  const loadgen = most((sample) => sample.loadgenShare);
+  const loadgen = often((sample) => sample.loadgenShare);
   if (loadgen > LOADGEN_FULL)
     found.push(`the load generator used ${loadgen.toFixed(2)} of a core: throughput is its limit`);
-  const foreign = most((sample) => sample.foreignCores);
-  if (foreign > FOREIGN_MUCH) found.push(`other work used up to ${foreign.toFixed(2)} cores during a run`);
+  const foreign = often((sample) => sample.foreignCores);
+  if (foreign > FOREIGN_MUCH)
+    found.push(`other work used ${foreign.toFixed(2)} cores or more in a quarter of the time`);
+  const idle = often((sample) => sample.idleCores);
+  if (idle > IDLE_MUCH) found.push(`servers that had nothing to do used ${idle.toFixed(2)} of a core`);
   return found;
 }
 

@@ -9,12 +9,11 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { ratio } from '../bench/figures.mjs';
+import { readRecord } from '../bench/record.mjs';
 import { root } from './processes.mjs';
 
-/** @typedef {import('../bench/figures.mjs').Sample} Sample */
-/** @typedef {{ name: string, samples: Record<string, Sample[]>, failure?: string }} Result */
-/** @typedef {{ node: string, processor: string, cores: number, kernel: string, date: string }} Machine */
-/** @typedef {{ machine: Machine, rounds: number, seconds: number, results: Result[] }} Run */
+/** @typedef {import('../bench/record.mjs').Run} Run */
+/** @typedef {import('../bench/table.mjs').Result} Result */
 
 const TABLE = /(<!-- bench -->\n)[\s\S]*?(<!-- end of bench -->)/;
 
@@ -45,8 +44,7 @@ if (files.length === 0) {
   console.error('Usage: node scripts/readme-bench.mjs RESULT.json...');
   process.exit(2);
 }
-/** @type {Run[]} */
-const runs = files.map((file) => JSON.parse(readFileSync(resolve(process.env['INIT_CWD'] ?? '.', file), 'utf8')));
+const runs = files.map((file) => readRecord(resolve(process.env['INIT_CWD'] ?? '.', file)));
 const machines = new Set(runs.map(({ machine: { date: _, ...rest } }) => JSON.stringify(rest)));
 if (machines.size > 1) {
   console.error(`One table is of one machine: ${[...machines].join(', ')}`);
@@ -95,7 +93,11 @@ const lines = shown.map((result) => {
   return `| ${[title + note, ...columns].join(' | ')} |`;
 });
 const { machine } = /** @type {Run} */ (runs[0]);
-const windows = [...new Set(runs.map(({ rounds, seconds }) => `${rounds} rounds of ${seconds} s`))].join(' and ');
+const windows = [
+  ...new Set(
+    runs.map(({ rounds, seconds, slice }) => `${rounds} rounds of ${seconds} s, servers in slices of ${slice} s`),
+  ),
+].join(' and ');
 const days = [...new Set(runs.map(({ machine: { date } }) => date.slice(0, 10)))].join(' and ');
 const table = [
   "| work | throughput | p99 latency | CPU per operation, JavaScript's thread | CPU per operation, whole process |",
@@ -103,7 +105,7 @@ const table = [
   ...lines,
   '',
   `Node ${machine.node.replace(/^v/, '')}, ${machine.cores} × ${machine.processor}, Linux ${machine.kernel}, shared with the ` +
-    `load generator; medians of ${windows}, ${days}.`,
+    `load generator; medians over ${windows}, ${days}.`,
   '',
 ].join('\n');
 

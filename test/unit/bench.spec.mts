@@ -1,0 +1,108 @@
+/** The bench's arithmetic: what noise must not do to a ratio. */
+import { expect } from 'chai';
+
+type Sample = Record<string, number | null>;
+interface Spread {
+  readonly median: number;
+  readonly low: number;
+  readonly high: number;
+}
+
+/** The bench is not compiled: its modules lie beside the specs' folder, in the source and in the build. */
+const load = (name: string): Promise<never> =>
+  import(new URL(`../../bench/${name}.mjs`, import.meta.url).href) as never;
+const figures: {
+  spread(values: (number | null)[]): Spread | null;
+  ratio(samples: Sample[], base: Sample[], metric: string): Spread | null;
+  judge(cell: string, samples: Record<string, Sample[]>): { metric: string; verdict: string; value: Spread }[];
+} = await load('figures');
+const slices: {
+  slicesOf(times: { seconds: number; slice: number }): number;
+  inTurn<T>(all: readonly T[], pass: number): T[];
+} = await load('slices');
+const options: { readOptions(words: string[]): Record<string, unknown> } = await load('options');
+
+const of = (metric: string, values: (number | null)[]): Sample[] => values.map((value) => ({ [metric]: value }));
+
+describe('bench: figures', () => {
+  it('takes the quartiles, and the extremes of what is too few', () => {
+    expect(figures.spread([5, 1, 4, 2, 3])).to.deep.equal({ median: 3, low: 2, high: 4 });
+    expect(figures.spread([1, 3, 2])).to.deep.equal({ median: 2, low: 1, high: 3 });
+    expect(figures.spread([2, 1])).to.deep.equal({ median: 1.5, low: 1, high: 2 });
+    expect(figures.spread([7])).to.deep.equal({ median: 7, low: 7, high: 7 });
+  });
+
+  it('leaves out what there cannot be', () => {
+    expect(figures.spread([null, 4, null, Number.NaN])).to.deep.equal({ median: 4, low: 4, high: 4 });
+    expect(figures.spread([null])).to.equal(null);
+    expect(figures.ratio(of('p50', [null, null]), of('p50', [null, null]), 'p50')).to.equal(null);
+    expect(figures.ratio(of('p50', [3]), of('p50', [0]), 'p50')).to.equal(null);
+    // Memory is read at the end of a round: the other slices have none.
+    expect(figures.ratio(of('peakKb', [null, 30]), of('peakKb', [null, 20]), 'peakKb')?.median).to.equal(1.5);
+  });
+
+  it('sees half the price through a machine that changes its speed between pairs', () => {
+    const machine = [1, 2, 1, 3, 0.5, 2, 1, 1, 4];
+    const base = machine.map((speed) => 10 * speed);
+    const ours = machine.map((speed) => 5 * speed);
+    // Others came in the middle of two pairs.
+    ours[3] = 60;
+    base[8] = 160;
+    const found = figures.ratio(of('jsCpu', ours), of('jsCpu', base), 'jsCpu');
+    expect(found).to.deep.equal({ median: 0.5, low: 0.5, high: 0.5 });
+  });
+
+  it('holds a goal against the median, and leaves open what a quarter of the pairs met', () => {
+    const verdict = (ours: number[]): string | undefined => {
+      const samples = {
+        plain: of(
+          'jsCpu',
+          ours.map(() => 1),
+        ),
+        'tsloop-auto': of('jsCpu', ours),
+      };
+      return figures.judge('http-64b-c64', samples).find(({ metric }) => metric === 'jsCpu')?.verdict;
+    };
+    expect(verdict([0.41, 0.41, 0.41, 0.9, 0.9])).to.equal('met');
+    expect(verdict([0.41, 0.41, 0.6, 0.9, 0.9])).to.equal('undecided');
+    expect(verdict([0.41, 0.6, 0.6, 0.9, 0.9])).to.equal('missed');
+  });
+
+  it('compares the automatic driver with the better of the other two, pair by pair', () => {
+    const samples = {
+      plain: of('perSecond', [10, 20]),
+      'tsloop-auto': of('perSecond', [19, 38]),
+      'tsloop-inline': of('perSecond', [12, 24]),
+      'tsloop-offload': of('perSecond', [20, 40]),
+    };
+    const [against] = figures.judge('http-64b-c8', samples).filter(({ value }) => value.median < 1);
+    expect(against?.value).to.deep.equal({ median: 0.95, low: 0.95, high: 0.95 });
+    expect(against?.verdict).to.equal('met');
+  });
+});
+
+describe('bench: slices', () => {
+  it('cuts the measured time, and lets each variant go first at least once', () => {
+    expect(slices.slicesOf({ seconds: 3, slice: 0.5 })).to.equal(6);
+    expect(slices.slicesOf({ seconds: 1, slice: 0.4 })).to.equal(3);
+    expect(slices.slicesOf({ seconds: 1, slice: 5 })).to.equal(2);
+  });
+
+  it('turns around with every pass and leaves its argument alone', () => {
+    const all = ['plain', 'auto', 'inline'];
+    expect(slices.inTurn(all, 0)).to.deep.equal(all);
+    expect(slices.inTurn(all, 1)).to.deep.equal(['inline', 'auto', 'plain']);
+    expect(all).to.deep.equal(['plain', 'auto', 'inline']);
+  });
+});
+
+describe('bench: options', () => {
+  it('reads times in seconds and refuses what is none', () => {
+    const { seconds, slice, warmup, rounds, drivers } = options.readOptions(['--slice', '0.25', '--driver', 'all']);
+    expect({ seconds, slice, warmup, rounds }).to.deep.equal({ seconds: 3, slice: 0.25, warmup: 3, rounds: 5 });
+    expect(drivers).to.deep.equal(['auto', 'inline', 'offload']);
+    expect(options.readOptions(['--quick']).slice).to.equal(0.5);
+    expect(() => options.readOptions(['--slice', '0'])).to.throw('--slice');
+    expect(() => options.readOptions(['--driver', 'fast'])).to.throw('--driver');
+  });
+});
