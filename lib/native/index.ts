@@ -165,12 +165,17 @@ interface Addon {
   buildInfo(): string;
 }
 
+/** Memory that is written before it is read: filled with zeros, pages that nobody ever needs would be there. */
+function unfilled(bytes: number): ArrayBuffer {
+  return Buffer.allocUnsafeSlow(bytes).buffer as ArrayBuffer;
+}
+
 /** Allocates what both sides share. */
 export function createMemory(): Memory {
-  const buffers = (bytes: number) => Array.from({ length: BATCHES }, () => new ArrayBuffer(bytes));
+  const buffers = (bytes: number) => Array.from({ length: BATCHES }, () => unfilled(bytes));
   return {
     control: new ArrayBuffer(CONTROL_WORDS * 4),
-    outbox: new ArrayBuffer(OUTBOX_BYTES),
+    outbox: unfilled(OUTBOX_BYTES),
     words: buffers(BATCH_EVENTS * EVENT_WORDS * 4),
     bytes: buffers(BATCH_BYTES),
   };
