@@ -4,14 +4,15 @@
  */
 
 import { Buffer } from 'node:buffer';
-import { callIn, hasThrown, reportException, reportTo } from './bindings/async-scope';
+import { connectionIn, hasThrown, reportException, reportTo } from './bindings/async-scope';
 import { childAt } from './bindings/child';
 import { type Datagram, datagramAt } from './bindings/datagram';
 import { onDatagram, onDatagramError } from './bindings/datagram-receive';
 import { endSendingTurn, onSendFailed } from './bindings/datagram-send';
-import { attach, Consumer, runClosing, runDeferred, type Stream, type StreamEnvironment } from './bindings/stream';
-import { makeAccepted, streamOf } from './bindings/stream-handle';
+import { attach, runClosing, runDeferred, type Stream, type StreamEnvironment } from './bindings/stream';
+import { kStream, makeAccepted } from './bindings/stream-handle';
 import { onBlock, onData, onReadEnd } from './bindings/stream-read';
+import { Consumer } from './bindings/stream-state';
 import { onWriteDone, onWriteFailed, writeHeldBack } from './bindings/stream-write';
 import { runBeforeExit } from './environment';
 import type { Callbacks } from './native';
@@ -19,8 +20,6 @@ import { BLOCKS, CHUNK_BYTES, Command, Control, EVENT_WORDS, Event, TURN_ACCEPTS
 
 /** A block that brought less than this is copied and lent again: what the receiver keeps is about what it got. */
 const WORTH_A_BLOCK = CHUNK_BYTES / 2;
-
-const SOCKET = 0;
 
 /** What the native part does not report. */
 const LEAVE_TICKS = null;
@@ -87,10 +86,9 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
       environment.command(Command.close, { slot, generation });
       return;
     }
-    const Handle = server.handle.constructor as new (type: number) => object;
-    const handle = makeAccepted(server, () => new Handle(SOCKET));
-    (streamOf(handle) as Stream).adopt(slot, generation, fd);
-    callIn(server.scope, server.handle, 'onconnection', 0, handle);
+    const handle = makeAccepted(server);
+    handle[kStream].adopt(slot, generation, fd);
+    connectionIn(server.scope, server.handle, 0, handle);
   };
 
   /**
@@ -177,7 +175,7 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
           accept(environment, stream, a, b, record[at + 5] as number);
           break;
         case Event.acceptError:
-          if (stream !== undefined && !stream.closed) callIn(stream.scope, stream.handle, 'onconnection', a, undefined);
+          if (stream !== undefined && !stream.closed) connectionIn(stream.scope, stream.handle, a, undefined);
           break;
         case Event.connected:
           stream?.onConnected(a);

@@ -127,6 +127,23 @@ export function readIn(scope: Scope, target: object, data: ArrayBuffer | Uint8Ar
   return scope.runInAsyncScope(invokeOnread as never, target, data);
 }
 
+function invokeOnconnection(
+  this: { onconnection?: ((status: number, handle: object | undefined) => void) | null },
+  status: number,
+  handle: object | undefined,
+): void {
+  try {
+    if (typeof this.onconnection === 'function') this.onconnection(status, handle);
+  } catch (error) {
+    reportException(error);
+  }
+}
+
+/** Calls `target.onconnection(status, handle)` in a resource. */
+export function connectionIn(scope: Scope, target: object, status: number, handle: object | undefined): void {
+  scope.runInAsyncScope(invokeOnconnection as never, target, status, handle);
+}
+
 type OnMessage = (length: number, handle: object, message?: Buffer, peer?: object) => void;
 
 function invokeOnmessage(

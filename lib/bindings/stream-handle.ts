@@ -6,12 +6,13 @@
 import { executionAsyncId } from 'node:async_hooks';
 import { environment } from '../environment';
 import { kBaseId } from '../hooks/async-hooks';
-import { createScope, createTriggeredScope, LazyScope, type Provider, type Scope } from './async-scope';
+import { createScope, createTriggeredScope, LazyScope, type Scope } from './async-scope';
 import { countFallback, whyNative } from './fallback';
 import type { Request } from './requests';
 import type { NativeClass } from './seam';
-import { Consumer, type Shell, Stream } from './stream';
+import { type Shell, Stream } from './stream';
 import { makesBuffers, readStart, readStop } from './stream-read';
+import { Consumer, type StreamType } from './stream-state';
 import { type WriteResult, writeBuffer, writeNative, writeString, writev } from './stream-write';
 
 /** The stream inside a handle. */
@@ -20,11 +21,15 @@ export const kStream: unique symbol = Symbol('tsloop.stream');
 /** Set while an accepted connection's handle is made: who accepted it. */
 let acceptedBy = 0;
 
+/** What the classes are told that a handle is for; a server is the other. */
+const SOCKET = 0;
+
 /** Makes the handle of an accepted connection: outside any store, triggered by its server. */
-export function makeAccepted<T>(server: Stream, make: () => T): T {
+export function makeAccepted(server: Stream): StreamHandle {
+  const Handle = server.handle.constructor as new (type: number) => StreamHandle;
   acceptedBy = server.scope.asyncId();
   try {
-    return make();
+    return new Handle(SOCKET);
   } finally {
     acceptedBy = 0;
   }
@@ -50,7 +55,7 @@ export function streamOf(handle: unknown): Stream | null {
 }
 
 /** The resource of a new handle. A pipe's waits: those that lib/ makes for a child's stdio are replaced (`transfer`). */
-function scopeOf(type: Provider, handle: object): Scope {
+function scopeOf(type: StreamType, handle: object): Scope {
   if (acceptedBy !== 0) return createTriggeredScope(type, handle, acceptedBy);
   return type === 'PIPEWRAP' ? new LazyScope(type, handle) : createScope(type, handle);
 }
@@ -71,12 +76,12 @@ export function defineStreamHandle(Base: NativeClass) {
     declare reading: boolean;
     declare onconnection: ((status: number, handle?: object) => void) | null;
 
-    constructor(type: Provider) {
+    constructor(type: StreamType) {
       super();
       this.reading = false;
       this.onconnection = null;
       const scope = scopeOf(type, this);
-      const stream = new Stream(this, type, scope);
+      const stream = new Stream(this, type, scope, acceptedBy !== 0);
       if (scope instanceof LazyScope) scope.holder = stream;
       Object.defineProperty(this, kStream, { value: stream, enumerable: false, writable: true });
     }

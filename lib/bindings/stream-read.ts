@@ -3,10 +3,8 @@
 import { errno } from '../native';
 import { CHUNK_BYTES, Command, UV_EOF } from '../native/protocol';
 import { readIn, reportException } from './async-scope';
-import { Consumer, defer, env, type Stream } from './stream';
-
-/** Bytes, or the end with its number, that came between `readStop` and the next `readStart`. */
-export type HeldRead = ArrayBuffer | number;
+import { defer, env, type Stream } from './stream';
+import { Consumer, type HeldRead } from './stream-state';
 
 let state: Int32Array;
 const READ_BYTES_OR_ERROR = 0;
@@ -67,22 +65,21 @@ function deliverHeld(stream: Stream): void {
 /** Bytes in a batch: `buffer` is shared, so what lib/ keeps is copied to its exact size. */
 export function onData(stream: Stream, buffer: ArrayBuffer, bytes: Uint8Array, offset: number, length: number): void {
   if (stream.closed) return;
-  if (!stream.reading || stream.held !== null) hold(stream, copyOf(bytes, offset, length));
+  if (mustHold(stream)) hold(stream, copyOf(bytes, offset, length));
   else deliver(stream, buffer, bytes, offset, length, false);
 }
 
 /** Bytes in a block of their own, which becomes the receiver's. */
 export function onBlock(stream: Stream, block: ArrayBuffer, length: number): void {
   if (stream.closed) return;
-  if (!stream.reading || stream.held !== null)
-    hold(stream, length === block.byteLength ? block : block.slice(0, length));
+  if (mustHold(stream)) hold(stream, length === block.byteLength ? block : block.slice(0, length));
   else deliver(stream, block, new Uint8Array(block), 0, length, true);
 }
 
 /** The end of reading: `UV_EOF` or an errno. */
 export function onReadEnd(stream: Stream, status: number): void {
   if (stream.closed) return;
-  if (!stream.reading || stream.held !== null) hold(stream, status);
+  if (mustHold(stream)) hold(stream, status);
   else end(stream, status);
 }
 
@@ -107,9 +104,14 @@ function copyOf(bytes: Uint8Array, offset: number, length: number): ArrayBuffer 
   return bytes.slice(offset, offset + length).buffer as ArrayBuffer;
 }
 
+/** Whether nobody reads, or something from before waits still. */
+function mustHold(stream: Stream): boolean {
+  return !stream.reading || (stream.rare !== null && stream.held !== null);
+}
+
 function hold(stream: Stream, what: HeldRead): void {
-  stream.held ??= [];
-  stream.held.push(what);
+  if (stream.held === null) stream.held = [what];
+  else stream.held.push(what);
 }
 
 function deliver(
@@ -123,7 +125,7 @@ function deliver(
   stream.bytesRead += length;
   if (stream.consumer !== Consumer.lib) {
     consume(stream, buffer, offset, length);
-  } else if (stream.userBuffer !== null) {
+  } else if (stream.rare !== null && stream.userBuffer !== null) {
     fillUserBuffer(stream, bytes, offset, length);
   } else {
     state[READ_BYTES_OR_ERROR] = length;

@@ -3,7 +3,18 @@
  * Node's. Answers of yes and no share one word; what few streams ever have stands in an object of its own.
  */
 
+import type { Provider } from './async-scope';
 import type { Request } from './requests';
+
+/** Bytes, or the end with its number, that came between `readStop` and the next `readStart`. */
+export type HeldRead = ArrayBuffer | number;
+
+/** Who takes the bytes: lib/ through `onread`, or a native consumer (http's parser, http2, TLS) through the handle. */
+export const Consumer = { lib: 0, parser: 1, native: 2 } as const;
+
+/** Node's names for our handles. */
+const types = ['TCPWRAP', 'TCPSERVERWRAP', 'PIPEWRAP', 'PIPESERVERWRAP'] as const satisfies readonly Provider[];
+export type StreamType = (typeof types)[number];
 
 const flags = {
   closed: 1 << 0,
@@ -22,7 +33,14 @@ const flags = {
   shared: 1 << 13,
 } as const;
 
+/** Two bits each, above the flags. */
+const CONSUMER = 14;
+const TYPE = 16;
+const TWO_BITS = 3;
+
 class Rare {
+  held: HeldRead[] | null = null;
+  userBuffer: Uint8Array | null = null;
   tls: { onread(data?: ArrayBuffer): unknown } | null = null;
   shutdownRequest: Request | null = null;
   shutdownNative: object | null = null;
@@ -62,6 +80,10 @@ export class StreamState {
   /** The descriptor came from another process or thread, which may accept from it as well. */
   declare shared: boolean;
 
+  /** Bytes that came while nobody was reading; null unless `rare` is there. */
+  declare held: HeldRead[] | null;
+  /** The program's memory to read into; null unless `rare` is there. */
+  declare userBuffer: Uint8Array | null;
   /** OpenSSL on top of us, if any: where a read error goes. */
   declare tls: { onread(data?: ArrayBuffer): unknown } | null;
   declare shutdownRequest: Request | null;
@@ -75,8 +97,25 @@ export class StreamState {
   /** The standard stream of which we have a duplicate; −1 for none. */
   declare standard: number;
 
-  bits: number = flags.referenced;
+  bits: number;
   rare: Rare | null = null;
+
+  constructor(type: StreamType) {
+    this.bits = flags.referenced | (types.indexOf(type) << TYPE);
+  }
+
+  get type(): StreamType {
+    return types[(this.bits >> TYPE) & TWO_BITS] as StreamType;
+  }
+
+  /** One of `Consumer`. */
+  get consumer(): number {
+    return (this.bits >> CONSUMER) & TWO_BITS;
+  }
+
+  set consumer(who: number) {
+    this.bits = (this.bits & ~(TWO_BITS << CONSUMER)) | (who << CONSUMER);
+  }
 }
 
 type Bits = { bits: number };

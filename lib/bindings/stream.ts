@@ -12,8 +12,7 @@ import { errno } from '../native';
 import { CONNECTED, Command, NOTIFY, Phase, RESET, SHARED } from '../native/protocol';
 import { callNative, type Provider, runIn, type Scope } from './async-scope';
 import { begin, finish, type Request } from './requests';
-import type { HeldRead } from './stream-read';
-import { StreamState } from './stream-state';
+import { StreamState, type StreamType } from './stream-state';
 
 export type StreamEnvironment = Environment<Stream>;
 
@@ -26,9 +25,6 @@ export interface Shell {
   finishWrite(request: object, status: number): void;
   finishShutdown(request: object, status: number): void;
 }
-
-/** Who takes the bytes: lib/ through `onread`, or a native consumer (http's parser, http2, TLS) through the handle. */
-export const Consumer = { lib: 0, parser: 1, native: 2 } as const;
 
 let environmentOf: StreamEnvironment | null = null;
 
@@ -151,33 +147,26 @@ export function shareListeners(): void {
 
 export class Stream extends StreamState {
   readonly handle: Shell;
-  readonly type: Provider;
   scope: Scope;
   slot = -1;
   generation = 0;
   /** Descriptor, −1 without one. After the close callback lib/ sees EINVAL instead. */
   fd = -1;
-  consumer: number = Consumer.lib;
-  userBuffer: Uint8Array | null = null;
-  /** Bytes that came while nobody was reading. */
-  held: HeldRead[] | null = null;
   bytesRead = 0;
   bytesWritten = 0;
   /** Writes under way, oldest first. */
   writes: Write[] = none;
-  /** Bytes of those writes. */
-  queued = 0;
   /** Bytes acknowledged while the offload driver had the seat, up to and with the hand-over `acknowledgedIn`. */
   acknowledged = 0;
   acknowledgedIn = 0;
   requests = 0;
 
-  constructor(handle: Shell, type: Provider, scope: Scope) {
-    super();
+  /** `accepted`: it is about to {@link adopt} its place. */
+  constructor(handle: Shell, type: StreamType, scope: Scope, accepted: boolean) {
+    super(type);
     this.handle = handle;
-    this.type = type;
     this.scope = scope;
-    unplaced.add(this);
+    if (!accepted) unplaced.add(this);
   }
 
   /** What a call on a closed handle answers: EBADF at first, EINVAL once the close callback ran. */
@@ -193,6 +182,13 @@ export class Stream extends StreamState {
     this.alive = alive;
     if (alive) env().hold();
     else env().release();
+  }
+
+  /** Bytes of the writes under way. */
+  get queued(): number {
+    let bytes = 0;
+    for (const write of this.writes) bytes += write.bytes;
+    return bytes;
   }
 
   /** A request begins or ends. */
@@ -283,7 +279,6 @@ export class Stream extends StreamState {
   beginWrite(write: Write): void {
     if (this.writes.length === 0) this.writes = [write];
     else this.writes.push(write);
-    this.queued += write.bytes;
     this.countRequest(1);
   }
 
@@ -293,7 +288,6 @@ export class Stream extends StreamState {
     if (write === undefined || at < 0) return false;
     if (this.writes.length === 1) this.writes = none;
     else this.writes.splice(at, 1);
-    this.queued -= write.bytes;
     this.countRequest(-1);
     return true;
   }

@@ -1,7 +1,7 @@
 /** `tls_wrap`: Node's OpenSSL on top of our streams. Only `wrap` is ours, and only to know who consumes a stream. */
 
-import { Consumer } from './stream';
 import { streamOf } from './stream-handle';
+import { Consumer } from './stream-state';
 
 function ignore(): void {}
 
