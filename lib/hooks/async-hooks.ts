@@ -34,6 +34,21 @@ export interface Scope {
 
 class OwnedResource extends AsyncResource {}
 
+/**
+ * A class of its own, so that V8 keeps this id as a small integer: where some instances take it from Node's own memory,
+ * it is a number with memory of its own in all of them.
+ */
+class TriggeredResource extends AsyncResource {
+  constructor(type: string, triggerAsyncId: number) {
+    const small = triggerAsyncId | 0;
+    triggered.triggerAsyncId = small === triggerAsyncId ? small : triggerAsyncId;
+    super(type, triggered);
+  }
+}
+
+/** Read by the constructor only. */
+const triggered = { requireManualDestroy: true, triggerAsyncId: 0 };
+
 /** A resource that runs its callbacks as its owner, so that this is what `executionAsyncResource()` answers with. */
 class OwnerScope implements Scope {
   readonly #resource: AsyncResource;
@@ -68,9 +83,9 @@ class OwnerScope implements Scope {
 
 /** A resource of ours; `triggerAsyncId` is null for the current one. */
 export function createResource(type: string, owner: object, triggerAsyncId: number | null): Scope {
-  const options = triggerAsyncId === null ? byHand : { requireManualDestroy: true, triggerAsyncId };
-  if (watched) return new OwnerScope(type, owner, options);
-  const resource = new AsyncResource(type, options) as AsyncResource & { [kOwner]?: object };
+  if (watched) return new OwnerScope(type, owner, triggerAsyncId === null ? byHand : { ...byHand, triggerAsyncId });
+  const resource: AsyncResource & { [kOwner]?: object } =
+    triggerAsyncId === null ? new AsyncResource(type, byHand) : new TriggeredResource(type, triggerAsyncId);
   resource[kOwner] = owner;
   return resource;
 }
