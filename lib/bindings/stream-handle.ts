@@ -54,6 +54,13 @@ export function streamOf(handle: unknown): Stream | null {
   return ((handle as { [kStream]?: Stream } | null | undefined)?.[kStream] as Stream | undefined) ?? null;
 }
 
+/** How a handle has its stream: one description for all, made anew it would be most of a connection's rubbish. */
+const hidden: { value: Stream | null; enumerable: false; writable: true } = {
+  value: null,
+  enumerable: false,
+  writable: true,
+};
+
 /** The resource of a new handle. A pipe's waits: those that lib/ makes for a child's stdio are replaced (`transfer`). */
 function scopeOf(type: StreamType, handle: object): Scope {
   if (acceptedBy !== 0) return createTriggeredScope(type, handle, acceptedBy);
@@ -83,7 +90,9 @@ export function defineStreamHandle(Base: NativeClass) {
       const scope = scopeOf(type, this);
       const stream = new Stream(this, type, scope, acceptedBy !== 0);
       if (scope instanceof LazyScope) scope.holder = stream;
-      Object.defineProperty(this, kStream, { value: stream, enumerable: false, writable: true });
+      hidden.value = stream;
+      Object.defineProperty(this, kStream, hidden);
+      hidden.value = null;
     }
 
     // Life.
