@@ -1,14 +1,14 @@
 //! libuv, as the running process has it: declarations of the few functions that the inline driver needs.
 //!
-//! Sizes come from `uv_handle_size`, so no layout is assumed. All of it runs on the JavaScript thread, except
-//! `uv_async_send`, which libuv allows from any.
+//! Sizes come from `uv_handle_size`, so no layout is assumed but the place of the one field that is for programs. All of
+//! it runs on the JavaScript thread, except `uv_async_send`, which libuv allows from any.
 
 use std::ffi::{c_int, c_void};
 
-/// `uv_handle_t`, opaque.
+/// `uv_handle_t`: its first field is for programs, the rest is opaque.
 #[repr(C)]
 pub(crate) struct Handle {
-    _opaque: [u8; 0],
+    data: *mut c_void,
 }
 
 /// `uv_loop_t`, opaque.
@@ -35,8 +35,6 @@ pub(crate) type PollCallback = unsafe extern "C" fn(*mut Handle, c_int, c_int);
 
 unsafe extern "C" {
     pub(crate) fn uv_handle_size(kind: c_int) -> usize;
-    pub(crate) fn uv_handle_set_data(handle: *mut Handle, data: *mut c_void);
-    pub(crate) fn uv_handle_get_data(handle: *const Handle) -> *mut c_void;
     pub(crate) fn uv_close(handle: *mut Handle, callback: Option<Callback>);
     pub(crate) fn uv_ref(handle: *mut Handle);
     pub(crate) fn uv_unref(handle: *mut Handle);
@@ -51,6 +49,25 @@ unsafe extern "C" {
     pub(crate) fn uv_poll_init(event_loop: *mut Loop, handle: *mut Handle, fd: c_int) -> c_int;
     pub(crate) fn uv_poll_start(handle: *mut Handle, events: c_int, callback: Option<PollCallback>) -> c_int;
     pub(crate) fn uv_poll_stop(handle: *mut Handle) -> c_int;
+}
+
+/// Keeps a pointer of ours with a handle. The field itself rather than libuv's functions for it: every name that the
+/// loader looks up brings pages of Node's own tables of names into memory.
+///
+/// # Safety
+/// The memory came from [`allocate`] and has not been freed.
+pub(crate) unsafe fn uv_handle_set_data(handle: *mut Handle, data: *mut c_void) {
+    // SAFETY: promised by the caller.
+    unsafe { (*handle).data = data };
+}
+
+/// What [`uv_handle_set_data`] was given.
+///
+/// # Safety
+/// As there.
+pub(crate) unsafe fn uv_handle_get_data(handle: *const Handle) -> *mut c_void {
+    // SAFETY: promised by the caller.
+    unsafe { (*handle).data }
 }
 
 /// Zeroed memory for a handle of a kind; freed by [`free`] in its close callback.
