@@ -33,10 +33,9 @@ const flags = {
   shared: 1 << 13,
 } as const;
 
-/** Two bits each, above the flags. */
-const CONSUMER = 14;
-const TYPE = 16;
-const TWO_BITS = 3;
+/** Above the flags, two bits. */
+const TYPE = 14;
+const TYPE_BITS = 3;
 
 class Rare {
   held: HeldRead[] | null = null;
@@ -99,22 +98,15 @@ export class StreamState {
 
   bits: number;
   rare: Rare | null = null;
+  /** One of `Consumer`: a field of its own, as it is asked for at every event. */
+  consumer: number = Consumer.lib;
 
   constructor(type: StreamType) {
     this.bits = flags.referenced | (types.indexOf(type) << TYPE);
   }
 
   get type(): StreamType {
-    return types[(this.bits >> TYPE) & TWO_BITS] as StreamType;
-  }
-
-  /** One of `Consumer`. */
-  get consumer(): number {
-    return (this.bits >> CONSUMER) & TWO_BITS;
-  }
-
-  set consumer(who: number) {
-    this.bits = (this.bits & ~(TWO_BITS << CONSUMER)) | (who << CONSUMER);
+    return types[(this.bits >> TYPE) & TYPE_BITS] as StreamType;
   }
 }
 
