@@ -196,7 +196,13 @@ impl Batch {
     /// True while one more record fits.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        (self.events + 1) * WORDS <= self.word_capacity
+        self.has_room_for(1)
+    }
+
+    /// True while so many more records fit.
+    #[must_use]
+    pub fn has_room_for(&self, records: usize) -> bool {
+        (self.events + records) * WORDS <= self.word_capacity
     }
 
     /// Appends a record; the caller has seen [`Batch::has_room`].

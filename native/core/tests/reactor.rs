@@ -10,7 +10,7 @@ use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 use common::{Bench, CLOSE, OPEN_CONNECTING, OPEN_LISTENER, READ_START, READ_STOP, SHARE, SHUTDOWN, WRITE, Watched};
 use tsloop_core::command::{NOTIFY, OPEN_STREAM};
 use tsloop_core::env::{Caller, Request};
-use tsloop_core::event::{Op, UV_EOF, WAITS};
+use tsloop_core::event::{Event, Op, UV_EOF, WAITS};
 use tsloop_core::limits::{CHUNK_BYTES, DIRECT_AFTER, DIRECT_STREAMS, TURN_ROUNDS};
 use tsloop_core::net::tcp;
 use tsloop_core::reactor::blocks::Block;
@@ -480,6 +480,27 @@ fn an_end_that_came_with_the_last_bytes_is_told_a_turn_later() {
     bench.ask(READ_START, id, 0, 0, &[]);
     peer.write_all(&[7; CHUNK_BYTES]).expect("room");
     peer.shutdown(std::net::Shutdown::Write).expect("a socket");
+    assert_eq!(bench.inline_turn(true), [(Op::Data as i32, id, 0), (Op::ReadEnd as i32, id, 0)]);
+}
+
+#[test]
+fn a_batch_without_room_for_the_last_bytes_and_the_end_gets_neither() {
+    let _alone = common::alone();
+    let mut bench = Bench::new();
+    let (ours, mut peer) = common::pair();
+    let id = bench.open(OPEN_STREAM, ours);
+    bench.ask(READ_START, id, 0, 0, &[]);
+    peer.write_all(b"last").expect("room");
+    drop(peer);
+    bench.ask(READ_STOP, id, 0, 0, &[]);
+    assert_eq!(bench.inline_turn(true), []);
+    bench.ask(READ_START, id, 0, 0, &[]);
+    bench.batch.clear();
+    while bench.batch.has_room_for(2) {
+        bench.batch.push(Event::new(Op::Pressure, id, 0));
+    }
+    assert!(bench.reactor.turn(Some(&mut bench.batch)).starved);
+    assert!(bench.told().iter().all(|(op, ..)| *op == Op::Pressure as i32));
     assert_eq!(bench.inline_turn(true), [(Op::Data as i32, id, 0), (Op::ReadEnd as i32, id, 0)]);
 }
 

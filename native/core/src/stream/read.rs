@@ -37,7 +37,8 @@ pub(crate) struct Share {
 pub(crate) fn read(stream: &mut Stream, id: Id, batch: &mut Batch, blocks: &mut Blocks, share: Share) -> (Progress, usize) {
     let mut total = 0;
     while total < share.bytes {
-        if !batch.has_room() {
+        // The bytes, and the end that may have come with them.
+        if !batch.has_room_for(if stream.flags.has(OVER) { 2 } else { 1 }) {
             return (Progress::Full, total);
         }
         if stream.flags.has(BULK) && blocks.are_out() {
