@@ -6,16 +6,18 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::os::fd::{IntoRawFd, OwnedFd};
+use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::ptr::NonNull;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use libfuzzer_sys::fuzz_target;
 use tsloop_core::command::{Command, NOTIFY, RESET, Reader, TO_V4, TO_V6};
 use tsloop_core::env::{Caller, Request};
 use tsloop_core::event::{Batch, Op, WORDS};
+use tsloop_core::limits::DIRECT_STREAMS;
 use tsloop_core::reactor::Reactor;
+use tsloop_core::reactor::direct::Watch;
 use tsloop_core::stream::write::Lent;
 use tsloop_core::table::{Id, Ids};
 
@@ -26,10 +28,29 @@ const COMMANDS: usize = 200;
 /// What lent writes point to: it outlives everything.
 static LENT: [u8; 40_000] = [7; 40_000];
 
+/// What a loop watches itself, by place.
+#[derive(Clone, Debug, Default)]
+struct Watched(Arc<Mutex<[Option<RawFd>; DIRECT_STREAMS]>>);
+
+impl Watch for Watched {
+    fn watch(&self, place: usize, fd: RawFd) -> bool {
+        let before = self.0.lock().expect("nobody panics with it")[place].replace(fd);
+        assert!(before.is_none(), "watched once");
+        true
+    }
+
+    fn forget(&self, place: usize) {
+        let fd = self.0.lock().expect("nobody panics with it")[place].take().expect("only what is watched is forgotten");
+        // SAFETY: asks about a number.
+        assert!(unsafe { libc::fcntl(fd, libc::F_GETFD) } >= 0, "forgotten before it is closed");
+    }
+}
+
 struct World {
     ids: Arc<Ids>,
     reactor: Reactor,
     batch: Batch,
+    watched: Watched,
     in_rounds: bool,
     known: Vec<Id>,
     peers: Vec<UnixStream>,
@@ -105,8 +126,23 @@ impl World {
         self.senders.get(at).and_then(|peer| peer.local_addr().ok()).unwrap_or_else(nobody)
     }
 
+    /// As the inline driver's loop: looks at what it watches itself. True if a turn has to ask the kernel about the rest.
+    fn poll(&mut self) -> bool {
+        let watched = *self.watched.0.lock().expect("nobody panics with it");
+        let mut asks = true;
+        for (place, fd) in watched.into_iter().enumerate() {
+            let mut entry = libc::pollfd { fd: fd.unwrap_or(-1), events: libc::POLLIN | libc::POLLRDHUP, revents: 0 };
+            // SAFETY: one entry, a local.
+            if unsafe { libc::poll(&raw mut entry, 1, 0) } > 0 {
+                asks = !self.reactor.heard(place, entry.revents != libc::POLLIN);
+            }
+        }
+        asks
+    }
+
     fn turn(&mut self, with_batch: bool) {
         if !with_batch {
+            self.reactor.take_all_back();
             self.reactor.turn(None);
             return;
         }
@@ -115,8 +151,10 @@ impl World {
         if self.reactor.goes_on() {
             self.reactor.next_round(&mut self.batch);
         } else if self.in_rounds {
-            self.reactor.first_round(&mut self.batch, true);
+            let asks = self.poll();
+            self.reactor.first_round(&mut self.batch, asks);
         } else {
+            self.reactor.take_all_back();
             self.reactor.turn(Some(&mut self.batch));
         }
         self.in_rounds = !self.in_rounds;
@@ -262,11 +300,13 @@ fuzz_target!(
 fn live(input: &[u8]) {
     let before = descriptors();
     let ids = Arc::new(Ids::default());
-    let (reactor, waker) = Reactor::new(Arc::clone(&ids)).expect("descriptors");
+    let (mut reactor, waker) = Reactor::new(Arc::clone(&ids)).expect("descriptors");
     let (mut words, mut bytes) = (vec![0_i32; EVENTS * WORDS], vec![0_u8; BYTES]);
     // SAFETY: both outlive the world.
     let batch = unsafe { Batch::from_raw(0, NonNull::from(&mut words[..]).cast(), words.len(), NonNull::from(&mut bytes[..]).cast(), bytes.len()) };
-    let mut world = World { ids, reactor, batch, in_rounds: false, known: Vec::new(), peers: Vec::new(), clients: Vec::new(), senders: Vec::new(), told: 0, asked: 0 };
+    let watched = Watched::default();
+    reactor.watch_with(Box::new(watched.clone()), true);
+    let mut world = World { ids, reactor, batch, watched, in_rounds: false, known: Vec::new(), peers: Vec::new(), clients: Vec::new(), senders: Vec::new(), told: 0, asked: 0 };
     for command in Reader::new(input).take(COMMANDS) {
         let Ok((id, command)) = command else { break };
         world.apply(id, &command);
