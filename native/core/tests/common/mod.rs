@@ -452,4 +452,30 @@ impl Bench {
         encode(&mut stream, op, id, a, b, bytes);
         self.reactor.apply(&stream, Caller::Waits)
     }
+
+    /// A socket under a new id.
+    pub(crate) fn open(&mut self, op: i32, fd: impl Into<OwnedFd>) -> Id {
+        let id = self.ids.allocate();
+        self.ask(op, id, fd.into().into_raw_fd(), 0, &[]);
+        id
+    }
+
+    /// What is in the batch, as (op, id, a).
+    pub(crate) fn told(&self) -> Vec<(i32, Id, i32)> {
+        let record = |index| {
+            let [op, slot, generation, a, ..] = self.batch.record(index);
+            (op, Id { slot: slot.cast_unsigned(), generation: generation.cast_unsigned() }, a)
+        };
+        (0..self.batch.len()).map(record).collect()
+    }
+
+    /// A turn of the inline driver, all rounds of it, which asks the kernel or not; what it told.
+    pub(crate) fn inline_turn(&mut self, asks: bool) -> Vec<(i32, Id, i32)> {
+        self.batch.clear();
+        self.reactor.first_round(&mut self.batch, asks);
+        while self.reactor.goes_on() {
+            self.reactor.next_round(&mut self.batch);
+        }
+        self.told().into_iter().filter(|(op, ..)| *op != Op::Pressure as i32).map(|(op, id, _)| (op, id, 0)).collect()
+    }
 }
