@@ -127,16 +127,7 @@ describe('parity: exceptions', () => {
   twin('ticks of callbacks that throw wait for the next that does not', { drivers: ['inline'] }, async (t) => {
     const order: string[] = [];
     process.on('uncaughtException', (error) => order.push(error.message));
-    const peers: import('node:net').Socket[] = [];
-    const server = t.net.createServer((socket) => peers.push(socket));
-    const port = await t.listen(server);
-    const clients: import('node:net').Socket[] = [];
-    for (let index = 0; index < 4; index++) {
-      const client = t.net.connect(port, '127.0.0.1');
-      await t.once(client, 'connect');
-      clients.push(client);
-    }
-    await t.until(() => peers.length === 4);
+    const { clients, peers, end } = await t.connections(4);
     let seen = 0;
     const done = new Promise<void>((fulfil) => {
       for (const client of clients) {
@@ -156,23 +147,13 @@ describe('parity: exceptions', () => {
     await done;
     await t.turn();
     t.trace(order);
-    for (const socket of [...peers, ...clients]) socket.destroy();
-    server.close();
+    end();
   });
 
   twin('events of the same turn survive a throw', async (t) => {
     const seen: string[] = [];
     process.on('uncaughtException', (error) => seen.push(error.message));
-    const peers: import('node:net').Socket[] = [];
-    const server = t.net.createServer((socket) => peers.push(socket));
-    const port = await t.listen(server);
-    const clients: import('node:net').Socket[] = [];
-    for (let index = 0; index < 6; index++) {
-      const client = t.net.connect(port, '127.0.0.1');
-      await t.once(client, 'connect');
-      clients.push(client);
-    }
-    while (peers.length < 6) await t.turn();
+    const { clients, peers, end } = await t.connections(6);
     let events = 0;
     for (const client of clients) {
       client.on('data', () => {
@@ -189,8 +170,7 @@ describe('parity: exceptions', () => {
     while (events < 6) await t.sleep(5);
     await t.turn();
     t.trace(events, seen.filter((m) => m === 'data').length, seen.filter((m) => m === 'tick').length);
-    for (const socket of [...peers, ...clients]) socket.destroy();
-    server.close();
+    end();
   });
 
   // What the listener of a chunk has done when it throws, while the next one of the same turn waits for it.

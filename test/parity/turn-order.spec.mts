@@ -3,18 +3,7 @@ import { twin } from '../support/twin.mjs';
 
 describe('parity: order within a turn', () => {
   twin('data on several sockets: ticks and microtasks drain between two events', async (t) => {
-    const peers: import('node:net').Socket[] = [];
-    const server = t.net.createServer((socket) => {
-      peers.push(socket);
-    });
-    const port = await t.listen(server);
-    const clients: import('node:net').Socket[] = [];
-    for (let index = 0; index < 3; index++) {
-      const client = t.net.connect(port, '127.0.0.1');
-      await t.once(client, 'connect');
-      clients.push(client);
-    }
-    while (peers.length < 3) await t.turn();
+    const { clients, peers, end } = await t.connections(3);
     let seen = 0;
     const order: string[] = [];
     const done = new Promise<void>((fulfil) => {
@@ -38,8 +27,7 @@ describe('parity: order within a turn', () => {
     await done;
     const events = order.filter((name) => !name.startsWith('i'));
     t.trace(events);
-    for (const socket of [...peers, ...clients]) socket.destroy();
-    server.close();
+    end();
   });
 
   twin('an end that came with the last bytes: what these put off runs first', async (t) => {

@@ -171,6 +171,29 @@ export class Bench {
     return { client, returned: () => bytes, end };
   }
 
+  /** So many connections, both ends of which are in this process. */
+  async connections(count: number): Promise<{
+    clients: import('node:net').Socket[];
+    peers: import('node:net').Socket[];
+    end(): void;
+  }> {
+    const peers: import('node:net').Socket[] = [];
+    const server = this.net.createServer((socket) => peers.push(socket));
+    const port = await this.listen(server);
+    const clients: import('node:net').Socket[] = [];
+    for (let index = 0; index < count; index++) {
+      const client = this.net.connect(port, '127.0.0.1');
+      await this.once(client, 'connect');
+      clients.push(client);
+    }
+    while (peers.length < count) await this.turn();
+    const end = (): void => {
+      for (const socket of [...peers, ...clients]) socket.destroy();
+      server.close();
+    };
+    return { clients, peers, end };
+  }
+
   /**
    * Two ends in this process, after so many messages forth and back, one at a time: each end has been alone in turn after turn
    * of the loop. Nobody listens to them any more.

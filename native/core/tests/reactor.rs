@@ -386,9 +386,7 @@ fn a_reset_that_comes_with_the_last_bytes_is_the_end_after_them() {
 fn an_end_that_came_with_the_last_bytes_is_told_a_turn_later() {
     let _alone = common::alone();
     let mut bench = Bench::new();
-    let (ours, mut peer) = common::pair();
-    let id = bench.open(OPEN_STREAM, ours);
-    bench.ask(READ_START, id, 0, 0, &[]);
+    let (id, mut peer) = bench.reader();
     peer.write_all(b"last").expect("room");
     peer.shutdown(std::net::Shutdown::Write).expect("a socket");
     assert_eq!(bench.inline_turn(true), [(Op::Data as i32, id, 0)]);
@@ -397,9 +395,7 @@ fn an_end_that_came_with_the_last_bytes_is_told_a_turn_later() {
     assert!(!bench.reactor.is_due());
 
     // Without rounds: in another batch, even if the end came after the bytes.
-    let (ours, mut peer) = common::pair();
-    let id = bench.open(OPEN_STREAM, ours);
-    bench.ask(READ_START, id, 0, 0, &[]);
+    let (id, mut peer) = bench.reader();
     peer.write_all(b"last").expect("room");
     assert_eq!(bench.turn(), [(Op::Data as i32, id, 0)]);
     peer.shutdown(std::net::Shutdown::Write).expect("a socket");
@@ -409,9 +405,7 @@ fn an_end_that_came_with_the_last_bytes_is_told_a_turn_later() {
     assert_eq!(bench.turn(), [(Op::ReadEnd as i32, id, UV_EOF)]);
 
     // A chunk that may have more behind it is followed by the end.
-    let (ours, mut peer) = common::pair();
-    let id = bench.open(OPEN_STREAM, ours);
-    bench.ask(READ_START, id, 0, 0, &[]);
+    let (id, mut peer) = bench.reader();
     peer.write_all(&[7; CHUNK_BYTES]).expect("room");
     peer.shutdown(std::net::Shutdown::Write).expect("a socket");
     assert_eq!(bench.inline_turn(true), [(Op::Data as i32, id, 0), (Op::ReadEnd as i32, id, 0)]);
@@ -421,9 +415,7 @@ fn an_end_that_came_with_the_last_bytes_is_told_a_turn_later() {
 fn a_batch_without_room_for_the_last_bytes_and_the_end_gets_neither() {
     let _alone = common::alone();
     let mut bench = Bench::new();
-    let (ours, mut peer) = common::pair();
-    let id = bench.open(OPEN_STREAM, ours);
-    bench.ask(READ_START, id, 0, 0, &[]);
+    let (id, mut peer) = bench.reader();
     peer.write_all(b"last").expect("room");
     drop(peer);
     bench.ask(READ_STOP, id, 0, 0, &[]);

@@ -9,7 +9,7 @@ use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tsloop_core::command::NOTIFY;
+use tsloop_core::command::{NOTIFY, OPEN_STREAM};
 use tsloop_core::env::{Caller, Environment, Progress};
 use tsloop_core::event::{Batch, Op, WORDS};
 use tsloop_core::limits::{BATCH_BYTES, BATCH_EVENTS, BATCHES, DIRECT_STREAMS};
@@ -477,5 +477,13 @@ impl Bench {
             self.reactor.next_round(&mut self.batch);
         }
         self.told().into_iter().filter(|(op, ..)| *op != Op::Pressure as i32).map(|(op, id, _)| (op, id, 0)).collect()
+    }
+
+    /// A stream that reads, and its peer.
+    pub(crate) fn reader(&mut self) -> (Id, std::os::unix::net::UnixStream) {
+        let (ours, peer) = pair();
+        let id = self.open(OPEN_STREAM, ours);
+        self.ask(READ_START, id, 0, 0, &[]);
+        (id, peer)
     }
 }
