@@ -1,7 +1,7 @@
 // @ts-check
 // What plain Node does with each test on this machine: the other half of every verdict.
 // Kept on disk, because three drivers and many runs ask for the same answer. The key is everything that can change it: the Node version,
-// the suite's commit, the test's own blob, and the machine (kernel, architecture, cores, user: root skips tests that others run).
+// the suite's digest, the test's own blob, and the machine (kernel, architecture, cores, user: root skips tests that others run).
 // A kept answer never condemns: before anything is called a regression, plain Node runs the test again in the same session.
 
 import { createHash } from 'node:crypto';
@@ -21,10 +21,10 @@ export class Controls {
   #blobs;
   #file;
 
-  /** @param {{ version: string, commit: string, blobs: Map<string, string>, fresh: boolean }} of */
+  /** @param {{ version: string, suite: string, blobs: Map<string, string>, fresh: boolean }} of */
   constructor(of) {
     this.#blobs = of.blobs;
-    const machine = [FORMAT, of.version, of.commit, os.release(), os.arch(), os.cpus().length, process.getuid?.()].join(
+    const machine = [FORMAT, of.version, of.suite, os.release(), os.arch(), os.cpus().length, process.getuid?.()].join(
       ' ',
     );
     this.#file = path.join(

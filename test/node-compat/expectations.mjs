@@ -9,7 +9,7 @@ import { here } from './suite.mjs';
 
 /**
  * @typedef {'cannot-match' | 'defect' | 'flaky'} Kind
- * @typedef {{ test: string, kind: Kind, reason: string, lines?: number[], drivers?: string[] }} Exception
+ * @typedef {{ test: string, kind: Kind, reason: string, lines: number[], drivers?: string[] }} Exception
  * @typedef {{ subsystem: string, about: string, tests: string[], not?: string[], exceptions: Exception[], file: string }} Expectations
  */
 
@@ -56,8 +56,8 @@ function check(value, file) {
       throw wrong(`${exception.test}: a reason is a sentence`);
     for (const driver of exception.drivers ?? [])
       if (!DRIVERS.includes(driver)) throw wrong(`${exception.test}: unknown driver "${driver}"`);
-    for (const line of exception.lines ?? [])
-      if (!Number.isInteger(line)) throw wrong(`${exception.test}: "lines" are numbers such as 20`);
+    if (!Array.isArray(exception.lines) || exception.lines.length === 0 || !exception.lines.every(Number.isInteger))
+      throw wrong(`${exception.test}: "lines" are numbers such as 20, one at least`);
   }
 }
 
@@ -132,8 +132,6 @@ export function stale(all, tests, everyLine) {
 export function exceptionFor(expectations, test, line, driver) {
   return expectations.exceptions.find(
     (entry) =>
-      entry.test === test &&
-      (!entry.lines || entry.lines.includes(Number(line))) &&
-      (!entry.drivers || entry.drivers.includes(driver)),
+      entry.test === test && entry.lines.includes(Number(line)) && (!entry.drivers || entry.drivers.includes(driver)),
   );
 }

@@ -13,7 +13,8 @@ export const HELP = `npm run compat -- [subsystem ...] [options]
 
   --node PATH        a Node binary; may be given several times (else TSLOOP_TEST_NODES, else this Node)
   --driver LIST      inline,offload,random,auto (default: inline,offload,random)
-  --suite DIR        a git directory or a checked-out copy of the pinned suite (else TSLOOP_NODE_SUITE, else what fetch.mjs brought)
+  --fetch            only bring the pinned suites and Nodes that are missing, and say what cannot be had
+  --suite DIR        a folder with the pinned tarballs, or a git directory (else TSLOOP_NODE_SUITE, else fetched)
   --only GLOB        only tests whose name matches, e.g. 'parallel/test-net-*' or test-net-server-close
   --failed [FILE]    only what did not pass in an earlier result (default: the last one)
   --shard I/N        the I-th of N slices
@@ -25,19 +26,22 @@ export const HELP = `npm run compat -- [subsystem ...] [options]
   --enable PARTS     with these optional parts as well: what TSLOOP_ENABLE takes
   --control MODE     cached (default), fresh, needed (only where tsloop did not pass), only (plain Node alone)
   --json FILE        write the result there too
-  --report           also write build/compat/parity.svg
-  --ci               the selection in ci.json, on this Node; says so and leaves with 0 when there is no copy of the suite
+  --report           also write build/compat/parity.svg and build/compat/parity.md
+  --ci               the selection in ci.json; writes docs/parity.md; leaves out, with one line, what cannot be had
   --list             print the selected tests and stop
 `;
 
 /**
  * @typedef {{ binary: string, version: string }} Node
- * @typedef {{ subsystems: string[], drivers: string[] }} Selection
+ * @typedef {'argv' | 'env'} Via  how the hook is loaded: by --require, or by NODE_OPTIONS, which children of a test inherit too
+ * @typedef {{ node: string, via: Via, subsystems: string[], drivers: string[] }} CiRun  `node`: "own", or a line with a pinned Node
+ * @typedef {{ fault: string, tests: string[] }} PlantedFault  tests of `net` of which one at least must fail under broken-hook.cjs
+ * @typedef {{ jobsPerCore: number, limitSeconds: number, runs: CiRun[], faults: PlantedFault[] }} Ci
  * @typedef {object} Options
  * @property {string[]} subsystems  empty: all
  * @property {Node[]} nodes
  * @property {string[]} drivers
- * @property {Selection[] | null} ci
+ * @property {Ci | null} ci
  * @property {string | undefined} suite
  * @property {string | undefined} only
  * @property {string | null} failed
@@ -46,15 +50,19 @@ export const HELP = `npm run compat -- [subsystem ...] [options]
  * @property {number | null} limitMs
  * @property {number} reruns
  * @property {number} seed
- * @property {'argv' | 'env'} via
+ * @property {Via} via
  * @property {string | null} enable
  * @property {'cached' | 'fresh' | 'needed' | 'only'} control
  * @property {string | null} json
  * @property {boolean} report
  * @property {boolean} list
+ * @property {boolean} fetch
  * @property {string} hook
  * @property {boolean} foreignHook  the hook is not tsloop's: somebody checks that the runner can fail
  */
+
+/** @type {readonly Via[]} */
+const VIAS = ['argv', 'env'];
 
 export const lastResult = path.join(projectRoot, 'build', 'compat', 'last.json');
 
@@ -125,6 +133,7 @@ export function readOptions(args, known) {
         report: flag,
         ci: flag,
         list: flag,
+        fetch: flag,
         help: { ...flag, short: 'h' },
       },
     });
@@ -145,7 +154,7 @@ export function readOptions(args, known) {
   if (values.shard && !(shard && Number(shard[1]) >= 1 && Number(shard[1]) <= Number(shard[2])))
     throw new UsageError('--shard is written 1/4');
   const hook = process.env['TSLOOP_COMPAT_HOOK'];
-  /** @type {{ jobsPerCore: number, limitSeconds: number, runs: Selection[] } | null} */
+  /** @type {Ci | null} */
   const ci = values.ci ? JSON.parse(fs.readFileSync(path.join(here, 'ci.json'), 'utf8')) : null;
   const cores = os.cpus().length;
   const limit = values.limit === undefined ? (ci?.limitSeconds ?? null) : wholeNumber('limit', values.limit, 1, 120);
@@ -153,8 +162,8 @@ export function readOptions(args, known) {
     subsystems: positionals,
     nodes: binaries.map(nodeAt),
     drivers: [...new Set(drivers)],
-    ci: ci?.runs ?? null,
-    suite: values.suite,
+    ci,
+    suite: values.suite ?? process.env['TSLOOP_NODE_SUITE'],
     only: values.only,
     failed: values.failed ?? null,
     shard: shard ? { index: Number(shard[1]) - 1, count: Number(shard[2]) } : null,
@@ -162,7 +171,7 @@ export function readOptions(args, known) {
     limitMs: limit && limit * 1000,
     reruns: wholeNumber('reruns', values.reruns, 0, 3),
     seed: wholeNumber('seed', values.seed, 0, Date.now() % 1_000_000),
-    via: oneOf('via', values.via ?? 'argv', ['argv', 'env']),
+    via: oneOf('via', values.via ?? 'argv', VIAS),
     enable: values.enable ?? null,
     control: oneOf('control', values.control ?? (values.ci ? 'needed' : 'cached'), [
       'cached',
@@ -173,6 +182,7 @@ export function readOptions(args, known) {
     json: values.json ?? null,
     report: values.report ?? false,
     list: values.list ?? false,
+    fetch: values.fetch ?? false,
     hook: path.resolve(hook ?? path.join(projectRoot, 'register.js')), // run.mjs turns it into a copy
     foreignHook: hook !== undefined,
   };

@@ -21,7 +21,7 @@ const PORTS_PER_JOB = 100;
 const KEPT_ENV = ['PATH', 'LANG', 'LC_ALL', 'TZ', 'USER', 'LOGNAME', 'SHELL', 'LD_LIBRARY_PATH'];
 
 /**
- * @typedef {{ hook: string, driver: string, seed: number, via: 'argv' | 'env', enable: string | null }} Under  how tsloop is loaded; null means plain Node
+ * @typedef {{ hook: string, driver: string, seed: number, via: import('./options.mjs').Via, enable: string | null, fault?: string }} Under  how tsloop is loaded; null means plain Node
  * @typedef {{ node: string, suite: string, test: string, under: Under | null, limitMs: number, slot: number }} Order
  * @typedef {{ outcome: 'pass' | 'fail' | 'timeout', code: number | null, signal: string | null, ms: number, skippedItself: boolean, stdout: string, stderr: string }} Result
  */
@@ -82,6 +82,7 @@ export function switchesOf(under) {
   /** @type {Record<string, string>} */
   const env = { TSLOOP_DRIVER: under.driver };
   if (under.enable) env['TSLOOP_ENABLE'] = under.enable;
+  if (under.fault) env['TSLOOP_COMPAT_FAULT'] = under.fault;
   if (under.driver === 'random') env['TSLOOP_SEED'] = String(under.seed);
   if (under.via === 'env') env['NODE_OPTIONS'] = `--require="${under.hook.replace(/["\\]/g, '\\$&')}"`;
   return env;

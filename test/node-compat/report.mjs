@@ -13,8 +13,9 @@ import { FATAL } from './judge.mjs';
  * @typedef {import('./session.mjs').Unit} Unit
  * @typedef {{ line: string, test: string, subsystem: string, outcome: string, skippedItself: boolean, ms: number }} ControlRow
  * @typedef {{ cores: number, cpu: string, kernel: string, arch: string, root: boolean }} Machine
- * @typedef {{ machine: Machine, via: string, enable: string | null, seed: number, seconds: number, lines: { line: string, node: string, suite: string, commit: string }[],
- *   units: Unit[], controls: ControlRow[], stale: string[] }} Report
+ * @typedef {{ fault: string, test: string, noticed: boolean }} Notice  what became of a planted fault
+ * @typedef {{ line: string, node: string, suite: string, from: string }} Line
+ * @typedef {{ machine: Machine, enable: string | null, seed: number, seconds: number, lines: Line[], units: Unit[], controls: ControlRow[], notices: Notice[], stale: string[] }} Report
  * @typedef {{ eligible: number, passed: number, bad: number, excepted: number, flaky: number, skipped: number }} Cell
  */
 
@@ -43,12 +44,14 @@ export function count(units) {
   };
 }
 
-/** @param {Report} report */
-function axes(report) {
+/** The table's two sides: subsystems, and one column per line, driver and way of loading. A row of `null` is all subsystems.
+ * @param {Report} report */
+export function axes(report) {
   const rows = [...new Set(report.units.map((unit) => unit.subsystem))].sort();
-  const columns = [...new Set(report.units.map((unit) => `${unit.line} ${unit.driver}`))];
-  const at = (/** @type {string} */ row, /** @type {string} */ column) =>
-    report.units.filter((unit) => unit.subsystem === row && `${unit.line} ${unit.driver}` === column);
+  const name = (/** @type {Unit} */ unit) => `${unit.line} ${unit.driver}${unit.via === 'env' ? ' NODE_OPTIONS' : ''}`;
+  const columns = [...new Set(report.units.map(name))];
+  const at = (/** @type {string | null} */ row, /** @type {string} */ column) =>
+    report.units.filter((unit) => (row === null || unit.subsystem === row) && name(unit) === column);
   return { rows, columns, at };
 }
 
@@ -102,8 +105,8 @@ function controlTable(controls, out) {
   );
 }
 
-/** @param {Report} report @param {boolean} colour */
-export function summary(report, colour) {
+/** @param {Report} report @param {boolean} colour @param {number} [missing] what could not be had here, each counted as one skipped test */
+export function summary(report, colour, missing = 0) {
   const paint = (/** @type {string} */ text, /** @type {number} */ code) =>
     colour ? `\x1b[${code}m${text}\x1b[0m` : text;
   const out = [''];
@@ -112,7 +115,8 @@ export function summary(report, colour) {
     if (units.length === 0) continue;
     out.push(paint(`${fatal} (${units.length})`, FATAL.includes(/** @type {any} */ (fatal)) ? 31 : 33));
     for (const unit of units) {
-      out.push(`  ${unit.test}  Node ${unit.line}, ${unit.driver}: ${unit.why}`);
+      const by = unit.via === 'env' ? ', by NODE_OPTIONS' : '';
+      out.push(`  ${unit.test}  Node ${unit.line}, ${unit.driver}${by}: ${unit.why}`);
       if (FATAL.includes(unit.class)) {
         for (const line of unit.detail ?? []) out.push(`      ${line}`);
         if (unit.command) out.push(paint(`      again: ${unit.command}`, 2));
@@ -120,15 +124,15 @@ export function summary(report, colour) {
     }
     out.push('');
   }
+  for (const { fault, test, noticed } of report.notices)
+    if (!noticed) out.push(paint(`unnoticed: with the planted fault ${fault} these pass as ever: ${test}`, 31));
   for (const text of report.stale) out.push(paint(`stale: ${text}`, 31));
   if (report.controls.length > 0) controlTable(report.controls, out);
 
   const { rows, columns, at } = axes(report);
   if (rows.length > 0) {
     const cells = rows.map((row) => columns.map((column) => count(at(row, column))));
-    const totals = columns.map((column) =>
-      count(report.units.filter((unit) => `${unit.line} ${unit.driver}` === column)),
-    );
+    const totals = columns.map((column) => count(at(null, column)));
     const table = [
       ['', ...columns.map((column) => `Node ${column}`)],
       ...rows.map((row, r) => [row, ...columns.map((_, c) => cellText(/** @type {Cell} */ (cells[r]?.[c])))]),
@@ -147,11 +151,16 @@ export function summary(report, colour) {
   }
   const all = count(report.units);
   out.push(
-    `${report.lines.map((line) => `Node ${line.node} on the suite of ${line.suite}`).join('; ')}; seed ${report.seed}; hook by ${report.via}${report.enable ? ` with ${report.enable}` : ''}; ${report.seconds} s`,
+    `${report.lines.map((line) => `Node ${line.node} on the suite of ${line.suite}`).join('; ')}; seed ${report.seed}${report.enable ? `; with ${report.enable}` : ''}; ${report.seconds} s`,
   );
   if (all.flaky + all.excepted > 0)
     out.push(`${all.flaky} flaky and ${all.excepted} excepted are counted as neither passed nor failed`);
-  out.push(`${all.passed} passed, ${all.bad + report.stale.length} failed, ${all.skipped} skipped`);
+  const unnoticed = report.notices.filter((notice) => !notice.noticed).length;
+  if (report.notices.length > 0)
+    out.push(`${report.notices.length - unnoticed} of ${report.notices.length} planted faults noticed`);
+  out.push(
+    `${all.passed + report.notices.length - unnoticed} passed, ${all.bad + report.stale.length + unnoticed} failed, ${all.skipped + missing} skipped`,
+  );
   return out.join('\n');
 }
 
@@ -164,7 +173,7 @@ function escaped(text) {
  * @param {Report} report */
 export function parityPicture(report) {
   const { rows, columns, at } = axes(report);
-  const [left, top, wide, high] = [150, 74, 96, 26];
+  const [left, top, wide, high] = [150, 74, 150, 26];
   const width = Math.max(480, left + columns.length * wide + 20);
   const height = top + (rows.length + 1) * high + 40;
   const parts = [
@@ -173,11 +182,11 @@ export function parityPicture(report) {
     `<text x="14" y="24" font-size="15" font-weight="600" fill="#1f2328">Node's own tests that plain Node passes here, under tsloop</text>`,
   ];
   columns.forEach((column, c) => {
-    const [line = '', driver = ''] = column.split(' ');
+    const [line = '', ...driver] = column.split(' ');
     const x = left + c * wide + wide / 2;
     parts.push(
       `<text x="${x}" y="${top - 24}" text-anchor="middle" font-weight="600" fill="#1f2328">Node ${escaped(line)}</text>`,
-      `<text x="${x}" y="${top - 9}" text-anchor="middle" fill="#59636e">${escaped(driver)}</text>`,
+      `<text x="${x}" y="${top - 9}" text-anchor="middle" fill="#59636e">${escaped(driver.join(' '))}</text>`,
     );
   });
   [...rows, 'all'].forEach((row, r) => {
@@ -186,9 +195,7 @@ export function parityPicture(report) {
       `<text x="${left - 10}" y="${y + 17}" text-anchor="end" fill="#1f2328"${row === 'all' ? ' font-weight="600"' : ''}>${escaped(row)}</text>`,
     );
     columns.forEach((column, c) => {
-      const cell = count(
-        row === 'all' ? report.units.filter((unit) => `${unit.line} ${unit.driver}` === column) : at(row, column),
-      );
+      const cell = count(at(row === 'all' ? null : row, column));
       const fill =
         cell.eligible === 0
           ? '#eaeef2'
@@ -217,7 +224,7 @@ export function parityPicture(report) {
 export function merge(reports) {
   const [first, ...others] = reports;
   if (!first) throw new Error('no result given');
-  const key = (/** @type {Unit} */ unit) => `${unit.line} ${unit.driver} ${unit.test}`;
+  const key = (/** @type {Unit} */ unit) => `${unit.line} ${unit.driver} ${unit.via} ${unit.test}`;
   // A later result replaces an earlier one of the same test: results are given in the order they were made.
   const units = new Map(reports.flatMap((report) => report.units).map((unit) => [key(unit), unit]));
   const lines = new Map(reports.flatMap((report) => report.lines).map((line) => [line.line, line]));
@@ -226,6 +233,7 @@ export function merge(reports) {
     lines: [...lines.values()],
     units: [...units.values()],
     controls: reports.flatMap((report) => report.controls),
+    notices: reports.flatMap((report) => report.notices),
     stale: [...new Set(reports.flatMap((report) => report.stale))],
     seconds: others.reduce((sum, report) => sum + report.seconds, first.seconds),
   };

@@ -2,20 +2,24 @@
 // @ts-check
 // `npm run compat`: Node's own tests under tsloop, held against plain Node on the same machine. README.md says how to read the outcome.
 
-import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
+import { proveActive } from './active.mjs';
 import { Controls } from './control.mjs';
 import { assign, globToPattern, readExpectations, stale } from './expectations.mjs';
-import { fetchUpstream } from './fetch.mjs';
+import { nodeOf, suiteOf } from './fetch.mjs';
 import { FATAL } from './judge.mjs';
 import { HELP, lastResult, readOptions, UsageError } from './options.mjs';
-import { freeze, switchesOf } from './process.mjs';
+import { parityPage, writePage } from './parity.mjs';
+import { freeze } from './process.mjs';
 import { machine, parityPicture, summary } from './report.mjs';
-import { runControls, runDriver } from './session.mjs';
-import { findSource, lineOf, prepareSuite, projectRoot, readPin } from './suite.mjs';
+import { noticed, runControls, runDriver } from './session.mjs';
+import { here, lineOf, projectRoot, readPin } from './suite.mjs';
 
-/** @typedef {import('./options.mjs').Options} Options */
+/**
+ * @typedef {import('./options.mjs').Options} Options
+ * @typedef {{ node: import('./options.mjs').Node, via: import('./options.mjs').Via, subsystems: string[], drivers: string[] }} Plan  one Node, one way of loading
+ */
 
 const terminal = process.stderr.isTTY;
 let told = 0;
@@ -33,49 +37,6 @@ function tick(what, done, all) {
 /** @param {string} text */
 function say(text) {
   process.stderr.write(`${terminal ? '\r\x1b[K' : ''}${text}\n`);
-}
-
-/** A run in which tsloop stepped aside would be all green and prove nothing.
- * @param {string} node @param {Options} options @param {string} driver */
-function proveActive(node, options, driver) {
-  if (options.foreignHook)
-    return say(`the hook is ${options.hook}, not tsloop's: this run says something about the runner, not about tsloop`);
-  const under = { hook: options.hook, driver, seed: 1, via: options.via, enable: options.enable };
-  const script = `const net = require('net');
-    const { status, stats } = require(${JSON.stringify(path.dirname(options.hook))});
-    const server = net.createServer((socket) => socket.end('x')).listen(0, '127.0.0.1', () => {
-      net.connect(server.address().port, '127.0.0.1').resume().on('close', () => {
-        server.close();
-        const { connections, timers } = stats();
-        const seen = connections.accepted + connections.connected;
-        setTimeout(() => console.log(JSON.stringify({ ...status(), seen, reached: stats().timers.reached - timers.reached })), 1);
-      });
-    });`;
-  const hook = options.via === 'argv' ? ['--require', options.hook] : [];
-  /** @type {{ active: boolean, reason: string | null, seen: number, reached: number }} */
-  let status;
-  try {
-    const env = { PATH: process.env['PATH'] ?? '', TSLOOP_STRICT: '1', ...switchesOf(under) };
-    status = JSON.parse(
-      execFileSync(node, [...hook, '-e', script], {
-        encoding: 'utf8',
-        env,
-        timeout: 30_000,
-        stdio: ['ignore', 'pipe', 'pipe'],
-      }),
-    );
-  } catch (error) {
-    const failure = /** @type {Error & { stderr?: string }} */ (error);
-    throw new UsageError(
-      `tsloop does not start on ${node} (${driver}); build it first (npm run build).\n${(failure.stderr || failure.message).trim()}`,
-    );
-  }
-  if (!status.active || status.seen !== 2)
-    throw new UsageError(
-      `tsloop is not active on ${node} (${driver}): ${status.reason ?? 'it saw none of the two ends of a connection'}`,
-    );
-  if (options.enable?.split(',').includes('timers') && status.reached === 0)
-    throw new UsageError(`the wheel runs no timers on ${node} (${driver})`);
 }
 
 /** @param {Options} options @param {string} line @param {Map<string, import('./expectations.mjs').Expectations>} owner @param {string[]} subsystems */
@@ -104,98 +65,128 @@ function select(options, line, owner, subsystems) {
   return shard ? tests.filter((_, at) => at % shard.count === shard.index) : tests;
 }
 
-/** @param {import('./suite.mjs').Pin} pin @param {string} line */
-async function fetched(pin, line) {
-  say(`no copy of Node's suite at hand: fetching ${pin.upstream}`);
-  try {
-    const suite = await prepareSuite(pin, line, fetchUpstream(pin));
-    if (suite) return suite;
-  } catch {
-    // git has said why.
+/** What is to be run, in the order of the file or of the arguments; what cannot be had is said in one line each.
+ * @param {Options} options @param {import('./suite.mjs').Pin} pin @returns {Promise<{ plans: Plan[], missing: string[] }>} */
+async function plansOf(options, pin) {
+  const { ci, subsystems, drivers, via } = options;
+  if (!ci) return { plans: options.nodes.map((node) => ({ node, via, subsystems, drivers })), missing: [] };
+  /** @type {Plan[]} */
+  const plans = [];
+  /** @type {Set<string>} */
+  const missing = new Set();
+  for (const run of ci.runs) {
+    const node = run.node === 'own' ? options.nodes[0] : await nodeOf(pin, run.node, say);
+    if (!node) continue;
+    if ('missing' in node) missing.add(node.missing);
+    else plans.push({ ...run, node });
   }
-  throw new UsageError('the suite could not be fetched; give a git directory or a copy by --suite DIR');
+  return { plans, missing: [...missing] };
+}
+
+/** Everything that pin.json names, for later runs without a network.
+ * @param {Options} options @param {import('./suite.mjs').Pin} pin */
+async function fetchAll(options, pin) {
+  let lost = 0;
+  for (const line of Object.keys(pin.lines)) {
+    const suite = await suiteOf(pin, line, { named: options.suite, say });
+    if ('missing' in suite) lost++;
+    console.log(
+      'missing' in suite ? suite.missing : `Node ${pin.lines[line]?.node}: ${suite.blobs.size} files, as pinned`,
+    );
+  }
+  for (const line of Object.keys(pin.nodes)) {
+    const node = await nodeOf(pin, line, say);
+    if ('missing' in node) lost++;
+    console.log('missing' in node ? node.missing : `Node ${node.version}: its binary`);
+  }
+  return lost > 0 ? 1 : 0;
 }
 
 /** @param {Options} options */
 async function main(options) {
   const pin = readPin();
+  if (options.fetch) return fetchAll(options, pin);
   const all = readExpectations();
-  const source = findSource(pin, options.suite);
   const started = Date.now();
   const hookShown = options.hook;
-  if (!options.foreignHook) options.hook = path.join(freeze(projectRoot), 'register.js');
+  if (options.foreignHook)
+    say(`the hook is ${options.hook}, not tsloop's: this run says something about the runner, not about tsloop`);
+  else options.hook = path.join(freeze(projectRoot), 'register.js');
+  const { plans, missing } = await plansOf(options, pin);
   /** @type {import('./report.mjs').Report} */
   const report = {
     machine: machine(),
-    via: options.via,
     enable: options.enable,
     seed: options.seed,
     seconds: 0,
     lines: [],
     units: [],
     controls: [],
+    notices: [],
     stale: [],
   };
   const seen = new Set();
+  /** @type {Map<string, { suite: import('./suite.mjs').Suite, owner: ReturnType<typeof assign>, controls: Controls }>} */
+  const prepared = new Map();
 
-  for (const node of options.nodes) {
-    const line = lineOf(pin, node.version);
-    let suite = await prepareSuite(pin, line, source);
-    if (!suite && options.ci) {
-      console.log(
-        "node-compat: skipped, no copy of Node's suite at hand (TSLOOP_NODE_SUITE=DIR, or node test/node-compat/fetch.mjs with a network)",
-      );
-      return 0;
+  /** @param {import('./options.mjs').Node} node @param {string} line */
+  const prepare = async (node, line) => {
+    const before = prepared.get(node.binary);
+    if (before) return before;
+    const suite = await suiteOf(pin, line, { named: options.suite, say });
+    if ('missing' in suite) {
+      if (!options.ci) throw new UsageError(suite.missing);
+      if (!missing.includes(suite.missing)) missing.push(suite.missing);
+      return null;
     }
-    suite ??= await fetched(pin, line);
     for (const file of suite.blobs.keys()) seen.add(file.slice('test/'.length));
-    const owner = assign(all, suite.blobs.keys());
-    const selections = options.ci ?? [{ subsystems: options.subsystems, drivers: options.drivers }];
-    const chosen = selections.map((selection) => ({
-      tests: select(options, line, owner, selection.subsystems),
-      drivers: selection.drivers,
-    }));
-    // A slip in a pattern must not look like success.
-    if (!options.failed && !options.shard && chosen.every((selection) => selection.tests.length === 0))
-      throw new UsageError('no test is selected');
+    const fresh = options.control === 'fresh';
+    const controls = new Controls({ version: node.version, suite: suite.id, blobs: suite.blobs, fresh });
+    const made = { suite, owner: assign(all, suite.blobs.keys()), controls };
+    prepared.set(node.binary, made);
+    report.lines.push({ line, node: node.version, suite: pin.lines[line]?.node ?? '', from: suite.from });
+    say(`Node ${node.version}, suite of ${pin.lines[line]?.node} (${suite.from})`);
+    return made;
+  };
+
+  let selected = 0;
+  for (const { node, via, subsystems, drivers } of plans) {
+    const line = lineOf(pin, node.version);
+    const made = await prepare(node, line);
+    if (!made) continue;
+    const { suite, owner, controls } = made;
+    const tests = select(options, line, owner, subsystems);
+    selected += tests.length;
     if (options.list) {
-      for (const test of new Set(chosen.flatMap((selection) => selection.tests)))
-        console.log(`${owner.get(test)?.subsystem}\t${test}`);
+      for (const test of tests) console.log(`${owner.get(test)?.subsystem}\t${test}`);
       continue;
     }
-    const controls = new Controls({
-      version: node.version,
-      commit: suite.commit,
-      blobs: suite.blobs,
-      fresh: options.control === 'fresh',
-    });
-    const session = { line, node: node.binary, suite: suite.dir, hookShown, owner, controls, options, say, tick };
-    report.lines.push({ line, node: node.version, suite: pin.lines[line]?.node ?? '', commit: suite.commit });
-    say(`Node ${node.version}, suite of ${pin.lines[line]?.node}`);
-    if (options.control !== 'only')
-      for (const driver of new Set(chosen.flatMap((selection) => selection.drivers)))
-        proveActive(node.binary, options, driver);
-    for (const { tests, drivers } of chosen) {
-      if (options.control !== 'needed') await runControls(session, tests);
-      if (options.control === 'only') {
-        for (const test of tests) {
-          const control = controls.get(test);
-          if (control)
-            report.controls.push({
-              line,
-              test,
-              subsystem: owner.get(test)?.subsystem ?? '',
-              outcome: control.outcome,
-              skippedItself: control.skippedItself,
-              ms: control.ms,
-            });
-        }
-        continue;
+    const session = { line, node: node.binary, suite: suite.dir, via, hookShown, owner, controls, options, say, tick };
+    if (options.control !== 'needed') await runControls(session, tests);
+    if (options.control === 'only') {
+      for (const test of tests) {
+        const control = controls.get(test);
+        const subsystem = owner.get(test)?.subsystem ?? '';
+        if (control) report.controls.push({ ...control, line, test, subsystem });
       }
-      for (const driver of drivers) report.units.push(...(await runDriver(session, tests, driver)));
+      continue;
     }
+    if (!options.foreignHook) for (const driver of drivers) proveActive(node.binary, options, driver, via);
+    for (const driver of drivers) report.units.push(...(await runDriver(session, tests, driver)));
   }
+  // A slip in a pattern must not look like success.
+  if (selected === 0 && prepared.size > 0 && !options.failed && !options.shard)
+    throw new UsageError('no test is selected');
   if (options.list) return 0;
+
+  // The judge itself is on trial last: faults that are put in on purpose must not go unnoticed.
+  const own = options.ci && options.nodes[0] && prepared.get(options.nodes[0].binary);
+  if (options.ci && own) {
+    const node = /** @type {import('./options.mjs').Node} */ (options.nodes[0]);
+    const hook = path.join(here, 'broken-hook.cjs');
+    for (const planted of options.ci.faults)
+      report.notices.push(await noticed({ node: node.binary, suite: own.suite.dir, hook, planted }));
+  }
 
   const everyLine = Object.keys(pin.lines).every((line) => report.lines.some((one) => one.line === line));
   report.stale = stale(all, seen, everyLine);
@@ -205,12 +196,22 @@ async function main(options) {
     fs.writeFileSync(file, `${JSON.stringify(report, null, 1)}\n`);
   }
   if (options.report) {
-    const picture = path.join(path.dirname(lastResult), 'parity.svg');
-    fs.writeFileSync(picture, parityPicture(report));
-    say(`picture: ${path.relative(process.cwd(), picture)}`);
+    const at = path.dirname(lastResult);
+    fs.writeFileSync(path.join(at, 'parity.svg'), parityPicture(report));
+    fs.writeFileSync(path.join(at, 'parity.md'), parityPage(report, all));
+    say(`picture and page: ${path.relative(process.cwd(), at)}/parity.svg, parity.md`);
   }
-  console.log(summary(report, process.stdout.isTTY === true));
-  return report.stale.length > 0 || report.units.some((unit) => FATAL.includes(unit.class)) ? 1 : 0;
+  // Half a selection is no basis for the page that everybody reads.
+  if (options.ci && missing.length === 0 && !options.shard && !options.failed && !options.only)
+    writePage(path.join(projectRoot, 'docs/parity.md'), parityPage(report, all), say);
+  for (const text of missing) console.log(`node-compat: skipped, ${text}`);
+  if (prepared.size === 0) return 0;
+  console.log(summary(report, process.stdout.isTTY === true, missing.length));
+  const failed =
+    report.stale.length > 0 ||
+    report.notices.some((notice) => !notice.noticed) ||
+    report.units.some((unit) => FATAL.includes(unit.class));
+  return failed ? 1 : 0;
 }
 
 for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP']))

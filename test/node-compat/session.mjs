@@ -12,8 +12,8 @@ import { commandOf, HARD_LIMIT_MS, headOf, runTest, switchesOf } from './process
  * @typedef {import('./process.mjs').Result} Result
  * @typedef {import('./process.mjs').Under} Under
  * @typedef {import('./expectations.mjs').Expectations} Expectations
- * @typedef {{ line: string, test: string, subsystem: string, driver: string, class: import('./judge.mjs').Class, why: string, ms: number, controlMs: number | null, seed?: number, detail?: string[], command?: string }} Unit
- * @typedef {{ line: string, node: string, suite: string, hookShown: string, owner: Map<string, Expectations>, controls: import('./control.mjs').Controls,
+ * @typedef {{ line: string, test: string, subsystem: string, driver: string, via: import('./options.mjs').Via, class: import('./judge.mjs').Class, why: string, ms: number, controlMs: number | null, seed?: number, detail?: string[], command?: string }} Unit
+ * @typedef {{ line: string, node: string, suite: string, via: import('./options.mjs').Via, hookShown: string, owner: Map<string, Expectations>, controls: import('./control.mjs').Controls,
  *   options: import('./options.mjs').Options, say: (text: string) => void, tick: (what: string, done: number, all: number) => void }} Session
  */
 
@@ -22,6 +22,8 @@ const FEW_SUSPECTS = 20;
 // A time-out under tsloop is judged by the time plain Node took, with room for a busy machine.
 const LIMIT_FACTOR = 10;
 const LIMIT_EXTRA_MS = 15_000;
+// A planted fault may show as a test that waits for ever.
+const FAULT_LIMIT_MS = 10_000;
 
 /** @template T @param {T[]} items @param {number} jobs @param {(item: T, slot: number) => Promise<void>} work */
 async function pool(items, jobs, work) {
@@ -112,7 +114,7 @@ export async function runDriver(session, tests, driver) {
     hook: options.hook,
     driver,
     seed: seedFor(test, options.seed),
-    via: options.via,
+    via: session.via,
     enable: options.enable,
   });
   const exceptionOf = (/** @type {string} */ test) => {
@@ -125,6 +127,7 @@ export async function runDriver(session, tests, driver) {
       line,
       test,
       driver,
+      via: session.via,
       subsystem: session.owner.get(test)?.subsystem ?? '',
       class: verdict.class,
       why: verdict.why,
@@ -163,7 +166,7 @@ export async function runDriver(session, tests, driver) {
         else {
           suspects.push({ test, first: result, under });
           session.say(
-            `  to look at again ${test} (Node ${line}, ${driver}): ${difference(result, undefined, 2).join(' | ')}`,
+            `  to look at again ${test} (Node ${line}, ${driver}${session.via === 'env' ? ', by NODE_OPTIONS' : ''}): ${difference(result, undefined, 2).join(' | ')}`,
           );
         }
       }
@@ -172,38 +175,57 @@ export async function runDriver(session, tests, driver) {
   );
 
   let looked = 0;
-  await poolThenAlone(
-    suspects,
-    (suspect) => suspect.test,
-    suspects.length > FEW_SUSPECTS ? options.jobs : 1,
-    async ({ test, first, under }, slot) => {
-      session.tick(`${driver}, second look`, ++looked, suspects.length);
-      const exception = exceptionOf(test);
-      // Plain Node first: without a cached answer it may settle the matter at once.
-      const plain = options.reruns > 0 || !controls.get(test) ? await run(session, test, null, slot) : undefined;
-      if (plain && !controls.get(test)) {
-        controls.set(test, plain);
-        const verdict =
-          plain.outcome === 'pass' && !plain.skippedItself ? null : firstVerdict(first, controls.get(test), exception);
-        if (verdict) return settle(test, first, verdict);
-      }
-      /** @type {Result[]} */
-      const again = [];
-      while (again.length < options.reruns) {
-        const result = await run(session, test, under, slot, 2);
-        again.push(result);
-        if (!matches(result, plain)) break;
-      }
-      const verdict = lastVerdict({ first, again, control: plain ?? controls.get(test), exception });
-      const failure = again.find((result) => !matches(result, plain)) ?? first;
-      const detail = matches(failure, plain) ? [] : difference(failure, plain);
-      settle(test, failure, verdict, { detail, command: commandLine(session, test, under) });
-      if (verdict.class !== 'excepted')
-        session.say(
-          `  ${verdict.class.padEnd(16)} ${test} (Node ${line}, ${driver}): ${detail.slice(0, 2).join(' | ') || verdict.why}`,
-        );
-    },
-  );
+  /** @param {{ test: string, first: Result, under: Under }} suspect @param {number} slot */
+  const lookAgain = async ({ test, first, under }, slot) => {
+    session.tick(`${driver}, second look`, ++looked, suspects.length);
+    const exception = exceptionOf(test);
+    // Plain Node first: without a cached answer it may settle the matter at once.
+    const plain = options.reruns > 0 || !controls.get(test) ? await run(session, test, null, slot) : undefined;
+    if (plain && !controls.get(test)) {
+      controls.set(test, plain);
+      const verdict =
+        plain.outcome === 'pass' && !plain.skippedItself ? null : firstVerdict(first, controls.get(test), exception);
+      if (verdict) return settle(test, first, verdict);
+    }
+    /** @type {Result[]} */
+    const again = [];
+    while (again.length < options.reruns) {
+      const result = await run(session, test, under, slot, 2);
+      again.push(result);
+      if (!matches(result, plain)) break;
+    }
+    const verdict = lastVerdict({ first, again, control: plain ?? controls.get(test), exception });
+    const failure = again.find((result) => !matches(result, plain)) ?? first;
+    const detail = matches(failure, plain) ? [] : difference(failure, plain);
+    settle(test, failure, verdict, { detail, command: commandLine(session, test, under) });
+    if (verdict.class !== 'excepted')
+      session.say(
+        `  ${verdict.class.padEnd(16)} ${test} (Node ${line}, ${driver}${session.via === 'env' ? ', by NODE_OPTIONS' : ''}): ${detail.slice(0, 2).join(' | ') || verdict.why}`,
+      );
+  };
+  const name = (/** @type {{ test: string }} */ suspect) => suspect.test;
+  // One that skipped itself does so for what it finds on this machine, in a crowd as alone; it says nothing of how busy the machine is.
+  const [skipped, failed] = [true, false].map((skips) => suspects.filter(({ first }) => first.skippedItself === skips));
+  await poolThenAlone(skipped ?? [], name, options.jobs, lookAgain);
+  await poolThenAlone(failed ?? [], name, (failed ?? []).length > FEW_SUSPECTS ? options.jobs : 1, lookAgain);
   if (suspects.length > 0) controls.save();
   return units;
+}
+
+/**
+ * Whether a fault that is planted on purpose fails a test that passes without it: a judge that calls everything good is none.
+ * @param {{ node: string, suite: string, hook: string, planted: import('./options.mjs').PlantedFault }} what
+ * @returns {Promise<import('./report.mjs').Notice>}
+ */
+export async function noticed({ node, suite, hook, planted: { fault, tests } }) {
+  const under = { hook, driver: 'inline', seed: 1, via: /** @type {const} */ ('argv'), enable: null, fault };
+  // A test that this suite does not have notices nothing; that none does is what is reported then.
+  for (const test of tests.filter((name) => fs.existsSync(path.join(suite, 'test', name)))) {
+    const order = { node, suite, test, limitMs: FAULT_LIMIT_MS, slot: 0 };
+    const plain = await runTest({ ...order, under: null });
+    if (!speaksForItself(plain)) continue;
+    const broken = await runTest({ ...order, under });
+    if (firstVerdict(broken, { ...plain, blob: '' }, undefined) === null) return { fault, test, noticed: true };
+  }
+  return { fault, test: tests.join(', '), noticed: false };
 }

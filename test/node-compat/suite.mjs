@@ -1,7 +1,8 @@
 // @ts-check
-// Where the copy of Node's suite comes from, and the proof that it is the pinned one.
-// The suite is never committed: it is brought into suite/<commit>/ (git-ignored) from a git directory, or read in place from a checked-out copy.
-// Everything is checked against pin.json before a single test runs, so a result always belongs to a known list of files.
+// Where the copy of Node's suite is, and the proof that it is the pinned one.
+// The suite is never committed: fetch.mjs brings it, and it is unpacked into suite/<id>/ (git-ignored), test/ only. A tarball counts by its
+// SHA-256 and a commit by its id, both in pin.json, so a result always belongs to a known list of files. What was unpacked is summed up
+// beside it, so that a copy somebody has edited since is refused.
 
 import { execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -15,12 +16,17 @@ export const suiteCache = path.join(here, 'suite');
 
 // What the runner needs of the upstream tree, and the large folders in it that no listed test reads.
 const FOLDERS = ['test/common', 'test/fixtures', 'test/parallel', 'test/sequential', 'test/async-hooks'];
-const LEFT_OUT = ['test/fixtures/wpt/', 'test/fixtures/snapshot/', 'test/fixtures/postject-copy/'];
+const LEFT_OUT = ['test/fixtures/wpt', 'test/fixtures/snapshot', 'test/fixtures/postject-copy'];
+// Beside an unpacked suite, not in it: the sum of what was unpacked.
+const STAMP = '.unpacked.json';
 
 /**
- * @typedef {{ node: string, commit: string, files: number, sha256: string }} PinnedLine
- * @typedef {{ upstream: string, besides: string[], lines: Record<string, PinnedLine> }} Pin
- * @typedef {{ kind: 'git' | 'copy', dir: string }} Source
+ * @typedef {{ from: 'debian' | 'release', file: string, sha256: string }} Tarball
+ * @typedef {{ from: 'git', upstream: string, besides: string, commit: string }} Commit
+ * @typedef {Tarball | Commit} Source
+ * @typedef {{ version: string, packages: Record<string, { name: string, integrity: string }> }} PinnedNode
+ * @typedef {{ lines: Record<string, { node: string, sources: Source[] }>, nodes: Record<string, PinnedNode> }} Pin
+ * @typedef {{ dir: string, id: string, from: string, blobs: Map<string, string> }} Suite
  */
 
 /** @returns {Pin} */
@@ -40,49 +46,31 @@ export function lineOf(pin, version) {
   return String(Math.max(...older));
 }
 
-/** @param {string} name */
-function wanted(name) {
-  return FOLDERS.some((folder) => name.startsWith(`${folder}/`)) && !LEFT_OUT.some((folder) => name.startsWith(folder));
+/** What names a source on disk and in a result: forty hexadecimal digits.
+ * @param {Source} source */
+function idOf(source) {
+  return source.from === 'git' ? source.commit : source.sha256.slice(0, 40);
 }
 
-/** One checksum over names and contents: git's own blob ids, so that a git directory and a checked-out copy give the same sum.
- * @param {Map<string, string>} blobs */
-function checksum(blobs) {
-  const lines = [...blobs].map(([name, id]) => `${id} ${name}\n`).sort();
-  return createHash('sha256').update(lines.join('')).digest('hex');
+/** @param {string} file @returns {Promise<string>} */
+export async function sha256Of(file) {
+  const hash = createHash('sha256');
+  for await (const chunk of fs.createReadStream(file)) hash.update(chunk);
+  return hash.digest('hex');
 }
 
-/** @param {string} gitDir @param {string[]} args */
-function git(gitDir, args) {
-  // safe.directory: the copy may belong to another user; it is only read.
-  return execFileSync('git', ['-c', 'safe.directory=*', '--git-dir', gitDir, ...args], {
-    maxBuffer: 64 << 20,
-    stdio: ['ignore', 'pipe', 'ignore'],
-  });
-}
-
-/** @param {string} gitDir @param {string} commit @returns {Map<string, string>} */
-export function blobsOfCommit(gitDir, commit) {
-  const blobs = new Map();
-  for (const row of git(gitDir, ['ls-tree', '-r', '-z', commit, ...FOLDERS])
-    .toString('utf8')
-    .split('\0')) {
-    const match = /^\d+ blob ([0-9a-f]{40})\t(.*)$/s.exec(row);
-    if (match?.[1] && match[2] && wanted(match[2])) blobs.set(match[2], match[1]);
-  }
-  return blobs;
-}
-
-/** @param {string} dir @returns {Map<string, string>} */
-export function blobsOfCopy(dir) {
+/** Names and git blob ids of what was unpacked; the blob id is what a kept answer of plain Node is filed under.
+ * @param {string} dir @returns {Map<string, string>} */
+function blobsOf(dir) {
   const blobs = new Map();
   /** @param {string} folder */
   const walk = (folder) => {
     for (const entry of fs.readdirSync(path.join(dir, folder), { withFileTypes: true })) {
       const name = `${folder}/${entry.name}`;
+      // Left behind by a test, or by a run that was interrupted.
       if (entry.name.startsWith('.tmp.')) continue;
       if (entry.isDirectory()) {
-        if (!LEFT_OUT.includes(`${name}/`)) walk(name);
+        walk(name);
         continue;
       }
       const file = path.join(dir, name);
@@ -90,108 +78,101 @@ export function blobsOfCopy(dir) {
       blobs.set(name, createHash('sha1').update(`blob ${bytes.length}\0`).update(bytes).digest('hex'));
     }
   };
-  for (const folder of FOLDERS) walk(folder);
+  for (const folder of FOLDERS) if (fs.existsSync(path.join(dir, folder))) walk(folder);
   return blobs;
 }
 
-/** @param {Map<string, string>} blobs @returns {{ files: number, sha256: string }} */
-export function fingerprint(blobs) {
-  return { files: blobs.size, sha256: checksum(blobs) };
+/** @param {Map<string, string>} blobs */
+function sumOf(blobs) {
+  const rows = [...blobs].map(([name, id]) => `${id} ${name}\n`).sort();
+  return { files: blobs.size, sha256: createHash('sha256').update(rows.join('')).digest('hex') };
 }
 
-/** @param {string} dir @returns {Source | null} */
-function sourceAt(dir) {
-  if (fs.existsSync(path.join(dir, 'test', 'common', 'index.js')) && !fs.existsSync(path.join(dir, '.git')))
-    return { kind: 'copy', dir };
-  for (const gitDir of [path.join(dir, '.git'), dir]) {
-    if (fs.existsSync(path.join(gitDir, 'HEAD')) && fs.existsSync(path.join(gitDir, 'objects')))
-      return { kind: 'git', dir: gitDir };
-  }
-  return null;
-}
-
-/** First what the user names, then what fetch.mjs brought, then a copy kept beside the project.
- * @param {Pin} pin @param {string | undefined} named @returns {Source | null} */
-export function findSource(pin, named) {
-  const asked = named ?? process.env['TSLOOP_NODE_SUITE'];
-  if (asked) {
-    const source = sourceAt(path.resolve(asked));
-    if (!source) throw new Error(`${asked}: neither a git directory nor a copy with test/common in it`);
-    return source;
-  }
-  const places = [
-    path.join(suiteCache, 'upstream.git'),
-    ...pin.besides.map((place) => path.resolve(projectRoot, place)),
-  ];
-  for (const place of places) {
-    const source = sourceAt(place);
-    if (source) return source;
-  }
-  return null;
-}
-
-/** @param {string} gitDir @param {string} commit @param {string} into */
-function extract(gitDir, commit, into) {
-  const args = [
-    '-c',
-    'safe.directory=*',
-    '--git-dir',
-    gitDir,
-    'archive',
-    commit,
-    '--',
-    ...FOLDERS,
-    ...LEFT_OUT.map((folder) => `:(exclude)${folder}`),
-  ];
+/** @param {import('node:child_process').ChildProcess} child @param {string} what @returns {Promise<void>} */
+function ended(child, what) {
   return new Promise((resolve, reject) => {
-    const archive = spawn('git', args, { stdio: ['ignore', 'pipe', 'ignore'] });
-    const unpack = spawn('tar', ['-x', '-C', into], { stdio: [archive.stdout, 'ignore', 'inherit'] });
-    archive.stdout.destroy();
-    archive.on('error', reject);
-    unpack.on('error', reject);
-    unpack.on('close', (code) =>
-      code === 0 ? resolve(undefined) : reject(new Error(`tar left with ${code} while unpacking ${commit}`)),
-    );
+    child.on('error', reject);
+    child.on('close', (code) => (code === 0 ? resolve() : reject(new Error(`${what} left with ${code}`))));
   });
 }
 
-/**
- * The folder that holds the tests of one line, checked. Unpacks once per commit; a later run only re-reads the names.
- * @param {Pin} pin @param {string} line @param {Source | null} source @returns {Promise<{ dir: string, blobs: Map<string, string>, commit: string } | null>}
- */
-export async function prepareSuite(pin, line, source) {
-  const pinned = pin.lines[line];
-  if (!pinned) throw new Error(`no pinned suite for Node ${line}`);
-  if (source?.kind === 'copy') {
-    const blobs = blobsOfCopy(source.dir);
-    const found = fingerprint(blobs);
-    if (found.sha256 !== pinned.sha256) {
-      throw new Error(
-        `${source.dir} is not the pinned suite of Node ${line}: ${found.files} files with sum ${found.sha256}, expected ${pinned.files} with ${pinned.sha256}`,
-      );
-    }
-    return { dir: source.dir, blobs, commit: pinned.commit };
-  }
-  const dir = path.join(suiteCache, pinned.commit);
-  if (!fs.existsSync(dir)) {
-    if (!source) return null;
-    const half = `${dir}.${process.pid}`;
-    fs.mkdirSync(half, { recursive: true });
+/** @param {string} tarball @param {string} into */
+async function unpackTarball(tarball, into) {
+  // The top folder of a release tarball is named after the version: a pattern of one level matches any.
+  const args = ['-x', '-J', '-f', tarball, '-C', into, '--strip-components=1', '--no-same-owner', '--wildcards'];
+  const wanted = [...LEFT_OUT.map((folder) => `--exclude=*/${folder}`), ...FOLDERS.map((folder) => `*/${folder}`)];
+  // GNU tar calls a folder that is not in the archive an error; the check that tests are there follows.
+  const child = spawn('tar', [...args, ...wanted], { stdio: ['ignore', 'ignore', 'inherit'] });
+  await ended(child, `tar, unpacking ${path.basename(tarball)},`);
+}
+
+/** @param {string} gitDir @param {string} commit @param {string} into */
+async function unpackCommit(gitDir, commit, into) {
+  const folders = [...FOLDERS, ...LEFT_OUT.map((folder) => `:(exclude)${folder}/`)];
+  // safe.directory: the copy may belong to another user; it is only read.
+  const git = ['-c', 'safe.directory=*', '--git-dir', gitDir, 'archive', commit, '--', ...folders];
+  const archive = spawn('git', git, { stdio: ['ignore', 'pipe', 'ignore'] });
+  const unpack = spawn('tar', ['-x', '-C', into], { stdio: [archive.stdout, 'ignore', 'inherit'] });
+  archive.stdout.destroy();
+  await Promise.all([ended(archive, 'git archive'), ended(unpack, `tar, unpacking ${commit},`)]);
+}
+
+/** Whether a git directory, bare or beside a work tree, has a commit; the directory git wants to be told.
+ * @param {string} dir @param {string} commit @returns {string | null} */
+export function gitDirWith(dir, commit) {
+  for (const gitDir of [path.join(dir, '.git'), dir]) {
+    if (!fs.existsSync(path.join(gitDir, 'HEAD'))) continue;
     try {
-      await extract(source.dir, pinned.commit, half);
-      // The project's own package.json must not decide how the suite's files are parsed.
-      fs.writeFileSync(path.join(half, 'package.json'), '{ "type": "commonjs" }\n');
-      if (!fs.existsSync(dir)) fs.renameSync(half, dir);
-    } finally {
-      fs.rmSync(half, { recursive: true, force: true });
+      const args = ['-c', 'safe.directory=*', '--git-dir', gitDir, 'cat-file', '-e', `${commit}^{commit}`];
+      execFileSync('git', args, { stdio: 'ignore' });
+      return gitDir;
+    } catch {
+      // Another repository, or an older copy of this one.
     }
   }
-  const blobs = blobsOfCopy(dir);
-  const found = fingerprint(blobs);
-  if (found.sha256 !== pinned.sha256) {
+  return null;
+}
+
+/** The folder of an unpacked source, if it is there and nobody has changed it since.
+ * @param {Source} source @returns {Suite | null} */
+export function unpacked(source) {
+  const id = idOf(source);
+  const dir = path.join(suiteCache, id);
+  if (!fs.existsSync(path.join(dir, STAMP))) return null;
+  const stamp = JSON.parse(fs.readFileSync(path.join(dir, STAMP), 'utf8'));
+  const blobs = blobsOf(dir);
+  const found = sumOf(blobs);
+  if (found.sha256 !== stamp.sha256)
     throw new Error(
-      `the unpacked suite of Node ${line} was changed (${found.files} files, sum ${found.sha256}; expected ${pinned.files}, ${pinned.sha256}): remove ${path.relative(process.cwd(), dir)} and run again`,
+      `the unpacked suite ${id.slice(0, 12)} was changed (${found.files} files, ${stamp.files} were unpacked): remove ${path.relative(process.cwd(), dir)} and run again`,
     );
+  return { dir, id, from: source.from, blobs };
+}
+
+/**
+ * Unpacks a source whose digest has been checked: a tarball, or a git directory that has the commit.
+ * @param {Source} source @param {string} place @returns {Promise<Suite>}
+ */
+export async function unpack(source, place) {
+  const id = idOf(source);
+  const dir = path.join(suiteCache, id);
+  const half = `${dir}.${process.pid}`;
+  fs.mkdirSync(half, { recursive: true });
+  try {
+    if (source.from === 'git') await unpackCommit(place, source.commit, half);
+    else await unpackTarball(place, half);
+    const blobs = blobsOf(half);
+    if (!blobs.has('test/common/index.js')) throw new Error(`there is no test/common in ${path.basename(place)}`);
+    // The project's own package.json must not decide how the suite's files are parsed.
+    fs.writeFileSync(path.join(half, 'package.json'), '{ "type": "commonjs" }\n');
+    fs.writeFileSync(path.join(half, STAMP), `${JSON.stringify(sumOf(blobs))}\n`);
+    // Another runner may have been quicker; what is there without a stamp is half of something.
+    if (!fs.existsSync(path.join(dir, STAMP))) {
+      fs.rmSync(dir, { recursive: true, force: true });
+      fs.renameSync(half, dir);
+    }
+    return { dir, id, from: source.from, blobs };
+  } finally {
+    fs.rmSync(half, { recursive: true, force: true });
   }
-  return { dir, blobs, commit: pinned.commit };
 }
