@@ -6,6 +6,8 @@
  * warnings use: a synchronous write to descriptor 2 that loads nothing.
  */
 
+import { pid, writeError } from './boot/host';
+
 let enabled = false;
 
 /** Switched by the boot sequence, from the one table of settings. */
@@ -20,11 +22,10 @@ export function isDebug(): boolean {
 
 /** Writes one line if asked for. */
 export function debug(text: string): void {
-  if (enabled) writeLine(`TSLOOP ${process.pid}: ${text}`);
+  if (enabled) writeLine(`TSLOOP ${pid}: ${text}`);
 }
 
 /** Writes one line to descriptor 2 at once, without loading a stream. */
 export function writeLine(text: string): void {
-  // The '%s' keeps a percent sign in the text from being taken as a format.
-  (process as unknown as { _rawDebug(...parts: unknown[]): void })._rawDebug('%s', text);
+  writeError(text);
 }

@@ -5,7 +5,7 @@
  * Module state is per thread: a Worker has its own instance of every module.
  */
 
-import { type Loaded, loadAddon } from './boot/addon';
+import { type Found, type Loaded, loadAddon } from './boot/addon';
 import type { Config } from './boot/config';
 import { report } from './boot/report';
 import { debug } from './debug';
@@ -270,13 +270,15 @@ export class Environment<T extends Entry> {
 type Opener<T extends Entry> = (make: (callbacks: Callbacks) => Environment<T> | null) => Environment<T> | null;
 
 let config: Config | null = null;
+let addon: Found | null = null;
 let opener: Opener<never> | null = null;
 let current: Environment<never> | null | undefined;
 let loaded: Loaded | undefined;
 
 /** Set by the boot sequence: how to open the environment once somebody needs it. */
-export function prepare<T extends Entry>(settings: Config, open: Opener<T>): void {
+export function prepare<T extends Entry>(settings: Config, found: Found, open: Opener<T>): void {
   config = settings;
+  addon = found;
   opener = open as unknown as Opener<never>;
 }
 
@@ -288,10 +290,10 @@ export function runBeforeExit(hook: () => void): void {
 }
 
 /** Loads the native part, once. */
-export function load(settings: Config): Loaded {
+export function load(settings: Config, found: Found): Loaded {
   if (loaded === undefined) {
-    loaded = loadAddon(settings);
-    if ('reason' in loaded) report(loaded.reason, settings);
+    loaded = loadAddon(found);
+    if (loaded.reason !== null) report(loaded.reason, settings);
   }
   return loaded;
 }
@@ -314,12 +316,12 @@ export function openEnvironment<T extends Entry>(): Environment<T> | null {
 
 function create<T extends Entry>(callbacks: Callbacks): Environment<T> | null {
   const settings = config as Config;
-  const found = load(settings);
-  if ('reason' in found) return null;
+  const found = load(settings, addon as Found);
+  if (found.reason !== null) return null;
   const memory = createMemory();
   const native = open(found.addon, memory, callbacks, settings);
   if (native === undefined) {
-    report(reason('ERR_TSLOOP_REACTOR', 'no descriptors or memory'), settings);
+    report(reason('ERR_TSLOOP_REACTOR', 'no descriptors or memory', true), settings);
     return null;
   }
   debug(`reactor open, driver ${settings.driver}`);

@@ -6,6 +6,8 @@
  * Node's own handles) or, as `TsloopError`, the answer to a wrong call of the public API.
  */
 
+import { ObjectKeys } from './primordials';
+
 const sentences = {
   ERR_TSLOOP_OFF: () => 'switched off by TSLOOP=off',
   ERR_TSLOOP_DISABLED: (what: string) => `every part is switched off by TSLOOP_DISABLE=${what}`,
@@ -31,22 +33,35 @@ export type Code = keyof typeof sentences;
 export interface Reason {
   readonly code: Code;
   readonly message: string;
+  /** Not worth a warning: it comes of what the program does, and the program is told of that anyway. */
+  readonly quiet: boolean;
 }
-
-/** Reasons an operator asked for: they are never worth a warning nor a strict exit. */
-const asked: ReadonlySet<Code> = new Set<Code>(['ERR_TSLOOP_OFF', 'ERR_TSLOOP_DISABLED']);
 
 /** Every code, for the documentation check and the tests. */
-export const codes = Object.keys(sentences) as readonly Code[];
+export const codes = ObjectKeys(sentences) as readonly Code[];
 
 /** Builds a reason from the table. */
-export function reason(code: Code, detail = ''): Reason {
-  return { code, message: sentences[code](detail) };
+export function reason(code: Code, detail = '', quiet = false): Reason {
+  return { code, message: sentences[code](detail), quiet };
 }
 
-/** Whether the operator asked for this outcome. */
+/** Whether the operator asked for this outcome: it is never worth a warning nor a strict exit. */
 export function wasAsked(why: Reason): boolean {
-  return asked.has(why.code);
+  return why.code === 'ERR_TSLOOP_OFF' || why.code === 'ERR_TSLOOP_DISABLED';
+}
+
+/** A reason on its way to who steps aside for it: seen by nobody else. */
+export class Obstacle {
+  readonly why: Reason;
+
+  constructor(why: Reason) {
+    this.why = why;
+  }
+}
+
+/** What a caught value says. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** Thrown by the public API only; nothing throws while a program is being preloaded. */

@@ -9,10 +9,13 @@
 import type { Classes, Late } from './bindings/classes';
 import { setDetached } from './bindings/fallback';
 import { type Doors, fetchDoors, isLoaded, restore, swapOnRead } from './bindings/seam';
+import { type Found, findAddon } from './boot/addon';
 import { type Config, type Part, runs } from './boot/config';
+import { keepRest } from './boot/rest';
 import { debug } from './debug';
-import { type Reason, reason } from './errors';
+import { messageOf, Obstacle, type Reason, reason } from './errors';
 import { hookCreateHook } from './hooks/async-hooks';
+import { hookEnds } from './hooks/ends';
 import { hookResources } from './hooks/resources';
 import { hookStdio } from './hooks/stdio';
 
@@ -28,6 +31,7 @@ export const standing: Standing = { active: false, reason: null, config: null };
 /** Defined once; a second `install()` attaches the same. */
 let classes: Classes | null = null;
 let doors: Doors | null = null;
+let addon: Found | null = null;
 /** The classes are in force: set before they are, lest what their modules load asks for them again. */
 let attached = false;
 /** Where lib/ had read Node's classes before us. (Asked in time: a module that loads, and asks for ours, counts as loaded.) */
@@ -48,6 +52,8 @@ export function install(config: Config): void {
     if (hasHandles()) {
       if (doors === null) hookProcess();
       doors ??= fetchDoors();
+      addon ??= findAddon(config);
+      keepRest();
       if (has('net')) swapOnRead(doors.tcp, 'TCP', () => ready()?.TCP ?? doors?.NativeTCP);
       // Also without `net`: datagram sockets may be sent over a channel, which is a pipe.
       swapOnRead(doors.pipe, 'Pipe', () => ready()?.Pipe ?? doors?.NativePipe);
@@ -58,7 +64,7 @@ export function install(config: Config): void {
     }
     if (has('timers')) timers().attachTimers();
   } catch (error) {
-    stepAside(reason('ERR_TSLOOP_SEAM', error instanceof Error ? error.message : String(error)));
+    stepAside(reason('ERR_TSLOOP_SEAM', messageOf(error)));
     return;
   }
   late = {
@@ -97,25 +103,28 @@ export function hasClasses(): boolean {
   return classes !== null;
 }
 
-/** The classes, defined and attached by whoever comes first; null when there can be none. */
+/**
+ * The classes, defined and attached by whoever comes first; null when there can be none. It runs below the program's own
+ * `require` or `spawn`, so nothing may be thrown here.
+ */
 function ready(): Classes | null {
   if (!standing.active || !hasHandles()) return null;
   if (attached) return classes;
   attached = true;
-  const made = classes ?? define();
-  if ('code' in made) {
-    stepAside(made);
+  try {
+    classes ??= define();
+    classes.attach();
+    if (late.net || late.dgram || late.children) detachLate = classes.attachLate(late);
+    return classes;
+  } catch (error) {
+    stepAside(error instanceof Obstacle ? error.why : reason('ERR_TSLOOP_INTERNAL', messageOf(error)));
     return null;
   }
-  classes = made;
-  made.attach();
-  if (late.net || late.dgram || late.children) detachLate = made.attachLate(late);
-  return made;
 }
 
-function define(): Classes | Reason {
+function define(): Classes {
   const { defineClasses }: typeof import('./bindings/classes') = require('./bindings/classes');
-  return defineClasses(standing.config as Config, doors as Doors, (why) => {
+  return defineClasses(standing.config as Config, doors as Doors, addon as Found, (why) => {
     // The classes stay where lib/ has read them and answer with Node's handles; the reason is reported already.
     detach();
     standing.reason = why;
@@ -134,12 +143,17 @@ function detach(): void {
 function stepAside(why: Reason): void {
   detach();
   standing.reason = why;
-  const { report }: typeof import('./boot/report') = require('./boot/report');
-  report(why, standing.config as Config);
+  try {
+    const { report }: typeof import('./boot/report') = require('./boot/report');
+    report(why, standing.config as Config);
+  } catch {
+    // What cannot be said is asked for by `status()`.
+  }
 }
 
 /** What stays in place once it is there, and does nothing as long as there are no handles of ours. */
 function hookProcess(): void {
+  hookEnds();
   hookStdio();
   hookResources(hasClasses);
   hookCreateHook((resource) => classes?.isHandle(resource) ?? false);

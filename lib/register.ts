@@ -2,18 +2,27 @@
 
 import { readConfig } from './boot/config';
 import { mayRun } from './boot/guard';
+import { env } from './boot/host';
 import { setDebug } from './debug';
 import { install, standing } from './install';
+import { claim } from './instance';
 
-const config = readConfig(process.env);
+const config = readConfig(env);
 setDebug(config.debug);
-const obstacle = mayRun(config);
 // Loaded only where there is something to say.
 const reporter = (): typeof import('./boot/report') => require('./boot/report');
-if (obstacle !== null) {
-  Object.assign(standing, { config, reason: obstacle });
-  reporter().report(obstacle, config);
-} else {
+
+// Switched off, nothing is touched. Otherwise another copy of tsloop may be in force here already, and goes on to be.
+if (!config.enabled || claim()) boot();
+
+function boot(): void {
+  const obstacle = mayRun(config);
+  if (obstacle !== null) {
+    standing.config = config;
+    standing.reason = obstacle;
+    reporter().report(obstacle, config);
+    return;
+  }
   if (config.problems.length > 0) reporter().reportProblems(config);
   install(config);
 }

@@ -6,6 +6,7 @@ import { fallbacks, resetFallbacks } from './bindings/fallback';
 import { liveStreams, type StreamEnvironment } from './bindings/stream';
 import { openEnvironment } from './environment';
 import { Control } from './native/protocol';
+import { ArrayPrototypeFilter } from './primordials';
 import { resetTimerCounts, timerCounts } from './timers/public';
 
 /** Counters of this thread since start or {@link resetStats}. */
@@ -61,44 +62,31 @@ export function readStats(): Stats {
   const memory = new ArrayBuffer(17 * 8);
   environment?.settle();
   environment?.native.stats(memory);
-  const [
-    accepted = 0,
-    connected = 0,
-    received = 0,
-    sent = 0,
-    inline = 0,
-    offload = 0,
-    shed = 0,
-    acceptFailures = 0,
-    readStalls = 0,
-    panics = 0,
-  ] = new Float64Array(memory);
-  const [writeBytes = 0, lingering = 0, requests = 0, batches = 0, spawned = 0, direct = 0] = new Float64Array(
-    memory,
-    11 * 8,
-  );
+  const counts = new Float64Array(memory);
+  const count = (at: number): number => counts[at] as number;
   const datagrams = new ArrayBuffer(7 * 8);
   environment?.native.datagramStats(datagrams);
-  const [arrived = 0, left = 0, failed = 0, dropped = 0, waiting = 0, sendBytes = 0] = new Float64Array(datagrams);
-  const open = liveStreams().filter((stream) => stream.open).length;
+  const messages = new Float64Array(datagrams);
+  const message = (at: number): number => messages[at] as number;
+  const open = ArrayPrototypeFilter(liveStreams(), (stream) => stream.open).length;
   return {
-    connections: { accepted, connected, open, shed, acceptFailures },
-    bytes: { received, sent },
-    queues: { writeBytes, requests, batches, lingering },
+    connections: { accepted: count(0), connected: count(1), open, shed: count(6), acceptFailures: count(7) },
+    bytes: { received: count(2), sent: count(3) },
+    queues: { writeBytes: count(11), requests: count(13), batches: count(14), lingering: count(12) },
     datagrams: {
-      received: arrived,
-      sent: left,
-      failed,
-      dropped,
-      waiting,
-      sendBytes,
-      open: liveDatagrams().filter((socket) => !socket.closed).length,
+      received: message(0),
+      sent: message(1),
+      failed: message(2),
+      dropped: message(3),
+      waiting: message(4),
+      sendBytes: message(5),
+      open: ArrayPrototypeFilter(liveDatagrams(), (socket) => !socket.closed).length,
     },
-    children: { spawned, running: liveChildren().filter((child) => child.running).length },
-    turns: { inline, offload, direct },
+    children: { spawned: count(15), running: ArrayPrototypeFilter(liveChildren(), (child) => child.running).length },
+    turns: { inline: count(4), offload: count(5), direct: count(16) },
     seatChanges: ((environment?.control[Control.seatChanges] ?? 0) - seatChangesBefore) | 0,
-    readStalls,
-    panics,
+    readStalls: count(8),
+    panics: count(9),
     timers: timerCounts(),
     fallbacks: fallbacks(),
   };

@@ -1,15 +1,20 @@
 // @ts-check
-// Joins the compiled modules into two files: dist/boot.js, which every preload loads, and dist/bundle.js, which it loads
-// when lib/ first asks for a handle class. Node spends about a millisecond of processor time on finding, reading and
-// wrapping each module; some thirty of them were three quarters of what the hook cost every start. Which file a module
-// goes to is read off the sources: what the boot sequence imports at its head is needed at once, a `require` inside a
+// Joins the compiled modules into two files: dist/boot.js, which every preload loads, and dist/bundle.js, whose text it
+// keeps (packed) and compiles when lib/ first asks for a handle class. Node spends about a millisecond of processor time on finding,
+// reading and wrapping each module; some thirty of them were three quarters of what the hook cost every start. Which file a
+// module goes to is read off the sources: what the boot sequence imports at its head is needed at once, a `require` inside a
 // function can wait.
+//
+// What runs late runs in a program that may have mocked the file system, hooked `require` and replaced built-ins. So the text
+// is read while the program starts, Node's modules come from where no hook sees it, and the modules get the globals that
+// were there at the start (lib/primordials.ts keeps the methods).
 //
 // dist/register.js and dist/index.js become doors to them, so whoever comes through either finds the same state. The
 // other files stay as tsc made them, for the unit specs and the command line.
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, posix } from 'node:path';
+import { deflateRawSync } from 'node:zlib';
 import { root } from './processes.mjs';
 
 const dist = join(root, 'dist');
@@ -37,6 +42,46 @@ function resolve(from, request) {
   );
 }
 
+/** Globals that lib/ uses; scripts/check-captured.mjs compares. */
+export const GLOBALS = [
+  ...[
+    'Array',
+    'ArrayBuffer',
+    'BigInt',
+    'Boolean',
+    'Buffer',
+    'DataView',
+    'Error',
+    'Float64Array',
+    'Function',
+    'Int32Array',
+  ],
+  ...[
+    'JSON',
+    'Map',
+    'Math',
+    'Number',
+    'Object',
+    'RangeError',
+    'Reflect',
+    'RegExp',
+    'Set',
+    'String',
+    'Symbol',
+    'TypeError',
+  ],
+  ...['Uint8Array', 'WeakMap', 'WeakSet', 'process', 'setTimeout'],
+];
+
+/** One of Node's own modules, at the head of a line or within a function. */
+const BUILTIN = /\brequire\((["'])node:([\w/]+)\1\)/g;
+
+/** What tsc writes for importers that are none of ours; its descriptor inherits from whatever is on `Object.prototype`. */
+const MARKER = /^Object\.defineProperty\(exports, "__esModule", \{ value: true \}\);$/gm;
+
+/** The same, for those who import ours. */
+const MARKED = 'Object.defineProperty(exports, "__esModule", { __proto__: null, value: true });';
+
 /** `require` of a relative path, in the quotes of tsc or of the source; at the head of a line or within a function. */
 const REQUEST = /\brequire\((["'])(\.[^"']*)\1\)/g;
 
@@ -46,6 +91,7 @@ const REQUEST = /\brequire\((["'])(\.[^"']*)\1\)/g;
  * @param {string} file
  */
 function read(file) {
+  const marker = file === 'index.js' ? MARKED : '';
   /** @type {string[]} */
   const atOnce = [];
   /** @type {string[]} */
@@ -54,14 +100,26 @@ function read(file) {
   const text = lines.map((line) =>
     line.replace(REQUEST, (_, __, request) => {
       const target = resolve(file, request);
-      // A file beside dist/, such as package.json: the same from here, as the bundles lie in dist/ itself.
-      if (target === null) return `require(${JSON.stringify(`./${posix.join(posix.dirname(file), request)}`)})`;
+      if (target === null) return manifest(posix.join(posix.dirname(file), request));
       // tsc indents what is within a function, and writes an arrow function of one line with its arrow.
       (/^\s|=>/.test(line) ? later : atOnce).push(target);
       return `$load(${JSON.stringify(target)})`;
     }),
   );
-  return { text: narrow(text.join('\n')), atOnce, later };
+  const whole = text.join('\n').replace(BUILTIN, '$builtin($1$2$1)').replace(MARKER, marker).replace(/^ +/gm, '');
+  if (lines.some((line) => line.split('`').length % 2 === 0))
+    throw new Error(`${file}: a template of several lines would lose its indentation`);
+  return { text: narrow(whole), atOnce, later };
+}
+
+/**
+ * What lib/ wants to know of package.json, which nobody is to read later.
+ *
+ * @param {string} path of the file, from dist/
+ */
+function manifest(path) {
+  const { version } = JSON.parse(readFileSync(join(dist, path), 'utf8'));
+  return `(${JSON.stringify({ version })})`;
 }
 
 /**
@@ -106,38 +164,70 @@ function definition([file, text]) {
   return `$define(${JSON.stringify(file)}, ${folder}, (function (exports, module, __dirname) {\n${text}\n}));\n`;
 }
 
+/** The text of dist/bundle.js as it is kept: to read a quarter of it is what a start can afford. */
+const PACKED = 'bundle.deflate';
+
+/** Stands in for this module in dist/boot.js. */
+const KEEPER = 'boot/rest.js';
+
 /** Joins the modules; to be called on what tsc has just made. */
 export function bundle() {
   const boot = reachable(['register.js'], { everything: false });
   const index = read('index.js');
   const rest = reachable([...boot.keys(), 'index.js'], { everything: true, except: boot });
   rest.delete('index.js');
+  boot.delete(KEEPER);
 
   const head = [
     "'use strict';",
     '// Made by scripts/bundle.mjs from the modules of dist/. Its own names begin with a dollar sign: the modules see them.',
   ];
-  const table = [
-    'const $definitions = new Map();',
-    'const $loaded = new Map();',
+  const globals = GLOBALS.join(', ');
+  const loader = [
+    `const $globals = { __proto__: null, ${globals} };`,
+    '// Without `require` where Node has a way of its own; the loader as it is now where not.',
+    "const $own = process.getBuiltinModule ?? ((load) => (name) => load('node:' + name, null, false))(require('module')._load);",
+    'const $builtin = (name) => $own(name);',
+    "const $readFile = require('fs').readFileSync;",
+    'const $decode = Function.prototype.call.bind(Buffer.prototype.latin1Slice);',
+    'let $bytes;',
+    'const $keep = () => {',
+    `  $bytes ??= $readFile(__dirname + '/${PACKED}');`,
+    '};',
+    'const $definitions = { __proto__: null };',
+    `const $loaded = { __proto__: null, ${JSON.stringify(KEEPER)}: { exports: { keepRest: $keep } } };`,
     'function $define(file, folder, body) {',
-    '  $definitions.set(file, { folder, body });',
+    '  $definitions[file] = { folder, body };',
+    '}',
+    'function $compileRest() {',
+    '  $keep();',
+    "  const text = $builtin('zlib').inflateRawSync($bytes);",
+    '  $bytes = null;',
+    "  const options = { __proto__: null, filename: __dirname + '/bundle.js' };",
+    "  const script = new ($builtin('vm').Script)($decode(text, 0, text.length), options);",
+    `  script.runInThisContext({ __proto__: null })($define, $load, $builtin, __dirname, $globals);`,
     '}',
     'function $load(file) {',
-    '  const known = $loaded.get(file);',
+    '  const known = $loaded[file];',
     '  if (known !== undefined) return known.exports;',
-    "  if (!$definitions.has(file)) require('./bundle.js')($define, $load);",
-    '  const module = { exports: {} };',
-    '  $loaded.set(file, module);',
-    '  const { folder, body } = $definitions.get(file);',
-    '  body.call(module.exports, module.exports, module, folder);',
+    '  if ($definitions[file] === undefined) $compileRest();',
+    '  const module = { exports: { __proto__: null } };',
+    '  $loaded[file] = module;',
+    '  const { folder, body } = $definitions[file];',
+    '  body(module.exports, module, folder);',
     '  return module.exports;',
     '}',
     'module.exports = $load;',
+    `(({ ${globals} }) => {`,
   ];
-  writeFileSync(join(dist, 'boot.js'), [...head, ...table, ...[...boot].map(definition)].join('\n'));
-  const more = ['module.exports = ($define, $load) => {', ...[...rest].map(definition), '};', ''];
-  writeFileSync(join(dist, 'bundle.js'), [...head, ...more].join('\n'));
+  writeFileSync(
+    join(dist, 'boot.js'),
+    [...head, ...loader, ...[...boot].map(definition), '})($globals);', ''].join('\n'),
+  );
+  const more = [`(($define, $load, $builtin, __dirname, { ${globals} }) => {`, ...[...rest].map(definition), '});', ''];
+  const text = [...head, ...more].join('\n');
+  writeFileSync(join(dist, 'bundle.js'), text);
+  writeFileSync(join(dist, PACKED), deflateRawSync(Buffer.from(text, 'latin1'), { level: 9 }));
 
   writeFileSync(join(dist, 'register.js'), `${MARK}\nrequire('./boot.js')('register.js');\n`);
   // As tsc made it, save where it gets its modules: whoever asks how things stand needs few of them, and

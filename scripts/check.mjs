@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { compiler } from './build.mjs';
+import { findCapturedProblems } from './check-captured.mjs';
 import { findDocProblems } from './check-docs.mjs';
 import { findSizeProblems } from './check-sizes.mjs';
 import { isThere, root, run } from './processes.mjs';
@@ -56,6 +57,7 @@ const rustdoc = ['doc', '--locked', '--workspace', '--no-deps', '--document-priv
 const checks = {
   sizes: listing(findSizeProblems),
   docs: listing(findDocProblems),
+  captured: listing(findCapturedProblems),
   biome: command(node, [biome, 'ci', '--colors=off', '.']),
   'tsc lib': command(node, [tsc, '-p', 'tsconfig.json', '--noEmit']),
   'tsc test': command(node, [tsc, '-p', 'test/tsconfig.json', '--noEmit']),

@@ -3,15 +3,23 @@
  * that never touches `net` pays for none of it.
  */
 
-import { addonIsPresent } from '../boot/addon';
+import { type Found, whyMissing } from '../boot/addon';
 import { type Config, runs } from '../boot/config';
 import { createDispatcher } from '../dispatch';
 import { load, loadedAddon, prepare } from '../environment';
-import { type Reason, reason } from '../errors';
+import { messageOf, Obstacle, type Reason, reason } from '../errors';
 import { hookLateDgram } from '../hooks/late-dgram';
 import { hookLateNet } from '../hooks/late-net';
 import { hookThreads } from '../hooks/threads';
-import { acceptBoth, adoptChildsChannel, adoptLateChannels, attachPairs, wrapSpawn } from '../hooks/transfer';
+import {
+  acceptBoth,
+  adoptChildsChannel,
+  adoptLateChannels,
+  attachPairs,
+  type Pair,
+  wrapSpawn,
+} from '../hooks/transfer';
+import { ArrayPrototypeFilter, ArrayPrototypeIncludes, ObjectHasOwn } from '../primordials';
 import { definePipe } from './pipe-wrap';
 import { defineProcess, takeOverSpawn } from './process-wrap';
 import { type Doors, fetchSeam, type NativeClass, put, type Seam, swap } from './seam';
@@ -45,64 +53,69 @@ export interface Late {
 }
 
 /**
- * Defines them, or says why this environment can have none. What only the first handle finds out is reported there and
- * told to `unavailable`.
+ * Defines them. What only the first handle finds out is reported there and told to `unavailable`.
+ *
+ * @throws Obstacle why this environment can have none.
  */
-export function defineClasses(config: Config, doors: Doors, unavailable: (why: Reason) => void): Classes | Reason {
-  const why = addonIsPresent(config) ?? strictLoad(config);
-  if (why !== null) return why;
+export function defineClasses(config: Config, doors: Doors, addon: Found, unavailable: (why: Reason) => void): Classes {
+  // Strict mode wants to know at once what the first handle would find out.
+  const why = whyMissing(addon) ?? (config.strict ? load(config, addon).reason : null);
+  if (why !== null) throw new Obstacle(why);
   try {
-    return define(config, doors, fetchSeam(), unavailable);
+    return define(config, doors, addon, fetchSeam(), unavailable);
   } catch (error) {
-    return reason('ERR_TSLOOP_SEAM', error instanceof Error ? error.message : String(error));
+    throw new Obstacle(reason('ERR_TSLOOP_SEAM', messageOf(error)));
   }
-}
-
-/** Strict mode wants to know at once what the first handle would find out. */
-function strictLoad(config: Config): Reason | null {
-  if (!config.strict) return null;
-  const loaded = load(config);
-  return 'reason' in loaded ? loaded.reason : null;
 }
 
 /** Why the environment did not open: its native part, or the system. */
 function whyNone(): Reason {
   const loaded = loadedAddon();
-  return loaded !== undefined && 'reason' in loaded ? loaded.reason : reason('ERR_TSLOOP_REACTOR');
+  return loaded?.reason ?? reason('ERR_TSLOOP_REACTOR', '', true);
 }
 
 function define(
   config: Config,
   { NativeTCP, NativePipe, NativeUDP, NativeProcess }: Doors,
+  addon: Found,
   seam: Seam,
   unavailable: (why: Reason) => void,
 ): Classes {
   attachReadState(seam.stream.streamBaseState);
   attachWriteState(seam.stream.streamBaseState);
   const dispatcher = createDispatcher(seam.tick);
-  prepare<Stream>(config, (create) => {
-    const made = create(dispatcher);
-    if (made !== null) {
+  // The first handle asks, which the program makes: a reason, whatever happens.
+  prepare<Stream>(config, addon, (create) => {
+    try {
+      const made = create(dispatcher);
+      if (made === null) {
+        unavailable(whyNone());
+        return null;
+      }
       dispatcher.setUp(made);
       hookThreads();
-    } else unavailable(whyNone());
-    return made;
+      return made;
+    } catch (error) {
+      unavailable(reason('ERR_TSLOOP_INTERNAL', messageOf(error)));
+      return null;
+    }
   });
   const Handle = defineStreamHandle(seam.jsStream.JSStream);
-  const TCP = defineTcp(Handle, NativeTCP, { typeOfService: 'setTypeOfService' in NativeTCP.prototype });
-  const Pipe = definePipe(Handle, NativePipe, adoptChildsChannel, config.disabled.includes('net'));
+  const TCP = defineTcp(Handle, NativeTCP, { typeOfService: ObjectHasOwn(NativeTCP.prototype, 'setTypeOfService') });
+  const Pipe = definePipe(Handle, NativePipe, adoptChildsChannel, ArrayPrototypeIncludes(config.disabled, 'net'));
   const UDP = defineUdp(NativeUDP);
   const Process = defineProcess(NativeProcess);
-  const pairs = [
+  const pairs: Pair[] = [
     { Native: NativeTCP, Ours: TCP, adopts: true },
     { Native: NativePipe, Ours: Pipe, adopts: true },
     // Those who share a datagram socket must take one message at a time, lest one takes what another is to have.
     { Native: NativeUDP, Ours: UDP, adopts: false },
   ];
   // What arrives from another process becomes ours only where lib/ works with our class.
-  const isOurs = ({ Ours }: { Ours: NativeClass }) => !config.disabled.includes(Ours === UDP ? 'dgram' : 'net');
-  attachPairs(pairs.filter(isOurs));
-  for (const pair of pairs) acceptBoth(pair, hookThreads);
+  const isOurs = ({ Ours }: { Ours: NativeClass }) =>
+    !ArrayPrototypeIncludes(config.disabled, Ours === UDP ? 'dgram' : 'net');
+  attachPairs(ArrayPrototypeFilter(pairs, isOurs));
+  for (let index = 0; index < pairs.length; index += 1) acceptBoth(pairs[index] as Pair, hookThreads);
   // Methods of Node's that meet handles of ours: those that are open go on after `uninstall()`.
   put(NativeProcess.prototype, 'spawn', wrapSpawn(NativeProcess.prototype.spawn, NativePipe));
   put(seam.tls, 'wrap', wrapWrap(seam.tls.wrap));
@@ -119,10 +132,12 @@ function define(
     attachLate(late) {
       const { prototype } = NativeProcess;
       if (late.children) swap(prototype, 'spawn', takeOverSpawn(prototype.spawn, Pipe));
-      const undo = [late.net ? hookLateNet(TCP, Pipe) : null, late.dgram ? hookLateDgram(NativeUDP, UDP) : null];
+      const leaveNet = late.net ? hookLateNet(TCP, Pipe) : null;
+      const leaveDgram = late.dgram ? hookLateDgram(NativeUDP, UDP) : null;
       adoptLateChannels();
       return () => {
-        for (const step of undo) step?.();
+        leaveNet?.();
+        leaveDgram?.();
       };
     },
   };

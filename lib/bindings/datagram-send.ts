@@ -8,8 +8,18 @@
  * passes a callback wants to hear that, so there only messages without one gather, whose errors lib/ drops anyway.
  */
 
+import { execArgv } from '../boot/host';
 import { errno } from '../native';
 import { MORE_DATAGRAMS, NOTIFY, TO_V4, TO_V6, TURN_SENT_BYTES } from '../native/protocol';
+import {
+  ArrayPrototypePush,
+  ArrayPrototypeSome,
+  SafeMap,
+  StringPrototypeCharCodeAt,
+  StringPrototypeIncludes,
+  StringPrototypeReplaceAll,
+  TypedArrayPrototypeSet,
+} from '../primordials';
 import type { Datagram } from './datagram';
 import { begin, type Request } from './requests';
 import { deferToCheck, env } from './stream';
@@ -28,13 +38,30 @@ interface Target {
 
 /** Parsed addresses by text, forgotten when there are too many. */
 const TARGETS = 4096;
-const targets = [new Map<string, Target>(), new Map<string, Target>()] as const;
+const targets = [new SafeMap<string, Target>(), new SafeMap<string, Target>()] as const;
+
+const ZERO = 48;
+const DOT = 46;
 
 function parseV4(text: string): Target | null {
-  const octets = text.split('.');
-  if (octets.length !== 4 || !octets.every((octet) => /^(0|[1-9]\d{0,2})$/.test(octet) && Number(octet) <= 255))
-    return null;
-  return { words: new Int32Array(Uint8Array.from(octets, Number).buffer), flag: TO_V4 };
+  const octets = new Uint8Array(4);
+  let at = 0;
+  let octet = -1;
+  for (let index = 0; index <= text.length; index += 1) {
+    const digit = index < text.length ? StringPrototypeCharCodeAt(text, index) - ZERO : DOT - ZERO;
+    if (digit >= 0 && digit <= 9) {
+      // No zeros in front.
+      if (octet === 0) return null;
+      octet = octet < 0 ? digit : octet * 10 + digit;
+      if (octet > 255) return null;
+    } else {
+      if (digit !== DOT - ZERO || octet < 0 || at === 4) return null;
+      octets[at] = octet;
+      at += 1;
+      octet = -1;
+    }
+  }
+  return at === 4 ? { words: new Int32Array(octets.buffer), flag: TO_V4 } : null;
 }
 
 function parseV6(text: string): Target | null {
@@ -49,7 +76,7 @@ function targetOf(text: string, v6: boolean): Target | null {
     const parsed = v6 ? parseV6(text) : parseV4(text);
     if (parsed === null) return null;
     // A zone is the name of an interface, which may come and go.
-    if (text.includes('%')) return parsed;
+    if (StringPrototypeIncludes(text, '%')) return parsed;
     if (known.size >= TARGETS) known.clear();
     target = parsed;
     known.set(text, target);
@@ -65,7 +92,10 @@ let refusesTry: boolean | undefined;
 
 /** Node's switch for its own tests: nothing is sent inside the call. */
 function triesNothing(): boolean {
-  refusesTry ??= process.execArgv.some((option) => option.replaceAll('_', '-') === '--test-udp-no-try-send');
+  refusesTry ??= ArrayPrototypeSome(
+    execArgv,
+    (option) => StringPrototypeReplaceAll(option, '_', '-') === '--test-udp-no-try-send',
+  );
   return refusesTry;
 }
 
@@ -73,7 +103,7 @@ function triesNothing(): boolean {
 export function endSendingTurn(): void {
   sentOutside = 0;
   if (busy.length === 0) return;
-  for (const socket of busy) socket.acknowledged = 0;
+  for (let index = 0; index < busy.length; index += 1) (busy[index] as Datagram).acknowledged = 0;
   busy.length = 0;
 }
 
@@ -102,9 +132,10 @@ function write(at: number, target: Target | null, port: number, list: readonly A
     outboxWords[word++] = port;
     to = word << 2;
   }
-  for (const chunk of list) {
+  for (let index = 0; index < list.length; index += 1) {
+    const chunk = list[index] as ArrayBufferView;
     // Anything with bytes, as Node's own handle takes it.
-    outbox.set(chunk instanceof Uint8Array ? chunk : bytesOf(chunk), to);
+    TypedArrayPrototypeSet(outbox, chunk instanceof Uint8Array ? chunk : bytesOf(chunk), to);
     to += chunk.byteLength;
   }
 }
@@ -115,7 +146,7 @@ function bytesOf(view: ArrayBufferView): Uint8Array {
 
 function lengthOf(list: readonly ArrayBufferView[]): number {
   let length = 0;
-  for (const chunk of list) length += chunk.byteLength;
+  for (let index = 0; index < list.length; index += 1) length += (list[index] as ArrayBufferView).byteLength;
   return length;
 }
 
@@ -140,7 +171,7 @@ export function send(
   const head = target === null ? 0 : target.words.byteLength + 4;
   if (mayAcknowledge(socket, host, length, hasCallback)) {
     write(environment.gather(socket, head + length, flags), target, port, list);
-    if (socket.acknowledged === 0) busy.push(socket);
+    if (socket.acknowledged === 0) ArrayPrototypePush(busy, socket);
     socket.acknowledged += length;
     if (environment.gathered >= MORE_DATAGRAMS) environment.submit();
     else if (!environment.delivering && !checking) {
@@ -170,7 +201,7 @@ export function send(
   }
   socket.enter();
   begin(request, 'UDPSENDWRAP', socket.scope);
-  socket.sends.push({ request, bytes: length, hasCallback, sent });
+  ArrayPrototypePush(socket.sends, { request, bytes: length, hasCallback, sent });
   socket.queuedBytes += length;
   socket.updateLiveness();
   const hand = (): void => {

@@ -7,6 +7,13 @@
 
 import { errno } from '../native';
 import { Command, SHARED } from '../native/protocol';
+import {
+  ArrayPrototypeFilter,
+  ArrayPrototypePush,
+  ArrayPrototypeShift,
+  ArrayPrototypeSome,
+  SafeSet,
+} from '../primordials';
 import { runIn, type Scope } from './async-scope';
 import { finish, type Request } from './requests';
 import { defer, env, waitForClosing } from './stream';
@@ -28,8 +35,8 @@ export interface Send {
 /** Sockets of the reactor by slot. */
 const table: (Datagram | undefined)[] = [];
 /** Open sockets that have no place there yet. */
-const unplaced = new Set<Datagram>();
-const closing = new Set<Datagram>();
+const unplaced = new SafeSet<Datagram>();
+const closing = new SafeSet<Datagram>();
 
 /** The socket of an event; a stale id finds none. */
 export function datagramAt(slot: number, generation: number): Datagram | undefined {
@@ -39,12 +46,22 @@ export function datagramAt(slot: number, generation: number): Datagram | undefin
 
 /** Open sockets, and those between `close` and its callback: Node's introspection lists them. */
 export function liveDatagrams(): Datagram[] {
-  return [...table.filter((socket) => socket !== undefined), ...unplaced, ...closing];
+  const live = ArrayPrototypeFilter(table, (socket) => socket !== undefined) as Datagram[];
+  unplaced.forEach((socket) => {
+    ArrayPrototypePush(live, socket);
+  });
+  closing.forEach((socket) => {
+    ArrayPrototypePush(live, socket);
+  });
+  return live;
 }
 
 /** Whether a descriptor is that of a socket of ours, which libuv would find watched already. */
 export function isWatched(fd: number): boolean {
-  return liveDatagrams().some((socket) => socket.fd === fd && (socket.receiving || socket.sends.length > 0));
+  return ArrayPrototypeSome(
+    liveDatagrams(),
+    (socket) => socket.fd === fd && (socket.receiving || socket.sends.length > 0),
+  );
 }
 
 export class Datagram {
@@ -72,7 +89,7 @@ export class Datagram {
   readonly sends: Send[] = [];
   queuedBytes = 0;
   /** Addresses that the kernel has taken a message for: the next one counts as sent before it has it. */
-  readonly proved = new Set<unknown>();
+  readonly proved = new SafeSet<unknown>();
   /** Bytes that counted as sent in this turn. */
   acknowledged = 0;
   #alive = false;
@@ -173,7 +190,7 @@ export class Datagram {
 
   /** Ends the oldest message under way. */
   endSend(status: number): void {
-    const send = this.sends.shift();
+    const send = ArrayPrototypeShift(this.sends);
     if (send === undefined) return;
     this.queuedBytes -= send.bytes;
     this.updateLiveness();

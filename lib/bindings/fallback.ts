@@ -1,10 +1,11 @@
 /** When Node's own handle is used instead of ours, with the reason counted for `stats()`. */
 
 import { isMakingStdio } from '../hooks/stdio';
+import { SafeMap } from '../primordials';
 
 export type FallbackReason = 'stdio' | 'ipc' | 'child-stdio' | 'unavailable' | 'uninstalled' | 'disabled' | 'no-pidfd';
 
-const counts = new Map<FallbackReason, number>();
+const counts = new SafeMap<FallbackReason, number>();
 
 let detached = false;
 
@@ -26,7 +27,11 @@ export function countFallback(why: FallbackReason): void {
 
 /** Reasons and how often each applied. */
 export function fallbacks(): Record<string, number> {
-  return Object.fromEntries(counts);
+  const found: Record<string, number> = {};
+  counts.forEach((count, why) => {
+    found[why] = count;
+  });
+  return found;
 }
 
 /** Starts counting anew. */

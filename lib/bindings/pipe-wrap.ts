@@ -5,6 +5,7 @@
 
 import { errno } from '../native';
 import { Access, Control } from '../native/protocol';
+import { BufferFrom, BufferPrototypeUtf8Slice, StringPrototypeRepeat } from '../primordials';
 import { countFallback } from './fallback';
 import type { Request } from './requests';
 import type { NativeClass } from './seam';
@@ -17,6 +18,9 @@ const IPC = 2;
 /** Room for a name in the kernel's address. */
 const NAME_BYTES = 108;
 
+/** A name that has none, in a directory that is not there. */
+const LONG = `/nonexistent/${StringPrototypeRepeat('x', 200)}`;
+
 export function definePipe(
   Handle: ReturnType<typeof defineStreamHandle>,
   Native: NativeClass,
@@ -26,15 +30,15 @@ export function definePipe(
   /** Long names: refused by newer lines, cut by older ones. Node's own handle knows, asked once. */
   let refusesLongNames: boolean | undefined;
   const fit = (name: string): string | null => {
-    const bytes = Buffer.from(name);
+    const bytes = BufferFrom(name);
     if (bytes.length <= NAME_BYTES) return name;
     if (refusesLongNames === undefined) {
       const probe = new Native(0);
-      refusesLongNames = probe.bind(`/nonexistent/${'x'.repeat(200)}`) === errno.EINVAL;
+      refusesLongNames = probe.bind(LONG) === errno.EINVAL;
       probe.close();
     }
     // What libuv keeps of a longer name: as much as fits with a terminator.
-    return refusesLongNames ? null : bytes.subarray(0, NAME_BYTES - 1).toString();
+    return refusesLongNames ? null : BufferPrototypeUtf8Slice(bytes, 0, NAME_BYTES - 1);
   };
 
   class Pipe extends Handle {

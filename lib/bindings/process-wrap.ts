@@ -2,9 +2,11 @@
  * `process_wrap`: `Process` as Node's lib/ knows it (contract 11.1). A plain class, as nothing native reads from it.
  */
 
+import { env as environ } from '../boot/host';
 import { descriptorOf } from '../hooks/transfer';
 import { errno } from '../native';
 import { ChildPipe, LAYOUT_STDIO, SpawnFlag } from '../native/protocol';
+import { ObjectDefineProperty, ObjectEntries } from '../primordials';
 import { createScope } from './async-scope';
 import { Child } from './child';
 import { countFallback } from './fallback';
@@ -92,7 +94,7 @@ export function layOut(
   numbers: readonly number[],
 ): { strings: string; layout: Int32Array<ArrayBuffer> } {
   const { file, args = [], cwd, detached, uid, gid } = options;
-  const envPairs = options.envPairs ?? Object.entries(process.env).map(([name, value]) => `${name}=${value}`);
+  const envPairs = options.envPairs ?? ObjectEntries(environ).map(([name, value]) => `${name}=${value}`);
   const directory = typeof cwd === 'string' && cwd !== '' ? [cwd] : [];
   const [user, group] = [numeric(uid), numeric(gid)];
   const flags =
@@ -145,7 +147,10 @@ export function defineProcess(Native: NativeClass): NativeClass {
     constructor() {
       // biome-ignore lint/correctness/noConstructorReturn: where Node's own handle is the answer there is none of ours
       if (mustBeNative() || !isCapable()) return new Native();
-      Object.defineProperty(this, kChild, { value: new Child(this, createScope('PROCESSWRAP', this)) });
+      ObjectDefineProperty(this, kChild, {
+        __proto__: null,
+        value: new Child(this, createScope('PROCESSWRAP', this)),
+      } as PropertyDescriptor);
     }
 
     spawn(...given: Given): number {
@@ -199,7 +204,13 @@ export function takeOverSpawn(
       hasRef: () => child.hasRef,
     };
     for (const [name, value] of Object.entries(methods))
-      Object.defineProperty(handle, name, { value, configurable: true, writable: true, enumerable: false });
+      ObjectDefineProperty(handle, name, {
+        __proto__: null,
+        value,
+        configurable: true,
+        writable: true,
+        enumerable: false,
+      } as PropertyDescriptor);
     const options = optionsOf(given as Given);
     for (const entry of options.stdio ?? []) {
       if (!isPipe(entry) || entry.ipc === true || streamOf(entry.handle) !== null) continue;

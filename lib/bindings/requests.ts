@@ -3,6 +3,7 @@
  * and the one of ours that a write of Node 26 gets back.
  */
 
+import { ObjectDefineProperty, ObjectGetPrototypeOf, ReflectApply, SafeWeakSet, uncurryThis } from '../primordials';
 import { createTriggeredScope, type Provider, runIn, type Scope } from './async-scope';
 
 /** The async resource of a request under way. */
@@ -27,33 +28,35 @@ export class StreamWriteRequest implements Request {
 }
 
 /** Prototypes of Node's requests that tell our id while a handle of ours has them. */
-const taught = new WeakSet<object>();
+const taught = new SafeWeakSet<object>();
 
 /** Node's request knows an id only from a native handle: with ours it asks here, once per class. */
 function teach(prototype: object): void {
   taught.add(prototype);
   const native = (prototype as { getAsyncId?: (this: object) => number }).getAsyncId;
   if (typeof native !== 'function') return;
-  Object.defineProperty(prototype, 'getAsyncId', {
+  const ask = uncurryThis(native);
+  ObjectDefineProperty(prototype, 'getAsyncId', {
+    __proto__: null,
     configurable: true,
     enumerable: true,
     writable: true,
     value: function getAsyncId(this: Request): number {
-      return this[kScope]?.asyncId() ?? native.call(this);
+      return this[kScope]?.asyncId() ?? ask(this);
     },
-  });
+  } as PropertyDescriptor);
 }
 
 /** Gives a request its resource, in the context that dispatches it, triggered by its handle. */
 export function begin(request: Request, type: Provider, handle: Scope): void {
-  const prototype: object | null = Object.getPrototypeOf(request);
+  const prototype: object | null = ObjectGetPrototypeOf(request);
   if (prototype !== null && !taught.has(prototype)) teach(prototype);
   request[kScope] = createTriggeredScope(type, request, handle.asyncId());
 }
 
 function complete(this: Request, args: unknown[]): void {
   // lib/ may have taken the callback away meanwhile (a connection attempt that timed out).
-  if (typeof this.oncomplete === 'function') this.oncomplete(...args);
+  if (typeof this.oncomplete === 'function') ReflectApply(this.oncomplete, this, args);
 }
 
 /** Ends a request: `oncomplete` in its resource, which is over afterwards. */

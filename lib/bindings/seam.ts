@@ -6,6 +6,16 @@
  * reads them.
  */
 
+import {
+  ArrayIsArray,
+  ArrayPrototypeIncludes,
+  ArrayPrototypePop,
+  ArrayPrototypePush,
+  FunctionPrototype,
+  ObjectDefineProperty,
+  ObjectGetOwnPropertyDescriptor,
+  ObjectGetPrototypeOf,
+} from '../primordials';
 import type { SpawnSync } from './spawn-sync';
 
 /** A handle or request class, as far as we call it. */
@@ -39,7 +49,12 @@ type Binding = (name: string) => never;
 interface ProcessInternals {
   binding: Binding;
   _tickCallback(): void;
+  /** Grows as lib/ loads its modules. */
+  moduleLoadList?: readonly string[];
 }
+
+/** Those of `process` that the classes are made with, which may be long after the program's start. */
+const { binding: foundBinding, _tickCallback: foundTick, moduleLoadList } = process as unknown as ProcessInternals;
 
 /**
  * The function under Node's deprecation wrapper, if it stands under one: `--pending-deprecation` wraps what we call
@@ -47,8 +62,8 @@ interface ProcessInternals {
  * its wrapper's prototype, so the program's own use warns as ever.
  */
 function unwrapped<T extends (...args: never[]) => unknown>(found: T): T {
-  const below: unknown = typeof found === 'function' ? Object.getPrototypeOf(found) : null;
-  return typeof below === 'function' && below !== Function.prototype ? (below as T) : found;
+  const below: unknown = typeof found === 'function' ? ObjectGetPrototypeOf(found) : null;
+  return typeof below === 'function' && below !== FunctionPrototype ? (below as T) : found;
 }
 
 function isClass(found: unknown): found is NativeClass {
@@ -61,7 +76,7 @@ function isClass(found: unknown): found is NativeClass {
  * @throws Error when something is missing: this Node differs, the caller steps aside.
  */
 export function fetchDoors(): Doors {
-  const binding = unwrapped((process as unknown as ProcessInternals).binding);
+  const binding = unwrapped(foundBinding);
   const tcp: Record<string, unknown> = binding('tcp_wrap');
   const pipe: Record<string, unknown> = binding('pipe_wrap');
   const udp: Record<string, unknown> = binding('udp_wrap');
@@ -81,14 +96,13 @@ export function fetchDoors(): Doors {
  * @throws Error as {@link fetchDoors}.
  */
 export function fetchSeam(): Seam {
-  const internals = process as unknown as ProcessInternals;
-  const binding = unwrapped(internals.binding);
+  const binding = unwrapped(foundBinding);
   const seam: Seam = {
     stream: binding('stream_wrap'),
     jsStream: binding('js_stream'),
     sync: binding('spawn_sync'),
     tls: binding('tls_wrap'),
-    tick: unwrapped(internals._tickCallback),
+    tick: unwrapped(foundTick),
   };
   if (!isClass(seam.jsStream.JSStream)) throw new Error('the base class is missing');
   if (!(seam.stream.streamBaseState instanceof Int32Array)) throw new Error('the stream state is missing');
@@ -98,8 +112,7 @@ export function fetchSeam(): Seam {
 
 /** True when a module of lib/'s has read Node's classes already, or is about to. */
 export function isLoaded(module: 'net' | 'dgram' | 'child_process' | 'internal/child_process'): boolean {
-  const { moduleLoadList } = process as unknown as { moduleLoadList?: readonly string[] };
-  return Array.isArray(moduleLoadList) && moduleLoadList.includes(`NativeModule ${module}`);
+  return ArrayIsArray(moduleLoadList) && ArrayPrototypeIncludes(moduleLoadList, `NativeModule ${module}`);
 }
 
 interface Swap {
@@ -107,46 +120,70 @@ interface Swap {
   readonly name: string;
   readonly before: PropertyDescriptor;
   /** Whether what stands there now is ours still. */
-  isOurs(now: PropertyDescriptor): boolean;
+  isOurs(now: Own): boolean;
 }
 
 const swaps: Swap[] = [];
 
 function descriptorOf(holder: object, name: string): PropertyDescriptor {
-  const found = Object.getOwnPropertyDescriptor(holder, name);
+  const found = ObjectGetOwnPropertyDescriptor(holder, name);
   if (found === undefined) throw new Error(`${name} is missing`);
-  return found;
+  return { __proto__: null, ...found } as PropertyDescriptor;
+}
+
+/** What a property has of its own: a descriptor inherits from whatever a program has put on `Object.prototype`. */
+interface Own {
+  readonly value?: unknown;
+  readonly get?: unknown;
+}
+
+function ownOf(holder: object, name: string): Own {
+  return { __proto__: null, ...ObjectGetOwnPropertyDescriptor(holder, name) } as Own;
 }
 
 /** Puts ours in the place of Node's, for good unless somebody remembers what was there. */
 export function put(holder: object, name: string, value: unknown): void {
-  Object.defineProperty(holder, name, { value, configurable: true, enumerable: true, writable: true });
+  ObjectDefineProperty(holder, name, {
+    __proto__: null,
+    value,
+    configurable: true,
+    enumerable: true,
+    writable: true,
+  } as PropertyDescriptor);
 }
 
 /** Puts ours in the place of Node's and remembers how to undo it. */
 export function swap(holder: object, name: string, ours: unknown): void {
   const before = descriptorOf(holder, name);
   put(holder, name, ours);
-  swaps.push({ holder, name, before, isOurs: (now) => now.value === ours });
+  ArrayPrototypePush(swaps, { holder, name, before, isOurs: (now) => now.value === ours });
 }
 
-/** As {@link swap}, with ours made by whoever first reads it: a plain property from then on. */
+/**
+ * As {@link swap}, with ours made by whoever first reads it: a plain property from then on. Who reads is the program's own
+ * `require`, so what `make` throws is not thrown on: Node's stays.
+ */
 export function swapOnRead(holder: object, name: string, make: () => unknown): void {
   const before = descriptorOf(holder, name);
   let ours: unknown;
   const get = (): unknown => {
-    ours = make();
+    try {
+      ours = make();
+    } catch {
+      ours = before.value;
+    }
     // Unless `make` failed and took everything back.
-    if (Object.getOwnPropertyDescriptor(holder, name)?.get === get) put(holder, name, ours);
+    if (ownOf(holder, name).get === get) put(holder, name, ours);
     return ours;
   };
-  Object.defineProperty(holder, name, {
+  ObjectDefineProperty(holder, name, {
+    __proto__: null,
     configurable: true,
     enumerable: true,
     get,
     set: (value: unknown) => put(holder, name, value),
-  });
-  swaps.push({
+  } as PropertyDescriptor);
+  ArrayPrototypePush(swaps, {
     holder,
     name,
     before,
@@ -156,8 +193,8 @@ export function swapOnRead(holder: object, name: string, make: () => unknown): v
 
 /** Undoes every swap that nobody has built upon. */
 export function restore(): void {
-  for (const { holder, name, before, isOurs } of swaps.splice(0).reverse()) {
-    const now = Object.getOwnPropertyDescriptor(holder, name);
-    if (now !== undefined && isOurs(now)) Object.defineProperty(holder, name, before);
+  while (swaps.length > 0) {
+    const { holder, name, before, isOurs } = ArrayPrototypePop(swaps) as Swap;
+    if (isOurs(ownOf(holder, name))) ObjectDefineProperty(holder, name, before);
   }
 }

@@ -4,8 +4,10 @@
  */
 
 import { constants } from 'node:os';
+import { rss } from '../boot/host';
 import { openEnvironment } from '../environment';
 import { ChildPipe } from '../native/protocol';
+import { ArrayBufferIsView } from '../primordials';
 import { signalName } from './child';
 import { isCapable, layOut, type SpawnOptions } from './process-wrap';
 import { env } from './stream';
@@ -54,12 +56,12 @@ function numberOf({ type, readable, writable, fd }: SyncStdio): number | undefin
 }
 
 function bytesOf({ type, readable, input }: SyncStdio): Uint8Array {
-  if (type !== 'pipe' || !readable || !ArrayBuffer.isView(input)) return new Uint8Array(0);
+  if (type !== 'pipe' || !readable || !ArrayBufferIsView(input)) return new Uint8Array(0);
   return new Uint8Array(input.buffer, input.byteOffset, input.byteLength);
 }
 
 function wanted(): boolean {
-  if (openEnvironment() === null && process.memoryUsage.rss() < LARGE) return false;
+  if (openEnvironment() === null && rss() < LARGE) return false;
   return !mustBeNative() && isCapable();
 }
 

@@ -6,6 +6,7 @@
 import { executionAsyncId } from 'node:async_hooks';
 import { environment } from '../environment';
 import { kBaseId } from '../hooks/async-hooks';
+import { ArrayBufferIsView, ObjectDefineProperty, ObjectHasOwn, ReflectSet } from '../primordials';
 import { createScope, createTriggeredScope, LazyScope, type Scope } from './async-scope';
 import { countFallback, whyNative } from './fallback';
 import type { Request } from './requests';
@@ -55,7 +56,8 @@ export function streamOf(handle: unknown): Stream | null {
 }
 
 /** How a handle has its stream: one description for all, made anew it would be most of a connection's rubbish. */
-const hidden: { value: Stream | null; enumerable: false; writable: true } = {
+const hidden: { __proto__: null; value: Stream | null; enumerable: false; writable: true } = {
+  __proto__: null,
   value: null,
   enumerable: false,
   writable: true,
@@ -69,8 +71,10 @@ function scopeOf(type: StreamType, handle: object): Scope {
 
 /** The bytes of any view; what is none is refused as Node's streams refuse it. */
 function bytesOf(data: unknown): Uint8Array {
-  if (ArrayBuffer.isView(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  throw Object.assign(new TypeError('Second argument must be a buffer'), { code: 'ERR_INVALID_ARG_TYPE' });
+  if (ArrayBufferIsView(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  const refusal: TypeError & { code?: string } = new TypeError('Second argument must be a buffer');
+  refusal.code = 'ERR_INVALID_ARG_TYPE';
+  throw refusal;
 }
 
 /** Builds the base class on Node's JSStream. */
@@ -91,7 +95,7 @@ export function defineStreamHandle(Base: NativeClass) {
       const stream = new Stream(this, type, scope, acceptedBy !== 0);
       if (scope instanceof LazyScope) scope.holder = stream;
       hidden.value = stream;
-      Object.defineProperty(this, kStream, hidden);
+      ObjectDefineProperty(this, kStream, hidden as unknown as PropertyDescriptor);
       hidden.value = null;
     }
 
@@ -255,7 +259,8 @@ export function defineStreamHandle(Base: NativeClass) {
 
   // The native default listener reads `onread` from an internal field: keep it in step, but read ours without C++.
   const kOnread = Symbol('tsloop.onread');
-  Object.defineProperty(Handle.prototype, 'onread', {
+  ObjectDefineProperty(Handle.prototype, 'onread', {
+    __proto__: null,
     configurable: true,
     enumerable: true,
     get(this: Record<symbol, unknown>) {
@@ -263,12 +268,18 @@ export function defineStreamHandle(Base: NativeClass) {
     },
     set(this: Handle & Record<symbol, unknown>, value: unknown) {
       this[kStream].copies = makesBuffers(value);
-      if (!Object.hasOwn(this, kOnread))
-        Object.defineProperty(this, kOnread, { value, writable: true, enumerable: false, configurable: true });
+      if (!ObjectHasOwn(this, kOnread))
+        ObjectDefineProperty(this, kOnread, {
+          __proto__: null,
+          value,
+          writable: true,
+          enumerable: false,
+          configurable: true,
+        } as PropertyDescriptor);
       else this[kOnread] = value;
       // Through Reflect: the property is an accessor pair on newer lines and a native data property on older ones.
-      if (typeof value === 'function') Reflect.set(base, 'onread', value, this);
+      if (typeof value === 'function') ReflectSet(base, 'onread', value, this);
     },
-  });
+  } as PropertyDescriptor);
   return Handle;
 }

@@ -3,6 +3,7 @@
  * Node's. Answers of yes and no share one word; what few streams ever have stands in an object of its own.
  */
 
+import { ObjectDefineProperty } from '../primordials';
 import type { Provider } from './async-scope';
 import type { Request } from './requests';
 
@@ -113,18 +114,20 @@ export class StreamState {
 type Bits = { bits: number };
 
 for (const [name, bit] of Object.entries(flags)) {
-  Object.defineProperty(StreamState.prototype, name, {
+  ObjectDefineProperty(StreamState.prototype, name, {
+    __proto__: null,
     get(this: Bits) {
       return (this.bits & bit) !== 0;
     },
     set(this: Bits, on: boolean) {
       this.bits = on ? this.bits | bit : this.bits & ~bit;
     },
-  });
+  } as PropertyDescriptor);
 }
 
 for (const name of Object.keys(nothingRare) as (keyof Rare)[]) {
-  Object.defineProperty(StreamState.prototype, name, {
+  ObjectDefineProperty(StreamState.prototype, name, {
+    __proto__: null,
     get(this: StreamState) {
       return (this.rare ?? nothingRare)[name];
     },
@@ -135,5 +138,5 @@ for (const name of Object.keys(nothingRare) as (keyof Rare)[]) {
       }
       this.rare[name] = value;
     },
-  });
+  } as PropertyDescriptor);
 }

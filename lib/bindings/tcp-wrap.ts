@@ -2,6 +2,7 @@
 
 import { errno } from '../native';
 import { Control } from '../native/protocol';
+import { ObjectDefineProperty } from '../primordials';
 import { fillName, type Name } from './name';
 import type { Request } from './requests';
 import type { NativeClass } from './seam';
@@ -96,24 +97,22 @@ export function defineTcp(
     }
   }
 
+  const define = (name: string, value: (this: TCP, value: number) => number): void => {
+    ObjectDefineProperty(TCP.prototype, name, {
+      __proto__: null,
+      value,
+      configurable: true,
+      writable: true,
+    } as PropertyDescriptor);
+  };
   if (features.typeOfService) {
-    Object.defineProperties(TCP.prototype, {
-      setTypeOfService: {
-        configurable: true,
-        writable: true,
-        value(this: TCP, value: number) {
-          const { fd } = this[kStream];
-          return fd < 0 ? errno.EBADF : env().native.setTypeOfService(fd, value | 0);
-        },
-      },
-      getTypeOfService: {
-        configurable: true,
-        writable: true,
-        value(this: TCP) {
-          const { fd } = this[kStream];
-          return fd < 0 ? errno.EBADF : env().native.typeOfService(fd);
-        },
-      },
+    define('setTypeOfService', function (this: TCP, value: number) {
+      const { fd } = this[kStream];
+      return fd < 0 ? errno.EBADF : env().native.setTypeOfService(fd, value | 0);
+    });
+    define('getTypeOfService', function (this: TCP) {
+      const { fd } = this[kStream];
+      return fd < 0 ? errno.EBADF : env().native.typeOfService(fd);
     });
   }
   return TCP;

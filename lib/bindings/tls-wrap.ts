@@ -1,5 +1,6 @@
 /** `tls_wrap`: Node's OpenSSL on top of our streams. Only `wrap` is ours, and only to know who consumes a stream. */
 
+import { ReflectApply } from '../primordials';
 import { streamOf } from './stream-handle';
 import { Consumer } from './stream-state';
 
@@ -12,8 +13,9 @@ type Wrap = (handle: object, ...rest: unknown[]) => object;
  * on top, never asks for a start. Read errors go to it as well: JSStream has an entry for the end only.
  */
 export function wrapWrap(wrap: Wrap): Wrap {
-  return function (this: unknown, handle: object, ...rest: unknown[]) {
-    const wrapped = wrap.call(this, handle, ...rest);
+  return function (this: unknown, ...given: Parameters<Wrap>) {
+    const wrapped = ReflectApply(wrap, this, given) as object;
+    const handle = given[0];
     const stream = streamOf(handle);
     if (stream !== null) {
       stream.consumer = Consumer.native;

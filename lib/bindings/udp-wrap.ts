@@ -6,6 +6,7 @@
 import { getSystemErrorMap } from 'node:util';
 import { errno } from '../native';
 import { UdpNumber } from '../native/protocol';
+import { ArrayPrototypeSlice, ObjectDefineProperty, StringPrototypeIncludes, uncurryThis } from '../primordials';
 import { createScope } from './async-scope';
 import { Datagram, isWatched, type UdpShell } from './datagram';
 import { send } from './datagram-send';
@@ -28,9 +29,16 @@ type NativeUdp = Record<'bind' | 'bind6' | 'send' | 'send6', (this: object, ...a
 
 const MOST_TTL = 255;
 
+/** Code and sentence by number. */
+const errorNames = getSystemErrorMap();
+
 export function defineUdp(Native: NativeClass): NativeClass {
   /** lib/ copies `bind` and `send` of a socket's first handle to the one that comes from another process, whoever's it is. */
   const native: NativeUdp = Native.prototype;
+  const nativeBind = uncurryThis(native.bind);
+  const nativeBind6 = uncurryThis(native.bind6);
+  const nativeSend = uncurryThis(native.send);
+  const nativeSend6 = uncurryThis(native.send6);
   class UDP implements UdpShell {
     declare readonly [kDatagram]: Datagram;
     declare onmessage: NonNullable<UdpShell['onmessage']>;
@@ -38,7 +46,10 @@ export function defineUdp(Native: NativeClass): NativeClass {
     constructor() {
       // biome-ignore lint/correctness/noConstructorReturn: where Node's own handle is the answer there is none of ours
       if (mustBeNative()) return new Native();
-      Object.defineProperty(this, kDatagram, { value: new Datagram(this, createScope('UDPWRAP', this)) });
+      ObjectDefineProperty(this, kDatagram, {
+        __proto__: null,
+        value: new Datagram(this, createScope('UDPWRAP', this)),
+      } as PropertyDescriptor);
     }
 
     // Life.
@@ -77,12 +88,12 @@ export function defineUdp(Native: NativeClass): NativeClass {
 
     bind(host: string, port: number, flags: number): number {
       const socket = datagramOf(this);
-      return socket === null ? native.bind.call(this, host, port, flags) : bind(socket, false, host, port, flags);
+      return socket === null ? nativeBind(this, host, port, flags) : bind(socket, false, host, port, flags);
     }
 
     bind6(host: string, port: number, flags: number): number {
       const socket = datagramOf(this);
-      return socket === null ? native.bind6.call(this, host, port, flags) : bind(socket, true, host, port, flags);
+      return socket === null ? nativeBind6(this, host, port, flags) : bind(socket, true, host, port, flags);
     }
 
     connect(host: string, port: number): number {
@@ -122,13 +133,13 @@ export function defineUdp(Native: NativeClass): NativeClass {
 
     send(request: Request, list: ArrayBufferView[], count: number, ...rest: Rest): number {
       const socket = datagramOf(this);
-      if (socket === null) return native.send.call(this, request, list, count, ...rest);
+      if (socket === null) return nativeSend(this, request, list, count, rest[0], rest[1], rest[2]);
       return sendBy(socket, false, request, list, count, rest);
     }
 
     send6(request: Request, list: ArrayBufferView[], count: number, ...rest: Rest): number {
       const socket = datagramOf(this);
-      if (socket === null) return native.send6.call(this, request, list, count, ...rest);
+      if (socket === null) return nativeSend6(this, request, list, count, rest[0], rest[1], rest[2]);
       return sendBy(socket, true, request, list, count, rest);
     }
 
@@ -185,13 +196,11 @@ export function defineUdp(Native: NativeClass): NativeClass {
       const fits = size === (size | 0);
       const result = fits ? socket.bufferSize(size, Boolean(receiving)) : errno.EINVAL;
       if (result >= 0) return result;
-      const [code, message] = getSystemErrorMap().get(result) ?? ['UNKNOWN', 'unknown error'];
-      Object.assign(context, {
-        errno: result,
-        code,
-        message,
-        syscall: receiving ? 'uv_recv_buffer_size' : 'uv_send_buffer_size',
-      });
+      const named = errorNames.get(result);
+      context['errno'] = result;
+      context['code'] = named?.[0] ?? 'UNKNOWN';
+      context['message'] = named?.[1] ?? 'unknown error';
+      context['syscall'] = receiving ? 'uv_recv_buffer_size' : 'uv_send_buffer_size';
       return undefined;
     }
   }
@@ -209,9 +218,9 @@ function sendBy(
   count: number,
   rest: Rest,
 ): number {
-  const chunks = count === list.length ? list : list.slice(0, count);
+  const chunks = count === list.length ? list : ArrayPrototypeSlice(list, 0, count);
   if (rest.length === 1) return send(socket, v6, request, chunks, 0, undefined, rest[0]);
-  const [port, host, hasCallback] = rest;
+  const { 0: port, 1: host, 2: hasCallback } = rest;
   return send(socket, v6, request, chunks, port & 0xffff, String(host), hasCallback);
 }
 
@@ -262,7 +271,7 @@ function setNumber(socket: Datagram, which: number, value: number): number {
 
 function membership(socket: Datagram, join: boolean, group: string, face: string | null | undefined): number {
   if (socket.closed) return errno.EBADF;
-  const v6 = socket.fd < 0 && String(group).includes(':');
+  const v6 = socket.fd < 0 && StringPrototypeIncludes(String(group), ':');
   return socket.took(env().native.setMembership(socket.settled(), join, String(group), face ?? undefined), v6);
 }
 
@@ -274,7 +283,7 @@ function sourceMembership(
   face: string | null | undefined,
 ): number {
   if (socket.closed) return errno.EBADF;
-  const v6 = socket.fd < 0 && String(group).includes(':');
+  const v6 = socket.fd < 0 && StringPrototypeIncludes(String(group), ':');
   const { native } = env();
   return socket.took(
     native.setSourceMembership(socket.settled(), join, String(source), String(group), face ?? undefined),

@@ -1,14 +1,17 @@
 /**
  * Finds and loads the native part; failure is a reason, never an exception.
  *
- * Nothing native is loaded while a program starts: the first handle asks. `process.dlopen` is called directly, as
- * `require` of a `.node` file would run through whatever other preloads hooked into `require`.
+ * It is looked for while the program starts, and read when the first handle asks: by then the file system may be a mock, the
+ * rights to it given up, its descriptors used up. So the looking is over by then, and what is left to do is the system's
+ * loader's. `process.dlopen` is called directly, as `require` of a `.node` file would run through whatever other preloads
+ * hooked into `require`.
  */
 
-import { accessSync, closeSync, constants, openSync, readFileSync, readSync } from 'node:fs';
-import { join } from 'node:path';
-import { type Reason, reason } from '../errors';
+import { resolve } from 'node:path';
+import { messageOf, type Reason, reason } from '../errors';
+import { BufferPrototypeLatin1Slice, StringPrototypeIncludes, StringPrototypeSplit } from '../primordials';
 import type { Config } from './config';
+import { arch, dlopen, execPath, fs, platform } from './host';
 
 /** The two C libraries of Linux, by npm's names. */
 export type Libc = 'glibc' | 'musl';
@@ -17,58 +20,96 @@ export type Libc = 'glibc' | 'musl';
 export interface Loader {
   exists(path: string): boolean;
   dlopen(module: { exports: unknown }, path: string): void;
-  libc(): Libc;
+  /** Null where it cannot be told. */
+  libc(): Libc | null;
 }
 
-export type Loaded = { readonly addon: unknown; readonly path: string } | { readonly reason: Reason };
+export type Loaded =
+  | { readonly addon: unknown; readonly path: string; readonly reason: null }
+  | { readonly reason: Reason };
 
 /** `dist/`, where the build puts the native part beside the compiled sources. */
-const home = join(__dirname, '..');
+const home = resolve(__dirname, '..');
 
 const system: Loader = {
   exists(path) {
     try {
-      accessSync(path, constants.R_OK);
+      fs.accessSync(path, fs.constants.R_OK);
       return true;
     } catch {
       return false;
     }
   },
-  dlopen: (module, path) => process.dlopen(module, path),
+  dlopen,
   libc: detectLibc,
 };
 
-/** The file for this machine, or the one that `TSLOOP_ADDON` names. */
-export function addonPath(config: Config, libc: Libc): string {
-  return config.addon ?? join(home, `tsloop.${process.platform}-${process.arch}-${libc}.node`);
+/** What was found while the program started: the file that `TSLOOP_ADDON` names, or one for this kind of machine. */
+export interface Found {
+  readonly named: string | null;
+  /** The C library of a file that is there; null for none. (Of the named one it does not matter.) */
+  readonly libc: Libc | null;
+}
+
+/** The file for this machine and C library. */
+export function addonPath(libc: Libc): string {
+  return `${home}/tsloop.${platform}-${arch}-${libc}.node`;
+}
+
+/** Looks whether there is a file, without reading any. */
+export function findAddon(config: Config, loader: Loader = system): Found {
+  const named = config.addon === null ? null : absolute(config.addon);
+  if (loader.exists(named ?? addonPath('glibc'))) return { named, libc: 'glibc' };
+  return { named, libc: named === null && loader.exists(addonPath('musl')) ? 'musl' : null };
+}
+
+/** The program may change its directory before the file is read. */
+function absolute(path: string): string {
+  try {
+    return resolve(path);
+  } catch {
+    // There is no directory to start from.
+    return path;
+  }
+}
+
+/** Why there is none to load; null where there is one. */
+export function whyMissing({ named, libc }: Found, loader: Loader = system): Reason | null {
+  return libc !== null ? null : reason('ERR_TSLOOP_ADDON_MISSING', named ?? addonPath(loader.libc() ?? 'glibc'));
 }
 
 /** Loads the native part. Call once per environment: Node-API registers a fresh copy of the exports at every call. */
-export function loadAddon(config: Config, loader: Loader = system): Loaded {
+export function loadAddon(found: Found, loader: Loader = system): Loaded {
   try {
-    const path = addonPath(config, config.addon === null ? loader.libc() : 'glibc');
-    if (!loader.exists(path)) return { reason: reason('ERR_TSLOOP_ADDON_MISSING', path) };
+    const missing = whyMissing(found, loader);
+    if (missing !== null) return { reason: missing };
+    // What cannot be told any more is taken for the one that a file was found for.
+    const libc = found.named === null ? (loader.libc() ?? (found.libc as Libc)) : found.libc;
+    const path = found.named ?? addonPath(libc as Libc);
+    if (libc !== found.libc && !loader.exists(path)) return { reason: reason('ERR_TSLOOP_ADDON_MISSING', path) };
     const module = { exports: {} as unknown };
     loader.dlopen(module, path);
-    return { addon: module.exports, path };
+    return { addon: module.exports, path, reason: null };
   } catch (error) {
-    return { reason: reason('ERR_TSLOOP_ADDON_UNLOADABLE', firstLine(error)) };
+    const text = firstLine(error);
+    return { reason: reason('ERR_TSLOOP_ADDON_UNLOADABLE', text, isCircumstance(text)) };
   }
 }
 
-/** Whether a file for this machine is there, without loading it: what boot can know before the first handle. */
-export function addonIsPresent(config: Config, loader: Loader = system): Reason | null {
-  try {
-    const path = addonPath(config, config.addon === null ? loader.libc() : 'glibc');
-    return loader.exists(path) ? null : reason('ERR_TSLOOP_ADDON_MISSING', path);
-  } catch (error) {
-    return reason('ERR_TSLOOP_ADDON_UNLOADABLE', firstLine(error));
-  }
+/**
+ * Whether the loader could not get at a file that was there when the program started: no descriptor or memory is left, or
+ * the rights are gone. That is no news to the program, which sees the same from whatever it opens.
+ */
+function isCircumstance(text: string): boolean {
+  return (
+    StringPrototypeIncludes(text, 'cannot open shared object file') ||
+    StringPrototypeIncludes(text, 'Error loading shared library') ||
+    StringPrototypeIncludes(text, 'Cannot allocate memory')
+  );
 }
 
 function firstLine(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error);
-  return text.split('\n', 1)[0] ?? text;
+  return StringPrototypeSplit(messageOf(error), '\n')[0] as string;
 }
 
 /**
@@ -76,9 +117,10 @@ function firstLine(error: unknown): string {
  * no child process, and not `process.report`, whose report of the whole process takes tens of milliseconds. Where the
  * executable cannot be read, the memory map names the loader too.
  */
-export function detectLibc(executable = process.execPath): Libc {
+export function detectLibc(executable = execPath): Libc | null {
   const interpreter = readInterpreter(executable) ?? readMap();
-  return interpreter.includes('ld-musl-') ? 'musl' : 'glibc';
+  if (interpreter === null) return null;
+  return StringPrototypeIncludes(interpreter, 'ld-musl-') ? 'musl' : 'glibc';
 }
 
 /** ELF64: the PT_INTERP program header points at the loader's path. Null if it is not there to be read. */
@@ -86,36 +128,39 @@ function readInterpreter(executable: string): string | null {
   const PT_INTERP = 3;
   let descriptor = -1;
   try {
-    descriptor = openSync(executable, 'r');
+    descriptor = fs.openSync(executable, 'r');
     const header = readAt(descriptor, 0, 64);
-    const tableAt = Number(header.readBigUInt64LE(32));
-    const entrySize = header.readUInt16LE(54);
-    const table = readAt(descriptor, tableAt, entrySize * header.readUInt16LE(56));
-    for (let at = 0; at < table.length; at += entrySize) {
-      if (table.readUInt32LE(at) !== PT_INTERP) continue;
-      const offset = Number(table.readBigUInt64LE(at + 8));
-      return readAt(descriptor, offset, Number(table.readBigUInt64LE(at + 32))).toString('latin1');
+    const entrySize = header.getUint16(54, true);
+    const table = readAt(descriptor, Number(header.getBigUint64(32, true)), entrySize * header.getUint16(56, true));
+    for (let at = 0; at < table.byteLength; at += entrySize) {
+      if (table.getUint32(at, true) !== PT_INTERP) continue;
+      const { buffer } = readAt(
+        descriptor,
+        Number(table.getBigUint64(at + 8, true)),
+        Number(table.getBigUint64(at + 32, true)),
+      );
+      return BufferPrototypeLatin1Slice(new Uint8Array(buffer), 0, buffer.byteLength);
     }
   } catch {
     // Not an ELF file, or not ours to read: the map decides.
   } finally {
-    if (descriptor !== -1) closeSync(descriptor);
+    if (descriptor !== -1) fs.closeSync(descriptor);
   }
   return null;
 }
 
-function readAt(descriptor: number, position: number, length: number): Buffer {
-  const bytes = Buffer.allocUnsafe(length);
-  const read = readSync(descriptor, bytes, 0, length, position);
-  if (read !== length) throw new RangeError('the file ends early');
-  return bytes;
+/** A view whose methods nobody has an interest in replacing. */
+function readAt(descriptor: number, position: number, length: number): DataView<ArrayBuffer> {
+  const bytes = new Uint8Array(length);
+  if (fs.readSync(descriptor, bytes, 0, length, position) !== length) throw new RangeError('the file ends early');
+  return new DataView(bytes.buffer);
 }
 
-function readMap(): string {
+function readMap(): string | null {
   try {
-    return readFileSync('/proc/self/maps', 'latin1');
+    return fs.readFileSync('/proc/self/maps', 'latin1');
   } catch {
-    // Without /proc nothing tells; glibc is by far the more common, and a wrong guess ends in a reason.
-    return '';
+    // Without /proc nothing tells.
+    return null;
   }
 }

@@ -7,6 +7,7 @@
  */
 
 import { type Reason, reason } from '../errors';
+import { ArrayPrototypeIncludes } from '../primordials';
 
 /** The parts that can be switched off one by one. */
 export const parts = ['net', 'dgram', 'child_process', 'timers'] as const;
@@ -140,5 +141,8 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
 
 /** Whether a part is to run. */
 export function runs(config: Pick<Config, 'disabled' | 'added'>, part: Part): boolean {
-  return !config.disabled.includes(part) && (!optional.includes(part) || config.added.includes(part));
+  return (
+    !ArrayPrototypeIncludes(config.disabled, part) &&
+    (!ArrayPrototypeIncludes(optional, part) || ArrayPrototypeIncludes(config.added, part))
+  );
 }

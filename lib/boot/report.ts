@@ -8,7 +8,9 @@
 
 import { debug, writeLine } from '../debug';
 import { type Reason, reason, wasAsked } from '../errors';
+import { ArrayPrototypeJoin, ArrayPrototypeMap } from '../primordials';
 import type { Config } from './config';
+import { emitWarning, exit } from './host';
 
 /** `EX_CONFIG` of sysexits; Node's own exit codes lie between 1 and 14 and above 128. */
 export const STRICT_EXIT_CODE = 78;
@@ -25,9 +27,9 @@ export interface Outlet {
 }
 
 const system: Outlet = {
-  warn: (message, code) => process.emitWarning(message, { type: 'TsloopWarning', code }),
+  warn: (message, code) => emitWarning(message, 'TsloopWarning', code),
   writeLine,
-  exit: (code) => process.exit(code),
+  exit,
   claim() {
     // Loaded here, not at the top: most processes have nothing to report.
     const threads: typeof import('node:worker_threads') = require('node:worker_threads');
@@ -46,7 +48,7 @@ export function report(why: Reason, config: Config, outlet: Outlet = system): vo
     outlet.exit(STRICT_EXIT_CODE);
     return;
   }
-  if (!outlet.claim()) return;
+  if (why.quiet || !outlet.claim()) return;
   const consequence = why.code === 'ERR_TSLOOP_SETTING' ? '' : "; Node's own handles are used";
   outlet.warn(`tsloop: ${why.message}${consequence}`, why.code);
 }
@@ -54,6 +56,6 @@ export function report(why: Reason, config: Config, outlet: Outlet = system): vo
 /** Reports the settings that did not parse, in one sentence; their defaults are in force. */
 export function reportProblems(config: Config, outlet: Outlet = system): void {
   if (config.problems.length === 0) return;
-  const texts = config.problems.map((problem) => problem.message);
-  report(reason('ERR_TSLOOP_SETTING', texts.join('; ')), config, outlet);
+  const texts = ArrayPrototypeMap(config.problems, (problem) => problem.message);
+  report(reason('ERR_TSLOOP_SETTING', ArrayPrototypeJoin(texts, '; ')), config, outlet);
 }

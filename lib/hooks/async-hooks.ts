@@ -5,6 +5,7 @@
  */
 
 import { AsyncResource, executionAsyncResource } from 'node:async_hooks';
+import { ObjectDefineProperty } from '../primordials';
 
 type AsyncHooks = typeof import('node:async_hooks');
 type Hooks = Parameters<AsyncHooks['createHook']>[0];
@@ -63,7 +64,13 @@ class OwnerScope implements Scope {
     // Ids, context frame and stores are properties under symbols on every line: the owner becomes as good a resource.
     for (const symbol of Object.getOwnPropertySymbols(this.#resource)) {
       const value = (this.#resource as unknown as Record<symbol, unknown>)[symbol];
-      Object.defineProperty(owner, symbol, { value, configurable: true, writable: true, enumerable: false });
+      ObjectDefineProperty(owner, symbol, {
+        __proto__: null,
+        value,
+        configurable: true,
+        writable: true,
+        enumerable: false,
+      } as PropertyDescriptor);
     }
   }
 

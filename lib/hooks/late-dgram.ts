@@ -7,6 +7,15 @@
 
 import type { NativeClass } from '../bindings/seam';
 import { datagramOf } from '../bindings/udp-wrap';
+import {
+  ArrayPrototypeFind,
+  ArrayPrototypeIncludes,
+  ObjectDefineProperty,
+  ObjectGetOwnPropertyDescriptor,
+  ObjectGetOwnPropertySymbols,
+  ObjectGetPrototypeOf,
+  ReflectOwnKeys,
+} from '../primordials';
 
 type Properties = Record<PropertyKey, unknown>;
 
@@ -27,23 +36,34 @@ export function hookLateDgram(NativeUDP: NativeClass, UDP: NativeClass): () => v
   const { Socket } = require('node:dgram') as DgramModule;
   const sample = new Socket('udp4');
   const symbolOf = (description: string) =>
-    Object.getOwnPropertySymbols(sample).find((symbol) => symbol.description === description);
+    ArrayPrototypeFind(ObjectGetOwnPropertySymbols(sample), (symbol) => symbol.description === description);
   const state = symbolOf('state symbol');
   const asyncId = symbolOf('async_id_symbol');
   sample.close();
   if (state === undefined || asyncId === undefined || state in Socket.prototype) return () => {};
   const set = function (this: Properties, value: { handle?: Handle | null }): void {
-    Object.defineProperty(this, state, { value, configurable: true, enumerable: true, writable: true });
+    ObjectDefineProperty(this, state, {
+      __proto__: null,
+      value,
+      configurable: true,
+      enumerable: true,
+      writable: true,
+    } as PropertyDescriptor);
     const native = value?.handle;
-    if (!native || Object.getPrototypeOf(native) !== NativeUDP.prototype) return;
+    if (!native || ObjectGetPrototypeOf(native) !== NativeUDP.prototype) return;
     const ours = inPlaceOf(native, UDP);
     if (ours === null) return;
     value.handle = ours;
     this[asyncId] = ours.getAsyncId();
   };
-  Object.defineProperty(Socket.prototype, state, { configurable: true, get: () => undefined, set });
+  ObjectDefineProperty(Socket.prototype, state, {
+    __proto__: null,
+    configurable: true,
+    get: () => undefined,
+    set,
+  } as PropertyDescriptor);
   return () => {
-    if (Object.getOwnPropertyDescriptor(Socket.prototype, state)?.set === set)
+    if (ObjectGetOwnPropertyDescriptor(Socket.prototype, state)?.set === set)
       delete (Socket.prototype as Properties)[state];
   };
 }
@@ -55,8 +75,10 @@ function inPlaceOf(native: Handle, UDP: NativeClass): Handle | null {
     ours.close();
     return null;
   }
-  for (const key of Reflect.ownKeys(native)) {
-    ours[key] = BY_FAMILY.includes(String(key)) ? ours[`${String(key)}6`] : native[key];
+  const keys = ReflectOwnKeys(native);
+  for (let index = 0; index < keys.length; index += 1) {
+    const key = keys[index] as string;
+    ours[key] = ArrayPrototypeIncludes(BY_FAMILY, String(key)) ? ours[`${String(key)}6`] : native[key];
   }
   native.close();
   return ours;

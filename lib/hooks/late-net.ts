@@ -6,6 +6,15 @@
 
 import type { NativeClass } from '../bindings/seam';
 import { streamOf } from '../bindings/stream-handle';
+import {
+  ArrayIsArray,
+  ArrayPrototypeFind,
+  NumberIsNaN,
+  ObjectDefineProperty,
+  ObjectGetOwnPropertyDescriptor,
+  ObjectGetOwnPropertySymbols,
+  ReflectApply,
+} from '../primordials';
 
 const SOCKET = 0;
 const SERVER = 1;
@@ -27,9 +36,11 @@ interface NetModule {
 /** Attaches to a net that is loaded; returns how to detach. */
 export function hookLateNet(TCP: NativeClass, Pipe: NativeClass): () => void {
   const net = require('node:net') as NetModule;
-  const undo = [hookConnect(net.Socket.prototype, TCP, Pipe), hookListen(net.Server.prototype, TCP, Pipe)];
+  const leaveSocket = hookConnect(net.Socket.prototype, TCP, Pipe);
+  const leaveServer = hookListen(net.Server.prototype, TCP, Pipe);
   return () => {
-    for (const step of undo) step();
+    leaveSocket();
+    leaveServer();
   };
 }
 
@@ -40,20 +51,22 @@ function replace(
 ): () => void {
   const original = holder[name] as Method;
   const ours = make(original);
-  const descriptor = Object.getOwnPropertyDescriptor(holder, name) ?? {
+  const descriptor = ObjectGetOwnPropertyDescriptor(holder, name) ?? {
     configurable: true,
     writable: true,
     enumerable: true,
   };
-  Object.defineProperty(holder, name, { ...descriptor, value: ours });
+  ObjectDefineProperty(holder, name, { __proto__: null, ...descriptor, value: ours } as PropertyDescriptor);
   return () => {
-    if (holder[name] === ours) Object.defineProperty(holder, name, { ...descriptor, value: original });
+    if (holder[name] === ours)
+      ObjectDefineProperty(holder, name, { __proto__: null, ...descriptor, value: original } as PropertyDescriptor);
   };
 }
 
 /** A handle of ours on a socket that has none yet; a second one (happy eyeballs) takes the place of the native one. */
 function hookConnect(prototype: Record<PropertyKey, unknown>, TCP: NativeClass, Pipe: NativeClass): () => void {
-  const reinitialize = Object.getOwnPropertySymbols(prototype).find(
+  const reinitialize = ArrayPrototypeFind(
+    ObjectGetOwnPropertySymbols(prototype),
     (symbol) => symbol.description === 'kReinitializeHandle',
   );
   if (reinitialize === undefined) return () => {};
@@ -61,12 +74,14 @@ function hookConnect(prototype: Record<PropertyKey, unknown>, TCP: NativeClass, 
     prototype,
     reinitialize,
     (original) =>
-      function (handle, ...rest) {
+      function (...given) {
+        const handle = given[0];
         const native = handle as Handle;
         if (streamOf(handle) !== null || !(handle instanceof TCP) || native.fd >= 0)
-          return original.call(this, handle, ...rest);
+          return ReflectApply(original, this, given);
         native.close();
-        return original.call(this, new TCP(SOCKET), ...rest);
+        given[0] = new TCP(SOCKET);
+        return ReflectApply(original, this, given);
       },
   );
   const undoConnect = replace(
@@ -75,7 +90,7 @@ function hookConnect(prototype: Record<PropertyKey, unknown>, TCP: NativeClass, 
     (original) =>
       function (...args) {
         if (!this['_handle'] && !this['destroyed']) {
-          const options = (Array.isArray(args[0]) ? args[0][0] : args[0]) as
+          const options = (ArrayIsArray(args[0]) ? args[0][0] : args[0]) as
             | { path?: unknown }
             | string
             | null
@@ -83,11 +98,11 @@ function hookConnect(prototype: Record<PropertyKey, unknown>, TCP: NativeClass, 
           // A path is a string that is no number, or `path` in the options; the rest is TCP.
           const isPath =
             typeof options === 'string'
-              ? Number.isNaN(Number(options))
+              ? NumberIsNaN(Number(options))
               : Boolean(options && typeof options === 'object' && options.path);
-          (this[reinitialize] as Method).call(this, new (isPath ? Pipe : TCP)(SOCKET));
+          ReflectApply(this[reinitialize] as Method, this, [new (isPath ? Pipe : TCP)(SOCKET)]);
         }
-        return original.apply(this, args);
+        return ReflectApply(original, this, args);
       },
   );
   return () => {
@@ -103,19 +118,19 @@ function hookListen(prototype: Record<PropertyKey, unknown>, TCP: NativeClass, P
     '_listen2',
     (original) =>
       function (...args) {
-        const [address, port, addressType, backlog, fd, flags] = args as [
-          string | null,
-          number,
-          number,
-          number,
-          number | undefined,
-          number | undefined,
-        ];
-        if (this['_handle'] || typeof fd === 'number') return original.apply(this, args);
+        const {
+          0: address,
+          1: port,
+          2: addressType,
+          3: backlog,
+          4: fd,
+          5: flags,
+        } = args as [string | null, number, number, number, number | undefined, number | undefined];
+        if (this['_handle'] || typeof fd === 'number') return ReflectApply(original, this, args);
         const made = bound(TCP, Pipe, address, port, addressType, flags ?? 0);
-        if (made === null) return original.apply(this, args);
+        if (made === null) return ReflectApply(original, this, args);
         this['_handle'] = made.handle;
-        return original.call(this, made.address, port, made.addressType, backlog, fd, flags);
+        return ReflectApply(original, this, [made.address, port, made.addressType, backlog, fd, flags]);
       },
   );
 }

@@ -3,6 +3,8 @@
  * before `process.exit` follows libuv's rules. The three getters are lazy; handles made inside them are Node's.
  */
 
+import { ObjectDefineProperty, ObjectGetOwnPropertyDescriptor, ReflectApply } from '../primordials';
+
 let depth = 0;
 
 /** True while Node makes a standard stream. */
@@ -12,20 +14,25 @@ export function isMakingStdio(): boolean {
 
 /** Wraps the getters that make the standard streams. */
 export function hookStdio(): void {
-  for (const name of ['stdin', 'stdout', 'stderr'] as const) {
-    const descriptor = Object.getOwnPropertyDescriptor(process, name);
-    const make = descriptor?.get;
-    if (descriptor === undefined || make === undefined || descriptor.configurable !== true) continue;
-    Object.defineProperty(process, name, {
-      ...descriptor,
-      get() {
-        depth += 1;
-        try {
-          return make.call(process);
-        } finally {
-          depth -= 1;
-        }
-      },
-    });
-  }
+  hookGetter('stdin');
+  hookGetter('stdout');
+  hookGetter('stderr');
+}
+
+function hookGetter(name: 'stdin' | 'stdout' | 'stderr'): void {
+  const descriptor = ObjectGetOwnPropertyDescriptor(process, name);
+  const make = descriptor?.get;
+  if (descriptor === undefined || make === undefined || descriptor.configurable !== true) return;
+  ObjectDefineProperty(process, name, {
+    __proto__: null,
+    ...descriptor,
+    get() {
+      depth += 1;
+      try {
+        return ReflectApply(make, process, []);
+      } finally {
+        depth -= 1;
+      }
+    },
+  } as PropertyDescriptor);
 }

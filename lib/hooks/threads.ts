@@ -8,7 +8,18 @@
 import { isLoaded } from '../bindings/seam';
 import { env, type Stream } from '../bindings/stream';
 import { streamOf } from '../bindings/stream-handle';
+import { nextTick } from '../boot/host';
 import { Command } from '../native/protocol';
+import {
+  ArrayPrototypeFind,
+  ArrayPrototypeMap,
+  ObjectDefineProperty,
+  ObjectGetOwnPropertyDescriptor,
+  ObjectGetOwnPropertySymbols,
+  ObjectHasOwn,
+  ReflectApply,
+  SafeMap,
+} from '../primordials';
 import { type NativeHandle, toNative, toOurs } from './transfer';
 
 type Prototype = Record<PropertyKey, unknown>;
@@ -19,7 +30,7 @@ interface Transferred {
 }
 
 /** Handles of ours that are being sent, each with the native one that goes in its place. */
-const leaving = new Map<object, NativeHandle>();
+const leaving = new SafeMap<object, NativeHandle>();
 
 let hooked = false;
 
@@ -28,7 +39,10 @@ export function hookThreads(): void {
   if (hooked || !isLoaded('net')) return;
   hooked = true;
   const net = require('node:net') as Record<string, { prototype: Prototype } | undefined>;
-  for (const { prototype } of [net['Socket'], net['Server'], net['BoundSocket']].filter((one) => one !== undefined)) {
+  const classes = [net['Socket'], net['Server'], net['BoundSocket']];
+  for (let index = 0; index < classes.length; index += 1) {
+    const prototype = classes[index]?.prototype;
+    if (prototype === undefined) continue;
     const list = symbolOf(prototype, 'messaging_transfer_list_symbol');
     const transfer = symbolOf(prototype, 'messaging_transfer_symbol');
     if (list === undefined || transfer === undefined) continue;
@@ -36,30 +50,34 @@ export function hookThreads(): void {
     wrap(prototype, transfer, letGo);
     const arrive = symbolOf(prototype, 'kReinitializeHandle');
     if (arrive !== undefined) wrap(prototype, arrive, takeIn);
-    if ('_listen2' in prototype) wrap(prototype, '_listen2', listenOnOurs);
+    if (ObjectHasOwn(prototype, '_listen2')) wrap(prototype, '_listen2', listenOnOurs);
   }
 }
 
 function symbolOf(prototype: Prototype, description: string): symbol | undefined {
-  return Object.getOwnPropertySymbols(prototype).find((symbol) => symbol.description === description);
+  return ArrayPrototypeFind(ObjectGetOwnPropertySymbols(prototype), (symbol) => symbol.description === description);
 }
 
 function wrap(prototype: Prototype, name: PropertyKey, make: (original: Method) => Method): void {
-  const descriptor = Object.getOwnPropertyDescriptor(prototype, name);
+  const descriptor = ObjectGetOwnPropertyDescriptor(prototype, name);
   if (typeof descriptor?.value !== 'function') return;
-  Object.defineProperty(prototype, name, { ...descriptor, value: make(descriptor.value) });
+  ObjectDefineProperty(prototype, name, {
+    __proto__: null,
+    ...descriptor,
+    value: make(descriptor.value),
+  } as PropertyDescriptor);
 }
 
 /** What a socket names as its handles: native ones instead of ours. */
 function sendNative(original: Method): Method {
   return function (this: Prototype) {
     const stream = streamOf(this['_handle']);
-    if (stream !== null && hasTaken(stream)) return refused(stream, () => original.call(this));
-    return (original.call(this) as object[]).map((handle) => {
+    if (stream !== null && hasTaken(stream)) return refused(stream, () => ReflectApply(original, this, []));
+    return ArrayPrototypeMap(ReflectApply(original, this, []) as object[], (handle) => {
       const native = leaving.get(handle) ?? (streamOf(handle) === null ? null : toNative(handle));
       if (native === null) return handle;
       leaving.set(handle, native);
-      process.nextTick(forget, handle);
+      nextTick(forget, handle);
       return native;
     });
   };
@@ -98,7 +116,7 @@ function refused(stream: Stream, ask: () => unknown): unknown {
 /** lib/ lets go of the handle, without closing it: the other thread has it now. */
 function letGo(original: Method): Method {
   return function (this: Prototype) {
-    const made = original.call(this) as Transferred;
+    const made = ReflectApply(original, this, []) as Transferred;
     const { handle } = made.data;
     const native = leaving.get(handle as object);
     if (native === undefined) return made;
@@ -112,14 +130,15 @@ function letGo(original: Method): Method {
 }
 
 function takeIn(original: Method): Method {
-  return function (this: Prototype, handle, ...rest) {
-    return original.call(this, toOurs(handle), ...rest);
+  return function (this: Prototype, ...args) {
+    args[0] = toOurs(args[0]);
+    return ReflectApply(original, this, args);
   };
 }
 
 function listenOnOurs(original: Method): Method {
   return function (this: Prototype, ...args) {
     if (this['_handle']) this['_handle'] = toOurs(this['_handle']);
-    return original.apply(this, args);
+    return ReflectApply(original, this, args);
   };
 }

@@ -12,6 +12,17 @@ import { streamOf } from '../bindings/stream-handle';
 import { datagramOf } from '../bindings/udp-wrap';
 import { openEnvironment } from '../environment';
 import { Command } from '../native/protocol';
+import {
+  ArrayIsArray,
+  ArrayPrototypeFind,
+  ArrayPrototypeMap,
+  FunctionPrototypeSymbolHasInstance,
+  ObjectDefineProperty,
+  ObjectGetOwnPropertySymbols,
+  ObjectGetPrototypeOf,
+  ReflectApply,
+  SafeWeakSet,
+} from '../primordials';
 
 const SOCKET = 0;
 
@@ -60,7 +71,7 @@ export function descriptorOf(handle: unknown): number {
 /** A native handle on a duplicate of ours; null if the descriptor cannot be duplicated (`EMFILE`). */
 export function toNative(handle: object): NativeHandle | null {
   const inside = insideOf(handle);
-  const pair = pairs.find(({ Ours }) => Object.getPrototypeOf(handle) === Ours.prototype);
+  const pair = ArrayPrototypeFind(pairs, ({ Ours }) => ObjectGetPrototypeOf(handle) === Ours.prototype);
   if (inside === null || pair === undefined || inside.fd < 0) return null;
   const copy = env().native.duplicate(settledDescriptor(inside));
   if (copy < 0) return null;
@@ -76,7 +87,7 @@ export function toNative(handle: object): NativeHandle | null {
 export function toOurs(handle: unknown): unknown {
   const native = handle as NativeHandle;
   if (handle === null || typeof handle !== 'object' || insideOf(handle) !== null) return handle;
-  const pair = pairs.find(({ Native }) => Object.getPrototypeOf(handle) === Native.prototype);
+  const pair = ArrayPrototypeFind(pairs, ({ Native }) => ObjectGetPrototypeOf(handle) === Native.prototype);
   if (pair === undefined || !pair.adopts) return handle;
   const ours = new pair.Ours(SOCKET) as NativeHandle;
   if (insideOf(ours) === null) {
@@ -101,7 +112,7 @@ interface Channel {
   pendingHandle?: unknown;
 }
 
-const channels = new WeakSet<object>();
+const channels = new SafeWeakSet<object>();
 
 /** As {@link adoptChannel}, of a channel to a child of ours. */
 export function adoptChildsChannel(channel: object): void {
@@ -113,14 +124,15 @@ export function adoptChildsChannel(channel: object): void {
 export function adoptChannel(channel: object): void {
   if (channels.has(channel)) return;
   channels.add(channel);
-  for (const name of ['writeUtf8String', 'writeBuffer'] as const) {
+  const adoptWrite = (name: 'writeUtf8String' | 'writeBuffer'): void => {
     const write = (channel as Channel)[name] as (
       this: object,
       request: object,
       data: unknown,
       handle?: object,
     ) => number;
-    Object.defineProperty(channel, name, {
+    ObjectDefineProperty(channel, name, {
+      __proto__: null,
       configurable: true,
       writable: true,
       value(this: object, request: object, data: unknown, handle?: object) {
@@ -129,22 +141,25 @@ export function adoptChannel(channel: object): void {
         // What was written to sockets before the message leaves before it, as with libuv: who receives the message may
         // look at the other end of one. A handle of ours that goes along has seen to it.
         if (native === null) openEnvironment()?.settle();
-        if (!ours) return write.call(this, request, data, handle);
-        const result = write.call(this, request, data, native ?? undefined);
+        if (!ours) return ReflectApply(write, this, [request, data, handle]);
+        const result = ReflectApply(write, this, [request, data, native ?? undefined]) as number;
         if (native !== null) closeWhenSent(request, native, result);
         return result;
       },
-    });
-  }
+    } as PropertyDescriptor);
+  };
+  adoptWrite('writeUtf8String');
+  adoptWrite('writeBuffer');
   let pending: unknown = (channel as Channel).pendingHandle ?? null;
-  Object.defineProperty(channel, 'pendingHandle', {
+  ObjectDefineProperty(channel, 'pendingHandle', {
+    __proto__: null,
     configurable: true,
     enumerable: true,
     get: () => pending,
     set(handle: unknown) {
       pending = toOurs(handle);
     },
-  });
+  } as PropertyDescriptor);
 }
 
 /** `ChildProcess` tells of its channels: once is enough, however often tsloop is put in. */
@@ -165,14 +180,17 @@ export function adoptLateChannels(): void {
   };
   const { spawn } = prototype;
   prototype.spawn = function (this: object, ...args) {
-    const result = spawn.apply(this, args);
+    const result = ReflectApply(spawn, this, args);
     adoptChannelOf(this, adoptChildsChannel);
     return result;
   };
 }
 
 function adoptChannelOf(owner: object, adopt: (channel: object) => void): void {
-  const symbol = Object.getOwnPropertySymbols(owner).find((found) => found.description === 'kChannelHandle');
+  const symbol = ArrayPrototypeFind(
+    ObjectGetOwnPropertySymbols(owner),
+    (found) => found.description === 'kChannelHandle',
+  );
   const channel = symbol === undefined ? undefined : (owner as Record<symbol, unknown>)[symbol];
   if (channel !== null && typeof channel === 'object') adopt(channel);
 }
@@ -184,7 +202,8 @@ function closeWhenSent(request: object, native: NativeHandle, result: number): v
     return;
   }
   let callback: unknown;
-  Object.defineProperty(request, 'oncomplete', {
+  ObjectDefineProperty(request, 'oncomplete', {
+    __proto__: null,
     configurable: true,
     enumerable: true,
     set(value: unknown) {
@@ -193,10 +212,10 @@ function closeWhenSent(request: object, native: NativeHandle, result: number): v
     get() {
       return function oncomplete(this: unknown, ...args: unknown[]) {
         native.close();
-        if (typeof callback === 'function') callback.apply(this, args);
+        if (typeof callback === 'function') ReflectApply(callback as () => void, this, args);
       };
     },
-  });
+  } as PropertyDescriptor);
 }
 
 /**
@@ -208,7 +227,7 @@ export function wrapSpawn(
   NativePipe: NativeClass,
 ): (...args: unknown[]) => number {
   const convert = (stdio: StdioEntry[]): StdioEntry[] =>
-    stdio.map((entry) => {
+    ArrayPrototypeMap(stdio, (entry) => {
       const inside = insideOf(entry.handle);
       if (inside === null) return entry;
       if (entry.type === 'wrap') return { type: 'fd', fd: settledDescriptor(inside) };
@@ -219,13 +238,16 @@ export function wrapSpawn(
     });
   return function (this: unknown, ...args: unknown[]): number {
     // Five or more positional arguments on newer lines, one object with `stdio` on older ones.
-    if (Array.isArray(args[4])) return spawn.call(this, ...args.slice(0, 4), convert(args[4]), ...args.slice(5));
+    if (ArrayIsArray(args[4])) {
+      args[4] = convert(args[4]);
+      return ReflectApply(spawn, this, args) as number;
+    }
     const options = args[0] as { stdio?: StdioEntry[] } | undefined;
-    if (!Array.isArray(options?.stdio)) return spawn.apply(this, args);
+    if (!ArrayIsArray(options?.stdio)) return ReflectApply(spawn, this, args);
     const { stdio } = options;
     options.stdio = convert(stdio);
     try {
-      return spawn.apply(this, args);
+      return ReflectApply(spawn, this, args);
     } finally {
       options.stdio = stdio;
     }
@@ -237,17 +259,18 @@ export function wrapSpawn(
  * lib/ asks it of a handle that comes from another thread, before anything else.
  */
 export function acceptBoth({ Native, Ours }: Pair, asked: () => void): void {
-  const nativeHas = (value: unknown) => Function.prototype[Symbol.hasInstance].call(Native, value);
-  const oursHas = (value: unknown) => Function.prototype[Symbol.hasInstance].call(Ours, value);
-  for (const target of [Native, Ours]) {
-    Object.defineProperty(target, Symbol.hasInstance, {
+  const accept = (target: NativeClass): void => {
+    ObjectDefineProperty(target, Symbol.hasInstance, {
+      __proto__: null,
       configurable: true,
       value(this: unknown, value: unknown) {
         // A subclass of somebody else's asks for itself.
-        if (this !== target) return Function.prototype[Symbol.hasInstance].call(this as never, value);
+        if (this !== target) return FunctionPrototypeSymbolHasInstance(this as never, value);
         asked();
-        return nativeHas(value) || oursHas(value);
+        return FunctionPrototypeSymbolHasInstance(Native, value) || FunctionPrototypeSymbolHasInstance(Ours, value);
       },
-    });
-  }
+    } as PropertyDescriptor);
+  };
+  accept(Native);
+  accept(Ours);
 }

@@ -2,6 +2,7 @@
 
 import { constants } from 'node:os';
 import type { Config } from '../boot/config';
+import { BufferAllocUnsafeSlow, JSONParse, MathFloor, MathRandom } from '../primordials';
 import {
   BATCH_BYTES,
   BATCH_EVENTS,
@@ -167,12 +168,16 @@ interface Addon {
 
 /** Memory that is written before it is read: filled with zeros, pages that nobody ever needs would be there. */
 function unfilled(bytes: number): ArrayBuffer {
-  return Buffer.allocUnsafeSlow(bytes).buffer as ArrayBuffer;
+  return BufferAllocUnsafeSlow(bytes).buffer as ArrayBuffer;
 }
 
 /** Allocates what both sides share. */
 export function createMemory(): Memory {
-  const buffers = (bytes: number) => Array.from({ length: BATCHES }, () => unfilled(bytes));
+  const buffers = (bytes: number): ArrayBuffer[] => {
+    const all: ArrayBuffer[] = [];
+    for (let index = 0; index < BATCHES; index += 1) all[index] = unfilled(bytes);
+    return all;
+  };
   return {
     control: new ArrayBuffer(CONTROL_WORDS * 4),
     outbox: unfilled(OUTBOX_BYTES),
@@ -183,11 +188,11 @@ export function createMemory(): Memory {
 
 /** Opens this thread's environment; undefined when the system refuses descriptors or memory. */
 export function open(addon: unknown, memory: Memory, callbacks: Callbacks, config: Config): Native | undefined {
-  const seed = config.seed ?? Math.floor(Math.random() * 0x7fff_ffff);
+  const seed = config.seed ?? MathFloor(MathRandom() * 0x7fff_ffff);
   return (addon as Addon).open(memory, callbacks, driverNumbers[config.driver], seed | 0, config.threads);
 }
 
 /** What the native part was built from. */
 export function buildInfo(addon: unknown): { version: string; target: string; profile: string } {
-  return JSON.parse((addon as Addon).buildInfo());
+  return JSONParse((addon as Addon).buildInfo());
 }

@@ -9,6 +9,7 @@
  * the end of it.
  */
 
+import { ObjectDefineProperty } from '../primordials';
 import type { Deadline, Link, Slot, Wheel } from './wheel';
 
 /** What of Node's timers the deadlines stand on; found in one of its timers, so that another Node is noticed. */
@@ -38,7 +39,7 @@ export function deadlinesOf(machinery: Machinery, wheel: () => Wheel): (slot: Sl
     constructor(slot: Slot) {
       this.#slot = slot;
       // Any id will do: Node makes one, and tells async hooks of it, for what has none.
-      Object.defineProperty(this, asyncId, { value: 1 });
+      ObjectDefineProperty(this, asyncId, { __proto__: null, value: 1 } as PropertyDescriptor);
     }
 
     arm(milliseconds: number): number {

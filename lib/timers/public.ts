@@ -6,6 +6,7 @@
  * Node's code, which takes it out of our lists as out of its own; and Node runs it (see deadline.ts).
  */
 
+import { ObjectDefineProperty } from '../primordials';
 import { clockFrom } from './clock';
 import { deadlinesOf } from './deadline';
 import { type Timer, Wheel } from './wheel';
@@ -49,7 +50,9 @@ export function timerCounts(): { readonly reached: number; readonly moved: numbe
 
 /** Counts from zero again. */
 export function resetTimerCounts(): void {
-  if (wheel !== null) Object.assign(wheel, { reached: 0, moved: 0 });
+  if (wheel === null) return;
+  wheel.reached = 0;
+  wheel.moved = 0;
 }
 
 /**
@@ -85,7 +88,8 @@ export function detachTimers(): void {
 }
 
 function setRefresh(value: ((this: object) => unknown) | undefined): void {
-  if (refreshing !== null) Object.defineProperty(refreshing.prototype, 'refresh', { value });
+  if (refreshing !== null)
+    ObjectDefineProperty(refreshing.prototype, 'refresh', { __proto__: null, value } as PropertyDescriptor);
 }
 
 function createSetters(timers: Timers): Setters {

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { addonIsPresent, addonPath, detectLibc, type Loader, loadAddon } from '../../dist/boot/addon.js';
+import { addonPath, detectLibc, findAddon, type Loader, loadAddon, whyMissing } from '../../dist/boot/addon.js';
 import { readConfig } from '../../dist/boot/config.js';
 
 const fake = (over: Partial<Loader> = {}): Loader & { readonly opened: string[] } => {
@@ -38,15 +38,35 @@ describe('boot/addon', () => {
 
   it('looks beside the compiled sources for this machine and C library', () => {
     const stem = `tsloop.${process.platform}-${process.arch}`;
-    expect(addonPath(config, 'glibc')).to.match(new RegExp(`/dist/${stem}-glibc\\.node$`));
-    expect(addonPath(config, 'musl')).to.match(new RegExp(`/dist/${stem}-musl\\.node$`));
+    expect(addonPath('glibc')).to.match(new RegExp(`/dist/${stem}-glibc\\.node$`));
+    expect(addonPath('musl')).to.match(new RegExp(`/dist/${stem}-musl\\.node$`));
   });
 
-  it('loads what it finds', () => {
+  it('loads what it found', () => {
     const loader = fake();
-    const loaded = loadAddon(config, loader);
-    expect(loader.opened).to.deep.equal([addonPath(config, 'glibc')]);
-    expect(loaded).to.deep.equal({ addon: { loaded: loader.opened[0] }, path: loader.opened[0] });
+    const loaded = loadAddon(findAddon(config, loader), loader);
+    expect(loader.opened).to.deep.equal([addonPath('glibc')]);
+    expect(loaded).to.deep.equal({ addon: { loaded: loader.opened[0] }, path: loader.opened[0], reason: null });
+  });
+
+  it('looks once: what is there later, or no longer, is nothing to it', () => {
+    const found = findAddon(config, fake());
+    expect(loadAddon(found, fake({ exists: () => false }))).to.have.property('reason', null);
+  });
+
+  it('takes what is there where the C library cannot be told any more', () => {
+    const musl = fake({ exists: (path) => path.endsWith('-musl.node'), libc: () => null });
+    expect(loadAddon(findAddon(config, musl), musl)).to.have.property('path', addonPath('musl'));
+  });
+
+  it('takes none of another C library', () => {
+    const other = fake({ exists: (path) => path.endsWith('-musl.node') });
+    expect(findAddon(config, other)).to.deep.equal({ named: null, libc: 'musl' });
+    expect(loadAddon(findAddon(config, other), other)).to.have.nested.property(
+      'reason.code',
+      'ERR_TSLOOP_ADDON_MISSING',
+    );
+    expect(other.opened).to.deep.equal([]);
   });
 
   it('takes the path of TSLOOP_ADDON without asking for the C library', () => {
@@ -55,37 +75,46 @@ describe('boot/addon', () => {
         throw new Error('nobody asked');
       },
     });
-    loadAddon(readConfig({ TSLOOP_ADDON: '/elsewhere/x.node' }), loader);
+    loadAddon(findAddon(readConfig({ TSLOOP_ADDON: '/elsewhere/x.node' }), loader), loader);
     expect(loader.opened).to.deep.equal(['/elsewhere/x.node']);
   });
 
   it('answers a missing file with a reason and loads nothing', () => {
     const loader = fake({ exists: () => false });
-    const loaded = loadAddon(config, loader);
+    const found = findAddon(config, loader);
+    const loaded = loadAddon(found, loader);
     expect(loaded).to.have.nested.property('reason.code', 'ERR_TSLOOP_ADDON_MISSING');
-    expect(loaded).to.have.nested.property('reason.message').that.contains(addonPath(config, 'glibc'));
+    expect(loaded).to.have.nested.property('reason.message').that.contains(addonPath('glibc'));
     expect(loader.opened).to.deep.equal([]);
-    expect(addonIsPresent(config, loader)?.code).to.equal('ERR_TSLOOP_ADDON_MISSING');
-    expect(addonIsPresent(config, fake())).to.equal(null);
+    expect(whyMissing(found, loader)?.code).to.equal('ERR_TSLOOP_ADDON_MISSING');
+    expect(whyMissing(findAddon(config, fake()))).to.equal(null);
   });
+
+  const refused = (thrown: unknown) => {
+    const loader = fake({
+      dlopen() {
+        throw thrown;
+      },
+    });
+    return loadAddon(findAddon(config, loader), loader);
+  };
 
   it('answers a loader that throws, anything, with the first line as reason', () => {
     for (const thrown of [new Error('no such symbol\n    at dlopen'), 'no such symbol']) {
-      const loaded = loadAddon(
-        config,
-        fake({
-          dlopen() {
-            throw thrown;
-          },
-        }),
-      );
+      const loaded = refused(thrown);
       expect(loaded).to.have.nested.property('reason.code', 'ERR_TSLOOP_ADDON_UNLOADABLE');
       expect(loaded).to.have.nested.property('reason.message', 'the native part cannot be loaded (no such symbol)');
+      expect(loaded).to.have.nested.property('reason.quiet', false);
     }
   });
 
+  it('is quiet about a file that the system does not open any more', () => {
+    const words = 'x.node: cannot open shared object file: Too many open files';
+    expect(refused(new Error(words))).to.have.nested.property('reason.quiet', true);
+  });
+
   it('answers a file that is no addon with a reason', () => {
-    const loaded = loadAddon(readConfig({ TSLOOP_ADDON: process.execPath.replace(/[^/]*$/, '') }));
+    const loaded = loadAddon(findAddon(readConfig({ TSLOOP_ADDON: process.execPath.replace(/[^/]*$/, '') })));
     expect(loaded).to.have.nested.property('reason.code', 'ERR_TSLOOP_ADDON_UNLOADABLE');
   });
 

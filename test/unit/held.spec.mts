@@ -3,7 +3,7 @@ import { closeSync, fstatSync, openSync, readdirSync } from 'node:fs';
 import { constants } from 'node:os';
 import { expect } from 'chai';
 import { layOut } from '../../dist/bindings/process-wrap.js';
-import { loadAddon } from '../../dist/boot/addon.js';
+import { findAddon, loadAddon } from '../../dist/boot/addon.js';
 import { readConfig } from '../../dist/boot/config.js';
 import { createMemory, type Native, open } from '../../dist/native/index.js';
 import { ChildPipe, LAYOUT_STDIO } from '../../dist/native/protocol.js';
@@ -16,8 +16,8 @@ describe('native: descriptors that JavaScript holds', () => {
 
   before(() => {
     const config = readConfig({});
-    const loaded = loadAddon(config);
-    if ('reason' in loaded) throw new Error(loaded.reason.message);
+    const loaded = loadAddon(findAddon(config));
+    if (loaded.reason !== null) throw new Error(loaded.reason.message);
     const callbacks = { dispatch: () => 0, deferred() {}, closing() {} };
     const opened = open(loaded.addon, createMemory(), callbacks, config);
     if (opened === undefined) throw new Error('no environment');
