@@ -7,13 +7,7 @@
 
 import { errno } from '../native';
 import { Command, SHARED } from '../native/protocol';
-import {
-  ArrayPrototypeFilter,
-  ArrayPrototypePush,
-  ArrayPrototypeShift,
-  ArrayPrototypeSome,
-  SafeSet,
-} from '../primordials';
+import { ArrayPrototypeFilter, ArrayPrototypePush, ArrayPrototypeShift, SafeSet } from '../primordials';
 import { runIn, type Scope } from './async-scope';
 import { finish, type Request } from './requests';
 import { defer, env, waitForClosing } from './stream';
@@ -54,14 +48,6 @@ export function liveDatagrams(): Datagram[] {
     ArrayPrototypePush(live, socket);
   });
   return live;
-}
-
-/** Whether a descriptor is that of a socket of ours, which libuv would find watched already. */
-export function isWatched(fd: number): boolean {
-  return ArrayPrototypeSome(
-    liveDatagrams(),
-    (socket) => socket.fd === fd && (socket.receiving || socket.sends.length > 0),
-  );
 }
 
 export class Datagram {
@@ -119,6 +105,11 @@ export class Datagram {
     table[this.slot] = this;
     unplaced.delete(this);
     environment.command(Command.openDatagram, this, this.fd, this.shared ? SHARED : 0);
+  }
+
+  /** As libuv's loop knows it: receiving, or with messages to send. */
+  get watched(): boolean {
+    return this.receiving || this.sends.length > 0;
   }
 
   /**

@@ -6,6 +6,7 @@
 import { errno } from '../native';
 import { Access, Control } from '../native/protocol';
 import { BufferFrom, BufferPrototypeUtf8Slice, StringPrototypeRepeat } from '../primordials';
+import { isWatched } from './descriptors';
 import { countFallback } from './fallback';
 import type { Request } from './requests';
 import type { NativeClass } from './seam';
@@ -61,6 +62,7 @@ export function definePipe(
     /** What a descriptor is open for decides which way the pipe goes. */
     open(fd: number): number {
       const stream = this[kStream];
+      if (isWatched(fd)) return errno.EEXIST;
       const status = stream.openDescriptor(fd);
       if (status !== 0) return status;
       const mode = env().native.accessMode(fd);

@@ -9,6 +9,7 @@ import { ChildPipe, LAYOUT_STDIO, SpawnFlag } from '../native/protocol';
 import { ObjectDefineProperty, ObjectEntries } from '../primordials';
 import { createScope } from './async-scope';
 import { Child } from './child';
+import { settleNumber } from './descriptors';
 import { countFallback } from './fallback';
 import type { NativeClass } from './seam';
 import { env, openNative, type Stream } from './stream';
@@ -83,7 +84,9 @@ function numberOf(entry: StdioEntry): number | undefined {
     return entry.readable === true ? ChildPipe.in : ChildPipe.out;
   }
   const fd = entry.type === 'wrap' ? descriptorOf(entry.handle) : entry.fd;
-  return typeof fd === 'number' && fd >= 0 ? fd : undefined;
+  if (typeof fd !== 'number' || fd < 0) return undefined;
+  if (entry.type !== 'wrap') settleNumber(fd);
+  return fd;
 }
 
 const numeric = (value: unknown): number | undefined => (typeof value === 'number' ? value : undefined);
@@ -125,7 +128,14 @@ function spawn(child: Child, handle: object, options: SpawnOptions): number {
     else if (entry.handle === undefined) native.closeDescriptor(fd);
     else openNative(entry.handle, fd);
   });
-  if (result < 0) return result;
+  if (result < 0) {
+    // What is written there fails, rather than counting as written.
+    for (const entry of stdio) {
+      const stream = streamOf(entry.handle);
+      if (isPipe(entry) && stream !== null && !stream.closed) stream.deserted = true;
+    }
+    return result;
+  }
   (handle as { pid?: number }).pid = result;
   child.start(result, word(0), word(1), word(2));
   return 0;

@@ -9,6 +9,7 @@ import { openEnvironment } from '../environment';
 import { ChildPipe } from '../native/protocol';
 import { ArrayBufferIsView } from '../primordials';
 import { signalName } from './child';
+import { settleNumber } from './descriptors';
 import { isCapable, layOut, type SpawnOptions } from './process-wrap';
 import { env } from './stream';
 import { mustBeNative } from './stream-handle';
@@ -81,6 +82,7 @@ export function wrapSpawnSync(native: SpawnSync): SpawnSync {
     const environment = env();
     // What counts as written is there before the child is.
     environment.settle();
+    for (let index = 0; index < numbers.length; index += 1) settleNumber(numbers[index] as number);
     const output = environment.native.spawnSync(strings, layout.buffer, Buffer.concat(inputs), bounds.buffer);
     if (typeof output === 'number') return native.call(this, options);
     const [pid = 0, ran, code = 0, signal = 0, error = 0] = layout;

@@ -11,7 +11,7 @@ import { createScope, createTriggeredScope, LazyScope, type Scope } from './asyn
 import { countFallback, whyNative } from './fallback';
 import type { Request } from './requests';
 import type { NativeClass } from './seam';
-import { type Shell, Stream } from './stream';
+import { env, type Shell, Stream } from './stream';
 import { makesBuffers, readStart, readStop } from './stream-read';
 import { Consumer, type StreamType } from './stream-state';
 import { type WriteResult, writeBuffer, writeNative, writeString, writev } from './stream-write';
@@ -144,7 +144,10 @@ export function defineStreamHandle(Base: NativeClass) {
 
     get fd(): number {
       const stream = this[kStream];
-      return stream.gone ? -22 : stream.shownFd;
+      if (stream.gone) return -22;
+      // Who asks may write to the number: what counts as written is to be before that.
+      if (stream.slot >= 0 && !stream.closed && !stream.hasLeft()) env().settle();
+      return stream.shownFd;
     }
 
     // Reading.

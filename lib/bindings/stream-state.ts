@@ -32,10 +32,11 @@ const flags = {
   alive: 1 << 11,
   copies: 1 << 12,
   shared: 1 << 13,
+  deserted: 1 << 14,
 } as const;
 
 /** Above the flags, two bits. */
-const TYPE = 14;
+const TYPE = 15;
 const TYPE_BITS = 3;
 
 class Rare {
@@ -77,8 +78,10 @@ export class StreamState {
   declare alive: boolean;
   /** `onread` is lib/'s own, which copies what it is shown (`makesBuffers`). */
   declare copies: boolean;
-  /** The descriptor came from another process or thread, which may accept from it as well. */
+  /** The descriptor came by its number, from another process or from a thread: others may accept from it as well. */
   declare shared: boolean;
+  /** The end of a pipe whose child could not be started: there is no peer, and never was. */
+  declare deserted: boolean;
 
   /** Bytes that came while nobody was reading; null unless `rare` is there. */
   declare held: HeldRead[] | null;

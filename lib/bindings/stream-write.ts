@@ -33,7 +33,7 @@ function refusal(stream: Stream): number {
   if (stream.closed) return stream.closedError;
   stream.ensureOpen();
   if (!stream.open) return errno.EBADF;
-  return stream.ending ? errno.EPIPE : 0;
+  return stream.ending || stream.deserted ? errno.EPIPE : 0;
 }
 
 function report(bytes: number, async: 0 | 1, error: number): void {

@@ -129,8 +129,8 @@ export interface Write {
 /** Shared by all streams without one; never changed. */
 const none: Write[] = [];
 
-/** The last of the descriptors that the whole process shares, which no handle closes. */
-const LAST_STANDARD = 2;
+/** The last of the descriptors that the whole process shares, which no handle closes and none of ours is known by. */
+export const LAST_STANDARD = 2;
 
 let sharesListeners = false;
 
@@ -184,11 +184,18 @@ export class Stream extends StreamState {
     else env().release();
   }
 
-  /** Bytes of the writes under way. */
+  /** Bytes that the kernel has not taken, asked of the reactor: lib/ tells by it, once a time-out is due, that a write makes progress. */
   get queued(): number {
-    let bytes = 0;
-    for (const write of this.writes) bytes += write.bytes;
-    return bytes;
+    if (this.slot < 0 || this.closed) return 0;
+    const environment = env();
+    environment.submit();
+    return environment.native.unsent(this.slot, this.generation);
+  }
+
+  /** As libuv's loop knows it: reading, writing, listening or connecting. Another handle on its descriptor is refused then. */
+  get watched(): boolean {
+    if (this.closed || this.fd < 0) return false;
+    return this.listening || (this.reading && !this.ended) || this.connectRequest !== null || this.writes.length > 0;
   }
 
   /** A request begins or ends. */
@@ -205,6 +212,11 @@ export class Stream extends StreamState {
     this.open = command === Command.openStream;
     this.listening = command === Command.openListener;
     this.updateLiveness();
+  }
+
+  /** Our descriptor is no longer ours alone: a listener takes one connection after the other, when JavaScript is there. */
+  share(): void {
+    if (this.listening) env().command(Command.share, this);
   }
 
   /** A bound descriptor listens. */
@@ -251,6 +263,8 @@ export class Stream extends StreamState {
     this.fd = own;
     if (standard) this.standard = fd;
     this.lazy = true;
+    // Whoever gave us the number may have given it to others: what waits in the kernel is theirs as well.
+    this.shared = true;
     return 0;
   }
 
@@ -362,7 +376,7 @@ export class Stream extends StreamState {
   }
 
   /** Whether all that counts as written has been handed to the kernel, as far as we know. */
-  private hasLeft(): boolean {
+  hasLeft(): boolean {
     return !this.pressed && (this.acknowledged === 0 || env().hasApplied(this.acknowledgedIn));
   }
 

@@ -3,6 +3,7 @@
 import { errno } from '../native';
 import { Control } from '../native/protocol';
 import { ObjectDefineProperty } from '../primordials';
+import { isWatched } from './descriptors';
 import { fillName, type Name } from './name';
 import type { Request } from './requests';
 import type { NativeClass } from './seam';
@@ -29,7 +30,7 @@ export function defineTcp(
     }
 
     open(fd: number): number {
-      return this[kStream].openDescriptor(fd);
+      return isWatched(fd) ? errno.EEXIST : this[kStream].openDescriptor(fd);
     }
 
     bind(host: string, port: number, flags = 0): number {

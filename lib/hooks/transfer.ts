@@ -3,7 +3,8 @@
  * duplicate of the descriptor when they leave, and native ones become ours when they arrive (contract 1.3, 9.3, 11.4).
  */
 
-import { Datagram } from '../bindings/datagram';
+import type { Datagram } from '../bindings/datagram';
+import { settledDescriptor, settleNumber } from '../bindings/descriptors';
 import { countFallback } from '../bindings/fallback';
 import type { StdioEntry } from '../bindings/process-wrap';
 import { isLoaded, type NativeClass } from '../bindings/seam';
@@ -11,7 +12,6 @@ import { env, openNative, type Stream, shareListeners } from '../bindings/stream
 import { streamOf } from '../bindings/stream-handle';
 import { datagramOf } from '../bindings/udp-wrap';
 import { openEnvironment } from '../environment';
-import { Command } from '../native/protocol';
 import {
   ArrayIsArray,
   ArrayPrototypeFind,
@@ -53,15 +53,6 @@ function insideOf(handle: unknown): Stream | Datagram | null {
   return streamOf(handle) ?? datagramOf(handle);
 }
 
-/** The descriptor of one of our handles, with nothing under way in the reactor. */
-function settledDescriptor(inside: Stream | Datagram): number {
-  // From here on it is not ours alone: what waits in the kernel is left to whoever comes for it first.
-  if (inside instanceof Datagram) inside.share();
-  else if (inside.listening) env().command(Command.share, inside);
-  env().settle();
-  return inside.fd;
-}
-
 /** The descriptor of a handle of anybody's that a child is to have. */
 export function descriptorOf(handle: unknown): number {
   const inside = insideOf(handle);
@@ -99,9 +90,8 @@ export function toOurs(handle: unknown): unknown {
     ours.close();
     return handle;
   }
-  ours.open(copy);
-  const stream = streamOf(ours);
-  if (stream !== null) stream.shared = true;
+  // A new number, so nothing of ours can be on it: not by `open`, which would look.
+  streamOf(ours)?.openDescriptor(copy);
   native.close();
   return ours;
 }
@@ -229,6 +219,7 @@ export function wrapSpawn(
   const convert = (stdio: StdioEntry[]): StdioEntry[] =>
     ArrayPrototypeMap(stdio, (entry) => {
       const inside = insideOf(entry.handle);
+      if (inside === null && typeof entry.fd === 'number') settleNumber(entry.fd);
       if (inside === null) return entry;
       if (entry.type === 'wrap') return { type: 'fd', fd: settledDescriptor(inside) };
       countFallback('child-stdio');

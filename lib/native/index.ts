@@ -47,6 +47,8 @@ export interface Native {
   settle(): number;
   /** Carries out everything handed over; 1 if bytes, or the end, of a stream have been taken from the kernel. */
   hasRead(slot: number, generation: number): number;
+  /** Carries out everything handed over; the bytes of a stream that the kernel has not taken, 2 GiB at most. */
+  unsent(slot: number, generation: number): number;
   /**
    * Accepts one connection of a shared listener: its slot, with generation and descriptor in the control words, or an
    * errno: EAGAIN when there is none (any more).

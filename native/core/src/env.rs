@@ -290,6 +290,12 @@ impl Environment {
         self.settled().has_read(id)
     }
 
+    /// JavaScript thread: bytes of a stream that the kernel has not taken, once everything asked for is done.
+    #[must_use]
+    pub fn unsent(&self, id: Id) -> usize {
+        self.settled().unsent(id)
+    }
+
     /// JavaScript thread: a second descriptor, out of the reserve if need be.
     ///
     /// # Errors

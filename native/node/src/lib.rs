@@ -112,6 +112,11 @@ function!(settle, |state, call| {
 
 function!(has_read, |state, call| { call.return_int(i32::from(state.core.has_read(id(call)))) });
 
+function!(unsent, |state, call| {
+    let bytes = state.core.unsent(id(call));
+    call.return_int(i32::try_from(bytes).unwrap_or(i32::MAX))
+});
+
 function!(accept_one, |state, call| {
     call.return_int(state.core.accept_one(id(call)).map_or_else(
         |errno| errno,
@@ -221,6 +226,7 @@ const FUNCTIONS: &[(&CStr, Callback)] = &[
     (c"allocate", allocate),
     (c"settle", settle),
     (c"hasRead", has_read),
+    (c"unsent", unsent),
     (c"acceptOne", accept_one),
     (c"flush", flush),
     (c"hold", hold),

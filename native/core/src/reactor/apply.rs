@@ -254,6 +254,14 @@ impl Reactor {
         }
     }
 
+    /// Bytes of a stream that the kernel has not taken.
+    pub fn unsent(&mut self, id: Id) -> usize {
+        match self.entry(id) {
+            Some(Entry::Stream(stream)) => stream.queue.as_ref().map_or(0, |queue| queue.bytes()),
+            _ => 0,
+        }
+    }
+
     fn after_flush(&mut self, id: Id) {
         if let Some(Entry::Stream(stream)) = self.entry(id)
             && stream.queue.is_none()
