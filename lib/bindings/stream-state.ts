@@ -31,9 +31,11 @@ const flags = {
   alive: 1 << 11,
   copies: 1 << 12,
   shared: 1 << 13,
+  /** 14 and 15 are the type's. */
+  dead: 1 << 16,
 } as const;
 
-/** Above the flags, two bits. */
+/** Among the flags, two bits. */
 const TYPE = 14;
 const TYPE_BITS = 3;
 
@@ -68,6 +70,8 @@ export class StreamState {
   declare nativeReads: boolean;
   /** The kernel's buffer is full (offload). */
   declare pressed: boolean;
+  /** Both directions are at an end: nothing that waits will ever leave. */
+  declare dead: boolean;
   /** `shutdown` was called. */
   declare ending: boolean;
   /** An adopted descriptor that is not in the reactor yet: it may still become a listener or connect. */

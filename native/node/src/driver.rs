@@ -355,6 +355,8 @@ unsafe extern "C" fn on_closing(handle: *mut uv::Handle) {
         // SAFETY: nothing uses the state after this.
         unsafe { env::free_if_done(ptr::from_ref(state).cast_mut()) };
     } else {
+        // A port and a descriptor are free again when 'close' is emitted.
+        state.core.catch_up();
         call(state, state.run_closing, &[], Scope::Open);
     }
 }

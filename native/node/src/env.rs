@@ -185,6 +185,8 @@ pub(crate) fn open(call: &Call) -> Option<*mut State> {
     }));
     // SAFETY: just made, and only this thread knows it.
     let live = unsafe { &*state };
+    // SAFETY: answers a number.
+    live.core.end_at_hang_up(unsafe { uv::uv_version() } < uv::ASKS_BEHIND_HANG_UP);
     live.core.watch_with(Box::new(direct::Poll(state)), matches!(choice, Choice::Random(_)));
     if !start(live, state.cast()) {
         return None;
