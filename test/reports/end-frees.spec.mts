@@ -68,30 +68,34 @@ describe('reports: the end of a connection', () => {
     server.close();
   });
 
+  // With a second thread it is that thread's speed that decides the turn.
   for (const how of ['end', 'resetAndDestroy'] as const)
-    // With a second thread it is that thread's speed that decides the turn.
-    twin(`write and ${how}: in which turn the peer hears of them`, { given: how, drivers: ['inline'] }, async (t, how) => {
-      let turn = 0;
-      const tick = (): void => {
-        turn++;
-        if (turn < 12) setImmediate(tick);
-      };
-      const server = t.net.createServer((socket) => {
-        socket.on('error', () => {});
-        socket.on('data', () => {
-          socket.write('answer');
-          socket[how as 'end']();
+    twin(
+      `write and ${how}: in which turn the peer hears of them`,
+      { given: how, drivers: ['inline'] },
+      async (t, how) => {
+        let turn = 0;
+        const tick = (): void => {
+          turn++;
+          if (turn < 12) setImmediate(tick);
+        };
+        const server = t.net.createServer((socket) => {
+          socket.on('error', () => {});
+          socket.on('data', () => {
+            socket.write('answer');
+            socket[how as 'end']();
+          });
         });
-      });
-      const port = await t.listen(server);
-      const client = t.net.connect(port, '127.0.0.1', () => {
-        setTimeout(() => {
-          tick();
-          client.write('q');
-        }, 30);
-      });
-      for (const event of ['data', 'end', 'error', 'close']) client.on(event, () => t.trace(event, turn));
-      await t.closed(client);
-      server.close();
-    });
+        const port = await t.listen(server);
+        const client = t.net.connect(port, '127.0.0.1', () => {
+          setTimeout(() => {
+            tick();
+            client.write('q');
+          }, 30);
+        });
+        for (const event of ['data', 'end', 'error', 'close']) client.on(event, () => t.trace(event, turn));
+        await t.closed(client);
+        server.close();
+      },
+    );
 });

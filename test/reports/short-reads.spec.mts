@@ -22,7 +22,9 @@ describe('reports: reads that end early', () => {
       const path = t.path('socket');
       const server = t.net.createServer({ pauseOnConnect: true });
       const port = await t.listen(server, what.includes('TCP') ? { port: 0, host: '127.0.0.1' } : { path });
-      const child = t.cp.spawn('python3', ['-c', program, String(port || path)], { stdio: ['pipe', 'pipe', 'inherit'] });
+      const child = t.cp.spawn('python3', ['-c', program, String(port || path)], {
+        stdio: ['pipe', 'pipe', 'inherit'],
+      });
       const [socket] = (await t.once(server, 'connection')) as [import('node:net').Socket];
       await t.once(child.stdout, 'data');
       let text = '';

@@ -175,7 +175,7 @@ pub(crate) enum Heard {
 /// and OpenSSL loses the end of a handshake if the answer finds its last write unfinished. What libuv found about a stream that
 /// it watches itself it found before the first: that is delivered in the same phase, as libuv would.
 fn deliver(state: &State, heard: Heard) {
-    if state.ended.get() {
+    if state.ended.get() || state.stopped.get() {
         return;
     }
     let waits = match state.delivered.get() {
@@ -294,9 +294,23 @@ fn call(state: &State, function: napi::napi_ref, arguments: &[i32], callback_sco
                 }
             }
         }
+        if status != napi::Status::napi_ok && !runs(env) {
+            state.stopped.set(true);
+            done = false;
+        }
         napi::napi_close_handle_scope(env, scope);
         done && !state.ended.get()
     }
+}
+
+/// Whether JavaScript runs at all: not in a thread that is being terminated. What waits in the kernel then stays there, unread.
+///
+/// # Safety
+/// A live environment, inside a handle scope.
+unsafe fn runs(env: napi::napi_env) -> bool {
+    let mut text = ptr::null_mut();
+    // SAFETY: promised by the caller. Of what can be asked of a number this is refused where nothing may run.
+    unsafe { napi::napi_coerce_to_string(env, convert::int(env, 0), &raw mut text) == napi::Status::napi_ok }
 }
 
 /// Passes the seat, libuv's watch with it. A runtime that cannot start leaves it here.

@@ -233,7 +233,7 @@ impl Reactor {
         self.ids.release(id);
     }
 
-    /// JavaScript will not come to this batch: its bytes lie unread when their streams close, as in [`stream::end::close`].
+    /// JavaScript will not come to this batch: its bytes lie unread when their streams close, and their peers are reset, as by a close over unread bytes.
     pub fn leave_unread(&mut self, batch: &Batch) {
         for [op, slot, generation, ..] in (0..batch.len()).map(|index| batch.record(index)) {
             let id = Id { slot: slot.cast_unsigned(), generation: generation.cast_unsigned() };
