@@ -191,6 +191,10 @@ fn deliver(state: &State, heard: Heard) {
     let mut more = false;
     let mut load = Load::default();
     let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    if state.closing.get() {
+        // What was closed since the last delivery must be found closed by this one, with what that did to its peers here.
+        state.core.catch_up();
+    }
     if let Some(batch) = state.core.take() {
         load = Load::new(count(batch.len()), count(batch.datagrams()), count(batch.len()), batch.received());
         hand_over(state, batch);
