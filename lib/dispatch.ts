@@ -16,7 +16,17 @@ import { Consumer } from './bindings/stream-state';
 import { onWriteDone, onWriteFailed, writeHeldBack } from './bindings/stream-write';
 import { runBeforeExit } from './environment';
 import type { Callbacks } from './native';
-import { BLOCKS, CHUNK_BYTES, Command, Control, EVENT_WORDS, Event, TURN_ACCEPTS, WAITS } from './native/protocol';
+import {
+  BLOCKS,
+  CHUNK_BYTES,
+  Command,
+  Control,
+  DEAD,
+  EVENT_WORDS,
+  Event,
+  TURN_ACCEPTS,
+  WAITS,
+} from './native/protocol';
 
 /** A block that brought less than this is copied and lent again: what the receiver keeps is about what it got. */
 const WORTH_A_BLOCK = CHUNK_BYTES / 2;
@@ -188,7 +198,10 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
           break;
         case Event.pressure:
           // Nobody's callback: what a throwing one before it left waits on.
-          if (stream !== undefined) stream.pressed = a === 1;
+          if (stream !== undefined) {
+            stream.pressed = a !== 0;
+            if (a === DEAD) stream.dead = true;
+          }
           continue;
         case Event.writeFailed:
           if (stream !== undefined) onWriteFailed(stream, a);

@@ -33,10 +33,11 @@ const flags = {
   copies: 1 << 12,
   shared: 1 << 13,
   deserted: 1 << 14,
+  dead: 1 << 15,
 } as const;
 
 /** Above the flags, two bits. */
-const TYPE = 15;
+const TYPE = 16;
 const TYPE_BITS = 3;
 
 class Rare {
@@ -70,6 +71,8 @@ export class StreamState {
   declare nativeReads: boolean;
   /** The kernel's buffer is full (offload). */
   declare pressed: boolean;
+  /** Both directions are at an end: nothing that waits will ever leave. */
+  declare dead: boolean;
   /** `shutdown` was called. */
   declare ending: boolean;
   /** An adopted descriptor that is not in the reactor yet: it may still become a listener or connect. */

@@ -9,7 +9,7 @@
 import type { Environment } from '../environment';
 import { openEnvironment } from '../environment';
 import { errno } from '../native';
-import { CONNECTED, Command, NOTIFY, Phase, RESET, SHARED } from '../native/protocol';
+import { CONNECTED, COUNTED, Command, NOTIFY, Phase, RESET, SHARED } from '../native/protocol';
 import { callNative, type Provider, runIn, type Scope } from './async-scope';
 import { begin, finish, type Request } from './requests';
 import { StreamState, type StreamType } from './stream-state';
@@ -74,9 +74,20 @@ export function deferToImmediate(job: () => void): void {
 export function runDeferred(tick: () => void, phase: number): void {
   const jobs = deferred[phase] ?? [];
   deferred[phase] = [];
-  for (const job of jobs) {
-    job();
-    tick();
+  const environment = env();
+  // One hand-over for all of them, as in a delivery.
+  const gathers = jobs.length > 1 && environment.offloaded && !environment.delivering;
+  if (gathers) environment.delivering = true;
+  try {
+    for (const job of jobs) {
+      job();
+      tick();
+    }
+  } finally {
+    if (gathers) {
+      environment.delivering = false;
+      environment.submit();
+    }
   }
 }
 
@@ -357,17 +368,25 @@ export class Stream extends StreamState {
     if (request !== null) begin(request, 'SHUTDOWNWRAP', this.scope);
     this.countRequest(1);
     const environment = env();
-    let asked = request === null || environment.offloaded;
-    if (asked) environment.command(Command.shutdown, this);
-    if (request === null) return 0;
-    // As libuv does, after the events of this turn: what the peer answers to it then comes a turn later. Or, asked for
-    // outside the poll phase, before the events of the next: a reset that waits there is not told before.
+    if (request === null) {
+      environment.command(Command.shutdown, this, 0, NOTIFY);
+      return 0;
+    }
+    let asked = false;
+    let concludes = false;
+    // As libuv does, after the events of this turn: what the peer answers to it then comes a turn later, and a socket that is
+    // destroyed meanwhile sends no end of its own. Or, asked for outside the poll phase, before the events of the next: a
+    // reset that waits there is not told before.
     const end = (): void => {
       if (this.closed || this.shutdownRequest !== request) return;
-      if (!asked) environment.command(Command.shutdown, this);
-      asked = true;
-      if (this.writes.length > 0 || !this.hasLeft()) return;
-      environment.submit();
+      if (!asked) {
+        asked = true;
+        concludes = this.hasLeft();
+        // Notice of what we tell ourselves would be a delivery for nothing, and the only one of that turn of the loop.
+        environment.command(Command.shutdown, this, 0, concludes ? 0 : NOTIFY);
+      }
+      if (!concludes && !this.hasLeft()) return;
+      if (!environment.offloaded) environment.submit();
       this.onShutdownDone(0);
     };
     deferToCheck(end);
@@ -377,7 +396,8 @@ export class Stream extends StreamState {
 
   /** Whether all that counts as written has been handed to the kernel, as far as we know. */
   hasLeft(): boolean {
-    return !this.pressed && (this.acknowledged === 0 || env().hasApplied(this.acknowledgedIn));
+    if (this.writes.length > 0) return false;
+    return this.dead || (!this.pressed && (this.acknowledged === 0 || env().hasApplied(this.acknowledgedIn)));
   }
 
   private finishLeaving(): void {
@@ -401,7 +421,7 @@ export class Stream extends StreamState {
       // the writes, whose requests end sooner, are held too.
       if (lent) lending.set(this, this.writes);
       else environment.table[this.slot] = undefined;
-      environment.command(Command.close, this, 0, (reset ? RESET : 0) | (lent ? NOTIFY : 0));
+      environment.command(Command.close, this, this.bytesRead, COUNTED | (reset ? RESET : 0) | (lent ? NOTIFY : 0));
       // The port of a listener is free again when close returns.
       if (this.listening) environment.settle();
     } else if (this.fd >= 0) {

@@ -51,6 +51,10 @@ export const MORE = 1;
 export const NOTIFY = 2;
 /** Flag of a close: reset the connection. (`NOTIFY` asks for `Event.closed`.) */
 export const RESET = 1;
+/** Flag of a close: with how many bytes were given to lib/. If the reactor took more, the rest lies unread. */
+export const COUNTED = 4;
+/** In `Event.pressure`: the connection is gone. */
+export const DEAD = 2;
 /** Flag of `openStream`: by a connection attempt that succeeded inside its call. */
 export const CONNECTED = 1;
 

@@ -28,6 +28,9 @@ pub const MORE: i32 = 1;
 pub const NOTIFY: i32 = 2;
 /// [`Command::Close`]: reset the connection.
 pub const RESET: i32 = 1;
+/// [`Command::Close`]: with how many bytes of a stream JavaScript was given, wrapping. If more were taken from the kernel, the
+/// rest lies unread.
+pub const COUNTED: i32 = 4;
 /// [`Command::OpenStream`]: by a connection attempt that succeeded inside its call.
 pub const CONNECTED: i32 = 1;
 /// [`Command::OpenStream`]: to be told when its peer is gone, though nobody reads.
@@ -61,10 +64,10 @@ pub enum Command<'a> {
     ReadStop,
     /// Bytes to send, with [`MORE`] and [`NOTIFY`].
     Write(&'a [u8], i32),
-    /// End the sending side after the writes before it.
-    Shutdown,
-    /// Give the socket up; with [`RESET`].
-    Close(i32),
+    /// End the sending side after the writes before it; with [`NOTIFY`].
+    Shutdown(i32),
+    /// Give the socket up; with the bytes that [`COUNTED`] speaks of, and with [`RESET`], [`NOTIFY`].
+    Close(i32, i32),
     /// A descriptor becomes a datagram socket; with [`SHARED`].
     OpenDatagram(i32, i32),
     /// A descriptor of a process is watched for its end.
@@ -145,8 +148,8 @@ impl<'a> Iterator for Reader<'a> {
                 self.0 = &rest[length.next_multiple_of(4).min(rest.len())..];
                 Command::Write(&rest[..length], b)
             }
-            7 => Command::Shutdown,
-            8 => Command::Close(b),
+            7 => Command::Shutdown(b),
+            8 => Command::Close(a, b),
             9 => Command::OpenDatagram(a, b),
             11 => Command::Share,
             12 => Command::KeepBuffer,
@@ -183,7 +186,7 @@ mod tests {
         bytes.extend(stream(&[7, 3, 9, 0, 0], b""));
         let all: Vec<_> = Reader::new(&bytes).collect();
         let id = Id { slot: 3, generation: 9 };
-        assert_eq!(all, [Ok((id, Command::Write(b"hello", NOTIFY))), Ok((id, Command::Shutdown))]);
+        assert_eq!(all, [Ok((id, Command::Write(b"hello", NOTIFY))), Ok((id, Command::Shutdown(0)))]);
     }
 
     #[test]

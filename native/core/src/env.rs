@@ -188,6 +188,11 @@ impl Environment {
         self.lock().watch_with(watch, eager);
     }
 
+    /// JavaScript thread, once: as [`Reactor::end_at_hang_up`].
+    pub fn end_at_hang_up(&self, on: bool) {
+        self.lock().end_at_hang_up(on);
+    }
+
     /// JavaScript thread, inline driver: the loop has heard of a stream that it watches itself. See [`Reactor::heard`].
     #[must_use]
     pub fn heard(&self, place: usize, over: bool) -> bool {
@@ -381,8 +386,10 @@ impl Environment {
     pub fn end(&self) {
         let mut reactor = self.seat.retire(|reactor, asked| self.apply(reactor, asked));
         reactor.flush_for_exit(Instant::now() + Duration::from_millis(EXIT_FLUSH_MS));
+        while let Some(batch) = self.mailbox.full.take() {
+            reactor.leave_unread(&batch);
+        }
         reactor.clear();
-        while self.mailbox.full.take().is_some() {}
         while self.mailbox.empty.take().is_some() {}
         drop(reactor);
         self.wake_runtime();

@@ -30,7 +30,7 @@ pub enum Op {
     WriteDone = 7,
     /// `shutdown` took effect: `a` 0 or negative errno.
     ShutdownDone = 8,
-    /// The kernel's buffer is full (`a` 1) or took everything again (`a` 0); offload only.
+    /// The kernel's buffer is full (`a` 1) or took everything again (`a` 0); offload only. Or nothing leaves any more ([`DEAD`]).
     Pressure = 9,
     /// Bytes that counted as written did not reach the kernel: `a` negative errno.
     WriteFailed = 11,
@@ -55,6 +55,9 @@ pub enum Op {
 
 /// In [`Op::Accept`] instead of a descriptor: somebody waits at a shared listener.
 pub const WAITS: i32 = -1;
+
+/// In [`Op::Pressure`]: the connection is gone.
+pub const DEAD: i32 = 2;
 
 /// `UV_EOF`, the number Node's `lib/` takes for the end of a stream.
 pub const UV_EOF: i32 = -4095;

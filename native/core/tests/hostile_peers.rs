@@ -40,7 +40,7 @@ fn echo(this: &mut Loop, happened: &Happened) -> bool {
     } else if happened.is(Op::Data) {
         this.write(id, &happened.bytes, 0);
     } else if happened.is(Op::ReadEnd) {
-        let ends = if happened.a == UV_EOF { (SHUTDOWN, 0) } else { (CLOSE, NOTIFY) };
+        let ends = if happened.a == UV_EOF { (SHUTDOWN, NOTIFY) } else { (CLOSE, NOTIFY) };
         this.ask(ends.0, id, 0, ends.1);
     } else if happened.is(Op::ShutdownDone) {
         this.ask(CLOSE, id, 0, NOTIFY);
@@ -296,7 +296,7 @@ fn copies_that_a_reset_overtakes_are_told_of_and_their_memory_is_used_again() {
 
 /// Reads what failed requests are told until a marker that fails as well; how many ends came.
 fn ends(this: &mut Loop, id: Id) -> usize {
-    this.ask(SHUTDOWN, id, 0, 0);
+    this.ask(SHUTDOWN, id, 0, NOTIFY);
     let mut ends = 0;
     this.until("the marker", |_, happened| {
         ends += usize::from(happened.is(Op::WriteDone) && happened.id == id);
@@ -334,7 +334,7 @@ fn a_half_closed_peer_still_receives() {
         this.ask(READ_START, id, 0, 0);
         this.until("the end of reading", |_, happened| happened.is(Op::ReadEnd) && happened.a == UV_EOF);
         this.write(id, b"after your end", 0);
-        this.ask(SHUTDOWN, id, 0, 0);
+        this.ask(SHUTDOWN, id, 0, NOTIFY);
         assert_eq!(common::read_all(&mut peer), b"after your end");
         this.until("our end", |_, happened| happened.is(Op::ShutdownDone) && happened.a == 0);
         this.close(id, 0);

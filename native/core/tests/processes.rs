@@ -12,7 +12,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use common::{Bench, CLOSE, Loop, READ_START, SHUTDOWN};
-use tsloop_core::command::{self, OPEN_PROCESS, OPEN_STREAM, WATCHED};
+use tsloop_core::command::{self, NOTIFY, OPEN_PROCESS, OPEN_STREAM, WATCHED};
 use tsloop_core::event::Op;
 use tsloop_core::process::{Outcome, Request, Stdio, spawn};
 use tsloop_core::sys::process::{Started, Status, kill, reap};
@@ -407,7 +407,7 @@ fn what_a_child_wrote_comes_before_its_end() {
     let (ours, _peer) = common::pair();
     let other = bench.ids.allocate();
     bench.ask(OPEN_STREAM, other, ours.into_raw_fd(), 0, &[]);
-    bench.ask(SHUTDOWN, other, 0, 0, &[]);
+    bench.ask(SHUTDOWN, other, 0, NOTIFY, &[]);
     assert_eq!(told(&mut bench), [Op::ShutdownDone as i32]);
     assert!(bench.reactor.is_due());
     assert_eq!(told(&mut bench), [Op::Data as i32, Op::ReadEnd as i32, Op::Exited as i32]);

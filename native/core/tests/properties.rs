@@ -27,7 +27,7 @@ fn head(peer: Option<SocketAddr>) -> (Vec<u8>, i32) {
 impl Owned {
     fn encode(&self, id: Id, into: &mut Vec<u8>) {
         let (op, a, b) = match self {
-            Self::Plain(op @ (1..=2 | 9), argument) => (*op, *argument, !*argument),
+            Self::Plain(op @ (1..=2 | 8..=9), argument) => (*op, *argument, !*argument),
             Self::Plain(3, argument) => (3, *argument, 0),
             Self::Plain(op, argument) => (*op, 0, *argument),
             Self::Write(bytes, flags) => (6, i32::try_from(bytes.len()).expect("small"), *flags),
@@ -55,11 +55,11 @@ impl Owned {
             Self::Plain(3, fd) => Command::OpenConnecting(*fd),
             Self::Plain(4, _) => Command::ReadStart,
             Self::Plain(5, _) => Command::ReadStop,
-            Self::Plain(7, _) => Command::Shutdown,
+            Self::Plain(7, flags) => Command::Shutdown(*flags),
             Self::Plain(9, fd) => Command::OpenDatagram(*fd, !*fd),
             Self::Plain(11, _) => Command::Share,
             Self::Plain(12, _) => Command::KeepBuffer,
-            Self::Plain(_, flags) => Command::Close(*flags),
+            Self::Plain(_, heard) => Command::Close(*heard, !*heard),
             Self::Write(bytes, flags) => Command::Write(bytes, *flags),
             Self::Send(peer, bytes, notify) => Command::Send(*peer, bytes, head(*peer).1 | if *notify { NOTIFY } else { 0 }),
         }

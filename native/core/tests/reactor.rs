@@ -272,9 +272,9 @@ fn a_shutdown_beside_a_reset_is_told_first_with_its_own_outcome() {
         let (id, peer) = connected(&mut bench);
         if reset_first {
             common::reset(peer);
-            bench.ask(SHUTDOWN, id, 0, 0, &[]);
+            bench.ask(SHUTDOWN, id, 0, NOTIFY, &[]);
         } else {
-            bench.ask(SHUTDOWN, id, 0, 0, &[]);
+            bench.ask(SHUTDOWN, id, 0, NOTIFY, &[]);
             common::reset(peer);
         }
         let told = [(Op::ShutdownDone as i32, id, outcome), (Op::ReadEnd as i32, id, -libc::ECONNRESET)];
@@ -314,7 +314,7 @@ fn a_turn_in_rounds_reads_one_stream_on_while_it_fills_chunks() {
     assert!(bench.reactor.first_round(&mut bench.batch, true).goes_on);
     assert_eq!(bench.told(), [(Op::Data as i32, small, 0), (Op::Data as i32, bulky, 5)]);
     // What JavaScript asked for meanwhile is answered in another turn of the loop.
-    bench.ask(SHUTDOWN, ending, 0, 0, &[]);
+    bench.ask(SHUTDOWN, ending, 0, NOTIFY, &[]);
     assert!(!bench.reactor.goes_on());
     bench.batch.clear();
     bench.reactor.first_round(&mut bench.batch, true);

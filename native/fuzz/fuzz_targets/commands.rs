@@ -206,7 +206,7 @@ impl World {
                 let bytes = bytes.repeat(1 + named.generation as usize % 64);
                 self.ask(6, id, i32::try_from(bytes.len()).expect("small"), *flags, &bytes, caller);
             }
-            Command::Shutdown => self.ask(7, id, 0, 0, &[], caller),
+            Command::Shutdown(flags) => self.ask(7, id, 0, *flags, &[], caller),
             Command::OpenDatagram(fd, flags) => {
                 let id = self.ids.allocate();
                 let fd = self.datagram_socket(*fd);
@@ -234,9 +234,9 @@ impl World {
             }
             Command::Share => self.ask(11, id, 0, 0, &[], caller),
             Command::KeepBuffer => self.ask(12, id, 0, 0, &[], caller),
-            Command::Close(flags) => {
+            Command::Close(heard, flags) => {
                 self.asked += 1;
-                self.ask(8, id, 0, *flags, &[], caller);
+                self.ask(8, id, *heard, *flags, &[], caller);
             }
         }
         self.peer_acts(named);

@@ -175,7 +175,7 @@ pub(crate) enum Heard {
 /// and OpenSSL loses the end of a handshake if the answer finds its last write unfinished. What libuv found about a stream that
 /// it watches itself it found before the first: that is delivered in the same phase, as libuv would.
 fn deliver(state: &State, heard: Heard) {
-    if state.ended.get() {
+    if state.ended.get() || state.stopped.get() {
         return;
     }
     let waits = match state.delivered.get() {
@@ -191,6 +191,10 @@ fn deliver(state: &State, heard: Heard) {
     let mut more = false;
     let mut load = Load::default();
     let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    if state.closing.get() {
+        // What was closed since the last delivery must be found closed by this one, with what that did to its peers here.
+        state.core.catch_up();
+    }
     if let Some(batch) = state.core.take() {
         load = Load::new(count(batch.len()), count(batch.datagrams()), count(batch.len()), batch.received());
         hand_over(state, batch);
@@ -294,9 +298,23 @@ fn call(state: &State, function: napi::napi_ref, arguments: &[i32], callback_sco
                 }
             }
         }
+        if status != napi::Status::napi_ok && !runs(env) {
+            state.stopped.set(true);
+            done = false;
+        }
         napi::napi_close_handle_scope(env, scope);
         done && !state.ended.get()
     }
+}
+
+/// Whether JavaScript runs at all: not in a thread that is being terminated. What waits in the kernel then stays there, unread.
+///
+/// # Safety
+/// A live environment, inside a handle scope.
+unsafe fn runs(env: napi::napi_env) -> bool {
+    let mut text = ptr::null_mut();
+    // SAFETY: promised by the caller. Of what can be asked of a number this is refused where nothing may run.
+    unsafe { napi::napi_coerce_to_string(env, convert::int(env, 0), &raw mut text) == napi::Status::napi_ok }
 }
 
 /// Passes the seat, libuv's watch with it. A runtime that cannot start leaves it here.
@@ -355,6 +373,8 @@ unsafe extern "C" fn on_closing(handle: *mut uv::Handle) {
         // SAFETY: nothing uses the state after this.
         unsafe { env::free_if_done(ptr::from_ref(state).cast_mut()) };
     } else {
+        // A port and a descriptor are free again when 'close' is emitted.
+        state.core.catch_up();
         call(state, state.run_closing, &[], Scope::Open);
     }
 }

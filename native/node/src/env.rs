@@ -75,6 +75,8 @@ pub(crate) struct State {
     pub(crate) held: Held,
     memory: napi::napi_ref,
     pub(crate) ended: Cell<bool>,
+    /// JavaScript runs no more, though the environment has not ended yet.
+    pub(crate) stopped: Cell<bool>,
     pub(crate) open_handles: Cell<u32>,
     cleanup: Cell<napi::napi_async_cleanup_hook_handle>,
 }
@@ -180,11 +182,14 @@ pub(crate) fn open(call: &Call) -> Option<*mut State> {
         memory: reference(call.env, memory)?,
         held: Held::default(),
         ended: Cell::new(false),
+        stopped: Cell::new(false),
         open_handles: Cell::new(0),
         cleanup: Cell::new(ptr::null_mut()),
     }));
     // SAFETY: just made, and only this thread knows it.
     let live = unsafe { &*state };
+    // SAFETY: answers a number.
+    live.core.end_at_hang_up(unsafe { uv::uv_version() } < uv::ASKS_BEHIND_HANG_UP);
     live.core.watch_with(Box::new(direct::Poll(state)), matches!(choice, Choice::Random(_)));
     if !start(live, state.cast()) {
         return None;

@@ -30,10 +30,14 @@ pub(crate) const READABLE: c_int = 1;
 /// `UV_DISCONNECT`.
 pub(crate) const DISCONNECT: c_int = 4;
 
+/// From this version on (`uv_version`, 1.52.0) `EPOLLHUP` behind bytes is not taken for the end: the kernel is asked.
+pub(crate) const ASKS_BEHIND_HANG_UP: u32 = (1 << 16) | (52 << 8);
+
 pub(crate) type Callback = unsafe extern "C" fn(*mut Handle);
 pub(crate) type PollCallback = unsafe extern "C" fn(*mut Handle, c_int, c_int);
 
 unsafe extern "C" {
+    pub(crate) fn uv_version() -> u32;
     pub(crate) fn uv_handle_size(kind: c_int) -> usize;
     pub(crate) fn uv_close(handle: *mut Handle, callback: Option<Callback>);
     pub(crate) fn uv_ref(handle: *mut Handle);

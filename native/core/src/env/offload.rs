@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use super::{Environment, Request, guarded, lack};
 use crate::event::Batch;
 use crate::limits::{CHUNK_BYTES, READ_AHEAD};
+use crate::reactor::seat::Driver;
 
 /// What the offload driver does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +48,7 @@ impl Environment {
         let gathers = reactor.gathers(&turn, was_asked);
         // Whatever is left can be gone on with at once, unless it needs a block or room in a batch and there is none: then
         // only JavaScript can help. What the kernel has not told yet brings no new edge, so it must not wait for one.
-        let helpless = (turn.starved && !had_batch) || (turn.blocked && told == before);
+        let helpless = ((turn.starved && !had_batch) || (turn.blocked && told == before)) && !reactor.is_saturated();
         if turn.more && !helpless {
             return Next::Again;
         }
@@ -65,6 +66,37 @@ impl Environment {
             (true, true) => Next::Gather,
             (true, false) => Next::Sleep,
             (false, _) => Next::Again,
+        }
+    }
+
+    /// JavaScript thread: carries out what was asked for and, if that was anything, asks the kernel what came of it, into the
+    /// batch that JavaScript takes next. So what it closed is closed, and a reset that it sent itself to another socket here
+    /// is found with the bytes before it, as on one thread.
+    pub fn catch_up(&self) {
+        // The inline driver has done so in the call; what the other had taken before waits still.
+        let inline = self.driver() == Driver::Inline;
+        if inline && self.mailbox.full.is_empty() {
+            return;
+        }
+        let mut was_asked = inline;
+        let mut reactor = self.seat.settle(&mut VecDeque::new(), |reactor, asked| {
+            was_asked = true;
+            self.apply(reactor, asked);
+        });
+        if !was_asked {
+            // The driver has done so, in one go.
+            return;
+        }
+        let mut batch = self.open_batch();
+        let _ = guarded(&mut reactor, |reactor| reactor.turn(batch.as_mut()));
+        self.note_blocks(&reactor);
+        if let Some(batch) = batch {
+            self.publish(batch);
+        }
+        drop(reactor);
+        // Whatever was to wake the driver, this turn may have taken it from the kernel.
+        if !inline {
+            self.wake_runtime();
         }
     }
 

@@ -9,6 +9,8 @@ use crate::sys::{self, Reserve};
 #[derive(Debug)]
 pub struct Listener {
     pub(crate) fd: OwnedFd,
+    /// What it accepts is no TCP socket.
+    pub(crate) local: bool,
     /// In the reactor's queue of things to do.
     pub(crate) queued: bool,
     /// Others accept from it as well: what waits is left to whoever's JavaScript comes for it first.
@@ -23,7 +25,8 @@ impl Listener {
     /// A listener over a listening, non-blocking descriptor.
     #[must_use]
     pub fn new(fd: OwnedFd, shared: bool) -> Self {
-        Self { fd, queued: false, shared, told: false, more: false }
+        let local = !sys::is_tcp(fd.as_fd());
+        Self { fd, local, queued: false, shared, told: false, more: false }
     }
 }
 

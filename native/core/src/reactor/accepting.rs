@@ -18,12 +18,13 @@ impl Reactor {
         }
         let Some(into) = batch.as_deref_mut().filter(|batch| self.backlog.is_empty() && batch.has_room() && !batch.is_sealed()) else {
             turn.starved = true;
-            self.ready.push_back(id);
+            self.unserved.push(id);
             return;
         };
         let Entry::Listener(listener) = &mut self.table[id.slot as usize].entry else { return };
         // Whatever happens below, the next readiness finds the listener again.
         listener.queued = false;
+        let local = listener.local;
         let ids = &self.ids;
         let mut accepted = Vec::new();
         let outcome = listen::accept(listener, &mut self.reserve, |fd| {
@@ -36,7 +37,7 @@ impl Reactor {
         turn.sockets += 1;
         self.stats.accepted += accepted.len() as u64;
         for (new, fd) in accepted {
-            self.place(new, Entry::Stream(Stream::new(fd)));
+            self.place(new, Entry::Stream(Stream::new(fd, local)));
         }
         match outcome {
             Accepting::Drained => {}
@@ -93,10 +94,11 @@ impl Reactor {
             Accepting::Failed => self.stats.accept_failures += 1,
             Accepting::Drained | Accepting::More => {}
         }
+        let local = listener.local;
         let Some(fd) = accepted else { return Err(-libc::EAGAIN) };
         let (new, number) = (self.ids.allocate(), fd.as_raw_fd());
         self.stats.accepted += 1;
-        self.place(new, Entry::Stream(Stream::new(fd)));
+        self.place(new, Entry::Stream(Stream::new(fd, local)));
         Ok((new, number))
     }
 

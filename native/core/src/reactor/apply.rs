@@ -3,7 +3,7 @@
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Instant;
 
-use super::{Entry, Reactor};
+use super::{Entry, Reactor, Told};
 use crate::command::{CONNECTED, Command, MORE, NOTIFY, Reader, SHARED, WATCHED};
 use crate::dgram::{self, Datagram};
 use crate::event::{Event, Op};
@@ -35,6 +35,19 @@ pub enum Request {
     WriteCopied(Id, Copied, i32),
     /// A block for large reads.
     LendBlock(Block),
+}
+
+/// Whether a write's failure is left to the next turn, which reads first: the peer may have answered before it went. Not
+/// where the caller hears of it in the call, as it does of a write that libuv tries at once; one that stands in line libuv
+/// does not try.
+fn leaves_failure(stream: &mut Stream, errno: Errno, flags: i32, caller: Caller) -> bool {
+    let in_line = stream.queue.as_ref().is_some_and(|queue| queue.is_line());
+    if !stream.reads() || !(in_line || (caller == Caller::Gone && flags & NOTIFY != 0)) {
+        return false;
+    }
+    stream.failure = errno;
+    stream.flags.set(stream::READABLE | stream::UNSURE | stream::WRITABLE);
+    true
 }
 
 impl Reactor {
@@ -94,7 +107,7 @@ impl Reactor {
                 Command::Send(peer, bytes, flags) => self.queue_datagram(id, peer, bytes, flags),
                 Command::OpenStream(fd, flags) => {
                     self.stats.connected += u64::from(flags & CONNECTED != 0);
-                    if self.open(id, fd, |fd| Entry::Stream(Stream::new(fd))) && flags & WATCHED != 0 {
+                    if self.open(id, fd, |fd| Entry::Stream(Stream::of_any(fd))) && flags & WATCHED != 0 {
                         // Only to know sooner: a write that fails tells as well.
                         let _ = self.watch_stream(id);
                     }
@@ -109,8 +122,8 @@ impl Reactor {
                         self.watch(id, fd, Op::Connected);
                     }
                 }
-                Command::Shutdown => self.shutdown(id),
-                Command::Close(flags) => self.close(id, flags),
+                Command::Shutdown(flags) => self.shutdown(id, flags),
+                Command::Close(heard, flags) => self.close(id, heard, flags),
             }
         }
         self.send_datagrams();
@@ -216,6 +229,10 @@ impl Reactor {
                 self.press(id, caller);
                 1
             }
+            Written::Failed(errno) if leaves_failure(stream, errno, flags, caller) => {
+                self.enqueue(id);
+                1
+            }
             Written::Failed(errno) => self.fail_write(id, errno, flags, caller),
         }
     }
@@ -227,10 +244,10 @@ impl Reactor {
         stream.failure = errno;
         let ending = stream.flags.has(stream::ENDING);
         stream.flags.clear(stream::ENDING);
-        // A request is told of once, by its last piece. One that went through the queue is among the awaited; who waits
-        // for it is told by the status instead.
-        if flags & (NOTIFY | MORE) == NOTIFY {
-            awaited = if caller == Caller::Waits { awaited.saturating_sub(1) } else { awaited.max(1) };
+        // A request is told of once, by its last piece, and is among the awaited; who waits for it is told by the status
+        // instead.
+        if flags & (NOTIFY | MORE) == NOTIFY && caller == Caller::Waits {
+            awaited = awaited.saturating_sub(1);
         }
         for _ in 0..awaited {
             self.backlog.push_back(Event::new(Op::WriteDone, id, errno));
@@ -272,22 +289,24 @@ impl Reactor {
         }
     }
 
-    fn shutdown(&mut self, id: Id) {
+    fn shutdown(&mut self, id: Id, flags: i32) {
         let status = match self.entry(id) {
             Some(Entry::Stream(stream)) => stream::end::shutdown(stream),
             _ => Some(-libc::ENOTCONN),
         };
-        if let Some(status) = status {
+        if let Some(status) = status
+            && flags & NOTIFY != 0
+        {
             self.backlog.push_back(Event::new(Op::ShutdownDone, id, status));
         }
     }
 
-    fn close(&mut self, id: Id, flags: i32) {
+    fn close(&mut self, id: Id, heard: i32, flags: i32) {
         let now = match self.entry(id) {
             None | Some(Entry::Vacant) => return,
             Some(Entry::Datagram(_)) => self.finish_datagram(id),
             Some(Entry::Process(child)) => child.give_up(),
-            Some(Entry::Stream(stream)) => stream::end::close(stream, flags),
+            Some(Entry::Stream(stream)) => stream::end::close(stream, heard, flags),
             Some(Entry::Listener(_) | Entry::Connecting(_)) => true,
         };
         if flags & NOTIFY != 0 {
@@ -324,7 +343,7 @@ impl Reactor {
                 return 0;
             }
             stream.flags.set(stream::WRITABLE);
-            let outcome = self.flush(id, &mut None);
+            let outcome = self.flush(id, &mut None, Told::Now);
             let Some(Entry::Stream(stream)) = self.entry(id) else { return 0 };
             // What was not acknowledged gets the one try that libuv would have given it before; nobody waits for it.
             let Some(queue) = stream.queue.as_ref().filter(|queue| outcome == Some(Written::Waits) && queue.starts_acknowledged()) else { return 0 };

@@ -43,6 +43,9 @@ use processes::Child;
 use turn::Course;
 pub use turn::Turn;
 
+/// What the kernel tells of a socket. Urgent bytes are among it because a read ends at them, though more lies behind.
+const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);
+
 /// Readiness of the waker rather than of a socket.
 const WAKER: Token = Token(usize::MAX);
 
@@ -54,6 +57,17 @@ enum Entry {
     Stream(Stream),
     Datagram(Box<Datagram>),
     Process(Child),
+}
+
+/// When a write's failure is told: what the peer has said comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    /// At once.
+    Now,
+    /// At once to whoever waits for it. Who does not learns from the end of reading.
+    ByReading,
+    /// Once more has been read.
+    Waits,
 }
 
 #[derive(Debug)]
@@ -71,6 +85,8 @@ pub struct Reactor {
     /// By id, not by slot: a socket that took the slot of one that closed while it waited here has not been told of
     /// any readiness yet (one that is connecting would be taken for connected).
     ready: VecDeque<Id>,
+    /// Those of a turn that found no room: empty between turns.
+    unserved: Vec<Id>,
     /// Children that ended: looked at last in a turn, as libuv does, so that what they wrote comes before.
     ended: Vec<Id>,
     /// Events that found no room; they go first into the next batch. Bounded by what JavaScript has under way: each
@@ -85,6 +101,8 @@ pub struct Reactor {
     stats: Stats,
     /// How far the turn has come.
     course: Course,
+    /// What libuv takes for the end, see [`Reactor::end_at_hang_up`].
+    ends_at_hang_up: bool,
 }
 
 fn token(id: Id) -> Token {
@@ -108,6 +126,7 @@ impl Reactor {
             polled: mio::Events::with_capacity(POLL_EVENTS),
             table: Vec::new(),
             ready: VecDeque::new(),
+            unserved: Vec::new(),
             ended: Vec::new(),
             backlog: VecDeque::new(),
             blocks: Blocks::default(),
@@ -118,6 +137,7 @@ impl Reactor {
             direct: Direct::default(),
             stats: Stats::default(),
             course: Course::default(),
+            ends_at_hang_up: true,
         };
         Ok((reactor, waker))
     }
@@ -126,6 +146,12 @@ impl Reactor {
     #[must_use]
     pub fn descriptor(&self) -> RawFd {
         self.poll.as_raw_fd()
+    }
+
+    /// Whether `EPOLLHUP` behind bytes is the end, whatever the kernel would say: so it is where the running libuv is older than
+    /// 1.52, and a reset behind the last bytes is not heard of there.
+    pub fn end_at_hang_up(&mut self, on: bool) {
+        self.ends_at_hang_up = on;
     }
 
     /// Counters.
@@ -177,7 +203,7 @@ impl Reactor {
     }
 
     fn register(&self, fd: RawFd, id: Id) -> Result<(), Errno> {
-        self.poll.registry().register(&mut SourceFd(&fd), token(id), Interest::READABLE | Interest::WRITABLE).map_err(|error| sys::errno_of(&error))
+        self.poll.registry().register(&mut SourceFd(&fd), token(id), INTEREST).map_err(|error| sys::errno_of(&error))
     }
 
     fn unregister(&self, fd: RawFd) -> io::Result<()> {
@@ -207,11 +233,24 @@ impl Reactor {
         self.ids.release(id);
     }
 
+    /// JavaScript will not come to this batch: its bytes lie unread when their streams close, and their peers are reset, as by a close over unread bytes.
+    pub fn leave_unread(&mut self, batch: &Batch) {
+        for [op, slot, generation, ..] in (0..batch.len()).map(|index| batch.record(index)) {
+            let id = Id { slot: slot.cast_unsigned(), generation: generation.cast_unsigned() };
+            if [Op::Data as i32, Op::Block as i32].contains(&op)
+                && let Some(Entry::Stream(stream)) = self.entry(id)
+            {
+                let _ = sys::reset_on_close(stream.fd.as_fd());
+            }
+        }
+    }
+
     /// Closes everything.
     pub fn clear(&mut self) {
         self.forget_all();
         self.table.clear();
         self.ready.clear();
+        self.unserved.clear();
         self.ended.clear();
         self.backlog.clear();
         self.blocks = Blocks::default();
@@ -237,16 +276,23 @@ impl Reactor {
     }
 
     /// Offers the kernel what a stream has queued, reports what came of it, and says how it stands; None if it is no stream.
-    fn flush(&mut self, id: Id, batch: &mut Option<&mut Batch>) -> Option<Written> {
+    fn flush(&mut self, id: Id, batch: &mut Option<&mut Batch>, told: Told) -> Option<Written> {
         let Some(Entry::Stream(stream)) = self.table.get_mut(id.slot as usize).map(|slot| &mut slot.entry) else { return None };
         let mut done = 0;
-        let outcome = stream::write::flush(stream, &mut self.stats.sent, &mut done);
-        self.settle(id, outcome, done, batch);
+        let mut outcome = stream::write::flush(stream, &mut self.stats.sent, &mut done);
+        if let Written::Failed(errno) = outcome
+            && told == Told::Waits
+        {
+            // The next turns read on, and come back here.
+            stream.failure = errno;
+            outcome = Written::Waits;
+        }
+        self.settle(id, outcome, done, batch, told);
         Some(outcome)
     }
 
     /// Reports what a flush did and carries out what waited for it.
-    fn settle(&mut self, id: Id, outcome: Written, done: u32, batch: &mut Option<&mut Batch>) {
+    fn settle(&mut self, id: Id, outcome: Written, done: u32, batch: &mut Option<&mut Batch>, told: Told) {
         for _ in 0..done {
             self.emit(batch, Event::new(Op::WriteDone, id, 0));
         }
@@ -261,7 +307,7 @@ impl Reactor {
                 for _ in 0..awaited {
                     self.emit(batch, Event::new(Op::WriteDone, id, errno));
                 }
-                if awaited == 0 && !lingers {
+                if awaited == 0 && !lingers && told != Told::ByReading {
                     self.emit(batch, Event::new(Op::WriteFailed, id, errno));
                 }
                 if ending {
@@ -323,10 +369,11 @@ impl Reactor {
             return;
         }
         if let Entry::Connecting(fd) = std::mem::replace(entry, Entry::Vacant) {
-            let mut stream = Stream::new(fd);
+            // Others than TCP's connect at once or not at all.
+            let mut stream = Stream::new(fd, false);
             // The edge that ended the attempt may have brought bytes and even the peer's end with it, and no other comes:
             // read until the kernel says that there is nothing.
-            stream.flags.set(stream::REGISTERED | stream::READABLE | stream::HUNG_UP);
+            stream.flags.set(stream::REGISTERED | stream::READABLE | stream::UNSURE);
             *entry = Entry::Stream(stream);
         }
         turn.sockets += 1;

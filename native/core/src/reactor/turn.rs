@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use mio::event::Event as Readiness;
 
-use super::{Entry, Reactor, WAKER, datagrams, id_of};
-use crate::event::{Batch, Event, Op};
+use super::{Entry, Reactor, Told, WAKER, datagrams, id_of};
+use crate::event::{Batch, DEAD, Event, Op};
 use crate::limits::{CHUNK_BYTES, POLL_EVENTS, TURN_BYTES, TURN_ROUNDS};
 use crate::stream::{
     self,
@@ -76,6 +76,12 @@ impl Reactor {
         self.course.due > 0 && self.backlog.is_empty()
     }
 
+    /// True while the kernel may have more to tell than the last turn took.
+    #[must_use]
+    pub fn is_saturated(&self) -> bool {
+        self.course.saturated
+    }
+
     /// The next round of a turn that goes on.
     pub fn next_round(&mut self, batch: &mut Batch) -> Turn {
         self.serve(Some(batch), Pace::Round)
@@ -104,6 +110,11 @@ impl Reactor {
             if pace == Pace::Round && batch.as_ref().is_some_and(|batch| batch.received() >= CHUNK_BYTES) {
                 break;
             }
+        }
+        // Who got nothing is first in line, before those who were served: otherwise a few that always have bytes would use up
+        // every batch and every block.
+        while let Some(id) = self.unserved.pop() {
+            self.ready.push_front(id);
         }
         turn.goes_on = self.goes_on() && !turn.starved && !turn.blocked;
         self.course.served += turn.sockets;
@@ -141,6 +152,7 @@ impl Reactor {
         let id = id_of(readiness.token());
         let hung_up = readiness.is_read_closed() || readiness.is_error() || readiness.is_write_closed();
         let mut dead = false;
+        let ends_at_hang_up = self.ends_at_hang_up;
         let due = match self.entry(id) {
             None | Some(Entry::Vacant) => false,
             Some(Entry::Process(_)) => {
@@ -157,8 +169,11 @@ impl Reactor {
                 if hung_up {
                     stream.flags.set(stream::HUNG_UP);
                 }
-                if readiness.is_read_closed() && readiness.is_write_closed() {
+                if ends_at_hang_up && readiness.is_read_closed() && readiness.is_write_closed() {
                     stream.flags.set(stream::OVER);
+                }
+                if readiness.is_priority() {
+                    stream.flags.set(stream::UNSURE);
                 }
                 if readiness.is_writable() || readiness.is_error() {
                     stream.flags.set(stream::WRITABLE);
@@ -176,7 +191,7 @@ impl Reactor {
             }
         };
         if dead {
-            self.backlog.push_back(Event::new(Op::Pressure, id, 1));
+            self.backlog.push_back(Event::new(Op::Pressure, id, DEAD));
         }
         if due {
             self.ready.push_back(id);
@@ -191,32 +206,56 @@ impl Reactor {
             Some(Entry::Datagram(_)) => self.work_datagram(id, batch, turn),
             Some(Entry::Stream(stream)) => {
                 stream.flags.clear(stream::QUEUED);
-                if stream.flags.has(stream::WRITABLE) && stream.queue.is_some() {
-                    self.flush(id, batch);
+                // As libuv does: what the peer said comes before what became of our writes. Whoever uploads to a server that
+                // refuses early gets the refusal.
+                let reads = stream.reads();
+                let before = stream.taken;
+                let progress = match pace {
+                    Pace::Turn => self.read(id, batch, turn, Share { bytes: TURN_BYTES, in_rounds: false }),
+                    Pace::Round => {
+                        let progress = self.read(id, batch, turn, Share { bytes: CHUNK_BYTES, in_rounds: true });
+                        if self.has_another_round(id, progress, turn) {
+                            return;
+                        }
+                        progress
+                    }
+                };
+                if let Some(Entry::Stream(stream)) = self.entry(id)
+                    && stream.flags.has(stream::WRITABLE)
+                    && stream.queue.is_some()
+                {
+                    let told = match progress {
+                        Progress::More | Progress::Full | Progress::NoBlock => Told::Waits,
+                        Progress::Drained | Progress::EndWaits if reads => Told::ByReading,
+                        Progress::Drained | Progress::EndWaits => Told::Now,
+                    };
+                    self.flush(id, batch, told);
                     turn.sockets += 1;
                 }
-                match pace {
-                    Pace::Turn => {
-                        self.read(id, batch, turn, Share { bytes: TURN_BYTES, in_rounds: false });
-                        self.enqueue(id);
-                    }
-                    Pace::Round => self.read_round(id, batch, turn),
+                if matches!(progress, Progress::Full | Progress::NoBlock)
+                    && let Some(Entry::Stream(stream)) = self.entry(id)
+                    && stream.taken == before
+                {
+                    stream.flags.set(stream::QUEUED);
+                    self.unserved.push(id);
+                } else {
+                    self.enqueue(id);
                 }
             }
         }
     }
 
-    /// A chunk of a stream, which keeps its place while the kernel has whole ones of it.
-    fn read_round(&mut self, id: Id, batch: &mut Option<&mut Batch>, turn: &mut Turn) {
+    /// After a chunk of a stream: true if it keeps its place, as the kernel has whole ones of it.
+    fn has_another_round(&mut self, id: Id, progress: Progress, turn: &mut Turn) -> bool {
         self.course.last = Some(id);
-        if !self.read(id, batch, turn, Share { bytes: CHUNK_BYTES, in_rounds: true }) {
-            return self.enqueue(id);
+        if progress != Progress::More {
+            return false;
         }
         self.course.rounds += 1;
         if self.course.rounds >= TURN_ROUNDS {
             // Others first, in the next turn.
             self.course.due = 0;
-            return self.enqueue(id);
+            return false;
         }
         if let Some(Entry::Stream(stream)) = self.entry(id) {
             stream.flags.set(stream::QUEUED);
@@ -225,25 +264,26 @@ impl Reactor {
             // It counts when it has been read.
             turn.sockets -= 1;
         }
+        true
     }
 
-    /// Reads a stream's share; true if the kernel may have more for it.
-    fn read(&mut self, id: Id, batch: &mut Option<&mut Batch>, turn: &mut Turn, share: Share) -> bool {
-        let Some(slot) = self.table.get_mut(id.slot as usize) else { return false };
-        let Entry::Stream(stream) = &mut slot.entry else { return false };
+    /// Reads a stream's share, if JavaScript wants it and the kernel may have something.
+    fn read(&mut self, id: Id, batch: &mut Option<&mut Batch>, turn: &mut Turn, share: Share) -> Progress {
+        let Some(slot) = self.table.get_mut(id.slot as usize) else { return Progress::Drained };
+        let Entry::Stream(stream) = &mut slot.entry else { return Progress::Drained };
         if !stream.flags.has_only(stream::READING | stream::READABLE | stream::ENDED, stream::READING | stream::READABLE) {
-            return false;
+            return Progress::Drained;
         }
         let Some(batch) = batch.as_deref_mut().filter(|batch| self.backlog.is_empty() && !batch.is_sealed()) else {
             turn.starved = true;
-            return false;
+            return Progress::Full;
         };
         let (progress, count) = stream::read::read(stream, id, batch, &mut self.blocks, share);
         self.stats.received += count as u64;
         turn.sockets += 1;
-        turn.starved |= progress == Progress::Full;
+        turn.starved |= progress == Progress::Full || (progress == Progress::EndWaits && !share.in_rounds);
         turn.blocked |= progress == Progress::NoBlock;
         self.stats.read_stalls += u64::from(progress == Progress::Full);
-        progress == Progress::More
+        progress
     }
 }

@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 
 use super::{ENDING, LINGERING, READING, Stream};
-use crate::command::RESET;
+use crate::command::{COUNTED, RESET};
 use crate::limits::LINGER_MS;
 use crate::sys::{self, Errno};
 
@@ -17,11 +17,14 @@ pub(crate) fn shutdown(stream: &mut Stream) -> Option<Errno> {
     Some(sys::shutdown_write(stream.fd.as_fd()).err().unwrap_or(0))
 }
 
-/// JavaScript lets go. True when the descriptor can be closed now; false while acknowledged bytes remain, which
+/// JavaScript lets go, having been given `heard` bytes (as [`COUNTED`]). True when the descriptor can be closed now; false while acknowledged bytes remain, which
 /// count as sent and must leave as a kernel's buffer would leave after `close`.
-pub(crate) fn close(stream: &mut Stream, flags: i32) -> bool {
+pub(crate) fn close(stream: &mut Stream, heard: i32, flags: i32) -> bool {
     stream.flags.clear(READING);
-    if flags & RESET != 0 {
+    // Bytes that were taken ahead for JavaScript and never reached it lie unread, and a kernel that closes over unread bytes
+    // resets: the peer must not take what was cut off for complete.
+    let unread = flags & COUNTED != 0 && stream.taken != heard.cast_unsigned();
+    if flags & RESET != 0 || unread {
         // A failure means that the peer reset first: closing is all that is left either way.
         let _ = sys::reset_on_close(stream.fd.as_fd());
         return true;

@@ -5,10 +5,10 @@ pub mod end;
 pub mod read;
 pub mod write;
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use crate::flags::Flags;
-use crate::sys::Errno;
+use crate::sys::{self, Errno};
 use write::Queue;
 
 /// JavaScript wants bytes.
@@ -17,7 +17,7 @@ pub const READING: u16 = 1;
 pub const READABLE: u16 = 1 << 1;
 /// The kernel took everything so far.
 pub const WRITABLE: u16 = 1 << 2;
-/// The peer closed or the socket failed: a short read does not mean that nothing more comes.
+/// The peer closed or the socket failed: behind the bytes comes the end, or an error.
 pub const HUNG_UP: u16 = 1 << 3;
 /// The end, or an error, was delivered.
 pub const ENDED: u16 = 1 << 4;
@@ -36,10 +36,16 @@ pub const PRESSED: u16 = 1 << 10;
 
 /// Bytes, or the end, have been taken from the kernel.
 pub const TAKEN: u16 = 1 << 11;
-/// Both directions are at an end (`EPOLLHUP`): what the kernel holds is all there will ever be.
+/// Both directions are at an end (`EPOLLHUP`), and where libuv is one that takes this for the end, so do we once the bytes
+/// are read: a reset behind them is not told.
 pub const OVER: u16 = 1 << 12;
 /// Watched by the inline driver's loop itself, not in the readiness set.
 pub const DIRECT: u16 = 1 << 13;
+/// A short read does not mean that nothing more is there: not until the kernel says so.
+pub const UNSURE: u16 = 1 << 14;
+/// As [`UNSURE`], always: what is no TCP socket ends a read where something lay beside the bytes (descriptors, a packet's
+/// border), though more bytes lie behind it.
+pub const LOCAL: u16 = 1 << 15;
 
 /// One stream. Only ever touched under the reactor's lock.
 #[derive(Debug)]
@@ -48,17 +54,32 @@ pub struct Stream {
     pub(crate) flags: Flags,
     /// The stamp of the batch with its last bytes.
     pub(crate) told: u16,
-    /// Why an acknowledged write failed later; the next write, or the end of reading, tells.
+    /// Bytes taken from the kernel, wrapping.
+    pub(crate) taken: u32,
+    /// What the kernel tells once and JavaScript has not heard: why a write failed, or reading. The next write, or the end
+    /// of reading, tells.
     pub(crate) failure: Errno,
     /// Bytes not yet in the kernel; none while everything fits, which is nearly always.
     pub(crate) queue: Option<Box<Queue>>,
 }
 
 impl Stream {
-    /// A stream over a connected, non-blocking descriptor, assumed writable until the kernel says otherwise.
+    /// A stream over a connected, non-blocking descriptor, assumed writable until the kernel says otherwise. `local`: it is no
+    /// TCP socket.
     #[must_use]
-    pub fn new(fd: OwnedFd) -> Self {
-        Self { fd, flags: Flags::new(WRITABLE), told: 0, failure: 0, queue: None }
+    pub fn new(fd: OwnedFd, local: bool) -> Self {
+        Self { fd, flags: Flags::new(if local { WRITABLE | LOCAL } else { WRITABLE }), told: 0, taken: 0, failure: 0, queue: None }
+    }
+
+    /// A stream over a descriptor of any kind.
+    pub(crate) fn of_any(fd: OwnedFd) -> Self {
+        let local = !sys::is_tcp(fd.as_fd());
+        Self::new(fd, local)
+    }
+
+    /// True while JavaScript reads and has not been told of the end.
+    pub(crate) fn reads(&self) -> bool {
+        self.flags.has_only(READING | ENDED, READING)
     }
 
     /// True when a turn has something to do for this stream.

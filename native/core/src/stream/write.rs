@@ -98,14 +98,14 @@ pub enum Written {
     Done,
     /// Some of it waits.
     Waits,
-    /// It failed; nothing of it waits any more.
+    /// It failed, and what waited with it: the queue says who is to be told, this request among them.
     Failed(Errno),
 }
 
 /// Adds one piece and, if it is the last of its request, sends. `sent` counts bytes that the kernel took.
 pub(crate) fn write(stream: &mut Stream, piece: Piece<'_>, flags: i32, sent: &mut u64, done: &mut u32) -> Written {
     if stream.failure != 0 {
-        return Written::Failed(stream.failure);
+        return refuse(stream, flags, stream.failure);
     }
     if stream.queue.is_none() && flags & MORE == 0 && stream.flags.has(WRITABLE) {
         let whole = match &piece {
@@ -121,7 +121,7 @@ pub(crate) fn write(stream: &mut Stream, piece: Piece<'_>, flags: i32, sent: &mu
             }
             Ok(count) => count,
             Err(errno) if errno == -libc::EAGAIN => 0,
-            Err(errno) => return Written::Failed(errno),
+            Err(errno) => return refuse(stream, flags, errno),
         };
         *sent += taken as u64;
         stream.flags.clear(WRITABLE);
@@ -135,9 +135,18 @@ pub(crate) fn write(stream: &mut Stream, piece: Piece<'_>, flags: i32, sent: &mu
     flush(stream, sent, done)
 }
 
+/// A request that cannot be sent: the queue remembers that it was made, not its bytes.
+fn refuse(stream: &mut Stream, flags: i32, errno: Errno) -> Written {
+    stream.queue.get_or_insert_default().push(Chunk::new(Piece::Bytes(&[]), 0, flags));
+    Written::Failed(errno)
+}
+
 /// Sends what waits. `done` counts requests that asked for notice and are in the kernel now.
 pub(crate) fn flush(stream: &mut Stream, sent: &mut u64, done: &mut u32) -> Written {
     let Some(queue) = stream.queue.as_mut() else { return Written::Done };
+    if stream.failure != 0 {
+        return Written::Failed(stream.failure);
+    }
     while queue.complete > 0 {
         let vectors: Vec<libc::iovec> = queue
             .chunks
@@ -192,6 +201,11 @@ impl Queue {
         self.complete > 0
     }
 
+    /// True when more than one piece is in it.
+    pub(crate) fn is_line(&self) -> bool {
+        self.chunks.len() > 1
+    }
+
     /// Requests in the queue that asked for notice.
     pub(crate) fn awaited(&self) -> u32 {
         u32::try_from(self.chunks.iter().filter(|chunk| chunk.last && chunk.notify).count()).unwrap_or(u32::MAX)
@@ -244,7 +258,7 @@ mod tests {
             end.set_nonblocking(true).expect("a flag");
         }
         sys::set_option(ours.as_fd(), libc::SOL_SOCKET, libc::SO_SNDBUF, 1).expect("the least there is");
-        (Stream::new(ours.into()), peer)
+        (Stream::new(ours.into(), true), peer)
     }
 
     fn read_up_to(peer: &mut UnixStream, most: usize, into: &mut Vec<u8>) -> usize {
@@ -270,7 +284,7 @@ mod tests {
     #[test]
     fn pieces_that_wait_are_counted_kept_and_dropped() {
         let null = std::fs::File::open("/dev/null").expect("linux");
-        let mut stream = Stream::new(null.into());
+        let mut stream = Stream::new(null.into(), true);
         stream.flags.clear(WRITABLE);
         let lent: Vec<u8> = (0..100).collect();
         // SAFETY: outlives the stream, and nobody changes it.
@@ -342,7 +356,7 @@ mod tests {
             }
             if closes {
                 let before = usize::try_from(sent).expect("small");
-                if !crate::stream::end::close(&mut stream, 0) {
+                if !crate::stream::end::close(&mut stream, 0, 0) {
                     prop_assert!(stream.flags.has(LINGERING));
                 }
                 drain(&mut stream, &mut peer, &mut sent, &mut received);

@@ -169,6 +169,12 @@ pub fn option(fd: BorrowedFd<'_>, level: libc::c_int, name: libc::c_int) -> Resu
     Ok(value)
 }
 
+/// True of a socket of TCP.
+#[must_use]
+pub fn is_tcp(fd: BorrowedFd<'_>) -> bool {
+    matches!(option(fd, libc::SOL_SOCKET, libc::SO_PROTOCOL), Ok(libc::IPPROTO_TCP))
+}
+
 /// Makes `close` send a reset and forget unsent bytes (`SO_LINGER` with zero).
 ///
 /// # Errors
