@@ -210,6 +210,7 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
 
   return {
     dispatch,
+    receiver: { __proto__: null },
     deferred: (phase) => {
       runDeferred(tick, phase);
       end();
