@@ -49,7 +49,7 @@ export function isWatched(fd: number): boolean {
 
 export class Datagram {
   readonly handle: UdpShell;
-  readonly scope: Scope;
+  scope: Scope;
   slot = -1;
   generation = 0;
   /** Descriptor, −1 without one. */
@@ -57,6 +57,8 @@ export class Datagram {
   closed = false;
   /** The close callback ran. */
   gone = false;
+  /** It has returned: there is nothing behind the handle any more. */
+  dead = false;
   referenced = true;
   receiving = false;
   connected = false;
@@ -214,6 +216,7 @@ export class Datagram {
     const callback = this.#closeCallback;
     this.#closeCallback = null;
     if (callback !== null) runIn(this.scope, this.handle, callback as never);
+    this.dead = true;
     this.scope.emitDestroy();
   }
 }

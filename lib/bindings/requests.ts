@@ -56,11 +56,26 @@ function complete(this: Request, args: unknown[]): void {
   if (typeof this.oncomplete === 'function') this.oncomplete(...args);
 }
 
+/** The async id of a request that is under way with us. */
+export function idOf(request: Request): number | undefined {
+  return request[kScope]?.asyncId();
+}
+
+/** The request whose callback runs: Node's introspection lists it still. */
+let completing: Request | null = null;
+
+export function completingRequest(): Request | null {
+  return completing;
+}
+
 /** Ends a request: `oncomplete` in its resource, which is over afterwards. */
 export function finish(request: Request, ...args: unknown[]): void {
   const scope = request[kScope];
   if (scope === undefined) return;
-  delete request[kScope];
+  const outer = completing;
+  completing = request;
   runIn(scope, request, complete as never, args);
+  completing = outer;
+  if (request[kScope] === scope) delete request[kScope];
   scope.emitDestroy();
 }

@@ -46,7 +46,7 @@ interface ProcessInternals {
  * (DEP0111, DEP0134), and a warning about that would not be of the program's doing. `util.deprecate` makes the function
  * its wrapper's prototype, so the program's own use warns as ever.
  */
-function unwrapped<T extends (...args: never[]) => unknown>(found: T): T {
+export function unwrapped<T extends (...args: never[]) => unknown>(found: T): T {
   const below: unknown = typeof found === 'function' ? Object.getPrototypeOf(found) : null;
   return typeof below === 'function' && below !== Function.prototype ? (below as T) : found;
 }

@@ -31,10 +31,11 @@ const flags = {
   alive: 1 << 11,
   copies: 1 << 12,
   shared: 1 << 13,
+  dead: 1 << 14,
 } as const;
 
 /** Above the flags, two bits. */
-const TYPE = 14;
+const TYPE = 15;
 const TYPE_BITS = 3;
 
 class Rare {
@@ -57,6 +58,8 @@ export class StreamState {
   declare closed: boolean;
   /** The close callback ran. */
   declare gone: boolean;
+  /** It has returned: Node's native handle is no more, and its methods find none behind them. */
+  declare dead: boolean;
   declare listening: boolean;
   /** Connected or opened: reads and writes make sense. */
   declare open: boolean;

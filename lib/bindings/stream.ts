@@ -11,6 +11,7 @@ import { openEnvironment } from '../environment';
 import { errno } from '../native';
 import { CONNECTED, Command, NOTIFY, Phase, RESET, SHARED } from '../native/protocol';
 import { callNative, type Provider, runIn, type Scope } from './async-scope';
+import { afterClose } from './closed';
 import { begin, finish, type Request } from './requests';
 import { StreamState, type StreamType } from './stream-state';
 
@@ -167,11 +168,6 @@ export class Stream extends StreamState {
     this.handle = handle;
     this.scope = scope;
     if (!accepted) unplaced.add(this);
-  }
-
-  /** What a call on a closed handle answers: EBADF at first, EINVAL once the close callback ran. */
-  get closedError(): number {
-    return this.gone ? errno.EINVAL : errno.EBADF;
   }
 
   /** Keeps the event loop alive exactly when libuv would (contract 15). */
@@ -334,7 +330,7 @@ export class Stream extends StreamState {
   }
 
   shutdown(request: Request | null, native: object | null): number {
-    if (this.closed || this.gone) return errno.EBADF;
+    if (this.closed) return afterClose(this, errno.ENOTCONN);
     this.ensureOpen();
     if (!this.open || this.ending) return errno.ENOTCONN;
     this.ending = true;
@@ -420,6 +416,7 @@ export class Stream extends StreamState {
     const callback = this.closeCallback;
     this.closeCallback = null;
     if (typeof callback === 'function') runIn(this.scope, this.handle, callback as never);
+    this.dead = true;
     this.scope.emitDestroy();
   }
 
