@@ -26,6 +26,9 @@ export class StreamWriteRequest implements Request {
   writeStatus: number | null = null;
 }
 
+/** Who lists active requests sees the name that Node's own has. */
+Object.defineProperty(StreamWriteRequest, 'name', { value: 'WriteWrap' });
+
 /** Prototypes of Node's requests that tell our id while a handle of ours has them. */
 const taught = new WeakSet<object>();
 

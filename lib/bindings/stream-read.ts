@@ -178,7 +178,13 @@ export function takeBack(stream: Stream, data: ArrayBuffer | undefined): unknown
   stream.consumer = Consumer.lib;
   stream.nativeReads = false;
   if (data === undefined || stream.userBuffer === null) return readIn(stream.scope, stream.handle, data);
-  fillUserBuffer(stream, new Uint8Array(data), 0, data.byteLength);
+  // Some lines show more memory than the bytes: how many, and where, stands in the state array.
+  fillUserBuffer(
+    stream,
+    new Uint8Array(data),
+    state[ARRAY_BUFFER_OFFSET] as number,
+    state[READ_BYTES_OR_ERROR] as number,
+  );
   return undefined;
 }
 

@@ -107,7 +107,6 @@ describe('reports: what closed handles answer', () => {
         ['setBroadcast', 1],
         ['setMulticastTTL', 1],
         ['setMulticastLoopback', 1],
-        ['recvStop'],
         ['getSendQueueSize'],
         ['getSendQueueCount'],
         ['hasRef'],

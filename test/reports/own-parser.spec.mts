@@ -7,7 +7,7 @@ type Loose = any;
 
 describe('reports: a parser put on a handle by the program', () => {
   for (const kind of ['tcp', 'path'] as const) {
-    twin(`over ${kind}`, { given: { kind } }, async (t, given) => {
+    twin(`over ${kind}`, { given: { kind }, before: 26 }, async (t, given) => {
       const { HTTPParser }: Loose = t.require('_http_common');
       const server = t.net.createServer((socket) => {
         socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
