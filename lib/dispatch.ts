@@ -200,7 +200,7 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
           // Nobody's callback: what a throwing one before it left waits on.
           if (stream !== undefined) {
             stream.pressed = a !== 0;
-            if (a === DEAD) stream.dead = true;
+            if (a === DEAD) stream.broken = true;
           }
           continue;
         case Event.writeFailed:
@@ -223,6 +223,7 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
 
   return {
     dispatch,
+    receiver: { __proto__: null },
     deferred: (phase) => {
       runDeferred(tick, phase);
       end();

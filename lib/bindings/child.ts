@@ -7,6 +7,7 @@ import { constants } from 'node:os';
 import { errno } from '../native';
 import { Command, Control } from '../native/protocol';
 import { callIn, runIn, type Scope } from './async-scope';
+import { NOTHING } from './closed';
 import { env, waitForClosing } from './stream';
 
 /** Children of the reactor by slot. */
@@ -40,7 +41,7 @@ export function signalName(number: number): string {
 
 export class Child {
   readonly handle: object;
-  readonly scope: Scope;
+  scope: Scope;
   slot = -1;
   generation = 0;
   /** Descriptor of the process, −1 without one; the reactor's to close. */
@@ -54,6 +55,10 @@ export class Child {
   #asked = false;
   /** The close callback ran. */
   gone = false;
+  /** It has returned: there is nothing behind the handle any more. */
+  dead = false;
+  /** Where Node's introspection lists it: behind the pipes that were made for it. */
+  place = 0;
   #pid = 0;
   #alive = false;
   #closeCallback: ((this: unknown) => void) | null = null;
@@ -72,9 +77,10 @@ export class Child {
     else env().release();
   }
 
-  /** A spawn is under way, whatever comes of it. */
-  try(): void {
+  /** A spawn is under way, whatever comes of it; `pipes` says when its pipes were made. */
+  try(pipes: readonly number[]): void {
     this.tried = true;
+    this.place = Math.max(this.scope.asyncId(), ...pipes);
     live.add(this);
   }
 
@@ -90,6 +96,7 @@ export class Child {
   }
 
   get hasRef(): boolean {
+    if (this.dead) return NOTHING as never;
     return this.tried && !this.gone && this.referenced;
   }
 
@@ -100,6 +107,7 @@ export class Child {
   }
 
   kill(signal: number): number {
+    if (this.dead) return NOTHING;
     // One that was reaped has no number any more: somebody else may have it.
     if (!this.running) return errno.ESRCH;
     // What counts as written to it is there before the signal.
@@ -149,6 +157,7 @@ export class Child {
     const callback = this.#closeCallback;
     this.#closeCallback = null;
     if (callback !== null) runIn(this.scope, this.handle, callback as never);
+    this.dead = true;
     this.scope.emitDestroy();
   }
 }

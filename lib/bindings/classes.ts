@@ -8,6 +8,7 @@ import { type Config, runs } from '../boot/config';
 import { createDispatcher } from '../dispatch';
 import { load, loadedAddon, prepare } from '../environment';
 import { messageOf, Obstacle, type Reason, reason } from '../errors';
+import { announceWith } from '../hooks/async-hooks';
 import { hookLateDgram } from '../hooks/late-dgram';
 import { hookLateNet } from '../hooks/late-net';
 import { hookThreads } from '../hooks/threads';
@@ -20,8 +21,9 @@ import {
   wrapSpawn,
 } from '../hooks/transfer';
 import { ArrayPrototypeFilter, ArrayPrototypeIncludes, ObjectHasOwn } from '../primordials';
+import { hookConsume } from './parser-consume';
 import { definePipe } from './pipe-wrap';
-import { defineProcess, takeOverSpawn } from './process-wrap';
+import { defineProcess, isCapable, takeOverSpawn } from './process-wrap';
 import { type Doors, fetchSeam, type NativeClass, put, type Seam, swap } from './seam';
 import { wrapSpawnSync } from './spawn-sync';
 import type { Stream } from './stream';
@@ -94,13 +96,15 @@ function define(
       }
       dispatcher.setUp(made);
       hookThreads();
+      hookConsume();
       return made;
     } catch (error) {
       unavailable(reason('ERR_TSLOOP_INTERNAL', messageOf(error)));
       return null;
     }
   });
-  const Handle = defineStreamHandle(seam.jsStream.JSStream);
+  announceWith(seam.jsStream.JSStream);
+  const Handle = defineStreamHandle(seam.jsStream.JSStream, () => !runs(config, 'child_process') || !isCapable());
   const TCP = defineTcp(Handle, NativeTCP, { typeOfService: ObjectHasOwn(NativeTCP.prototype, 'setTypeOfService') });
   const Pipe = definePipe(Handle, NativePipe, adoptChildsChannel, ArrayPrototypeIncludes(config.disabled, 'net'));
   const UDP = defineUdp(NativeUDP);

@@ -52,7 +52,7 @@ export function liveDatagrams(): Datagram[] {
 
 export class Datagram {
   readonly handle: UdpShell;
-  readonly scope: Scope;
+  scope: Scope;
   slot = -1;
   generation = 0;
   /** Descriptor, −1 without one. */
@@ -60,6 +60,8 @@ export class Datagram {
   closed = false;
   /** The close callback ran. */
   gone = false;
+  /** It has returned: there is nothing behind the handle any more. */
+  dead = false;
   referenced = true;
   receiving = false;
   connected = false;
@@ -222,6 +224,7 @@ export class Datagram {
     const callback = this.#closeCallback;
     this.#closeCallback = null;
     if (callback !== null) runIn(this.scope, this.handle, callback as never);
+    this.dead = true;
     this.scope.emitDestroy();
   }
 }

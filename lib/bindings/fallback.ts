@@ -3,11 +3,43 @@
 import { isMakingStdio } from '../hooks/stdio';
 import { SafeMap } from '../primordials';
 
-export type FallbackReason = 'stdio' | 'ipc' | 'child-stdio' | 'unavailable' | 'uninstalled' | 'disabled' | 'no-pidfd';
+export type FallbackReason =
+  | 'stdio'
+  | 'ipc'
+  | 'child-stdio'
+  | 'unavailable'
+  | 'uninstalled'
+  | 'disabled'
+  | 'no-pidfd'
+  | 'traced';
 
 const counts = new SafeMap<FallbackReason, number>();
 
 let detached = false;
+
+let traced: boolean | undefined;
+
+/** The categories whose events C++ writes from inside its own handles. */
+const NATIVE_EVENTS = /(^|,)node\.net(\.native)?(,|$)/;
+
+/**
+ * Whether trace events of the network are recorded: they come from Node's own handles and from nowhere else, so whoever asks for
+ * them by name gets those. Asked once; the module that knows is loaded only where something is traced.
+ */
+function isTraced(): boolean {
+  if (traced !== undefined) return traced;
+  traced = false;
+  try {
+    const { env, execArgv } = process;
+    if ([...execArgv, env['NODE_OPTIONS'] ?? ''].some((option) => option.includes('--trace-event')))
+      traced = NATIVE_EVENTS.test(
+        (require('node:trace_events') as typeof import('node:trace_events')).getEnabledCategories() ?? '',
+      );
+  } catch {
+    // No thread but the main one may ask, and nothing is recorded of the others.
+  }
+  return traced;
+}
 
 /** `uninstall()` and its opposite: lib/ keeps the classes it has read. */
 export function setDetached(on: boolean): void {
@@ -17,7 +49,8 @@ export function setDetached(on: boolean): void {
 /** Why the handle that lib/ asks for now is to be Node's, whatever else holds; null if it is not. */
 export function whyNative(): FallbackReason | null {
   if (isMakingStdio()) return 'stdio';
-  return detached ? 'uninstalled' : null;
+  if (detached) return 'uninstalled';
+  return isTraced() ? 'traced' : null;
 }
 
 /** Notes one handle of Node's that might have been ours. */

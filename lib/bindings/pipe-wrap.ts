@@ -3,16 +3,20 @@
  * presence means TCP to lib/ (`getsockname`, `setNoDelay`, …).
  */
 
+import { Announcer, born, isExpecting } from '../hooks/async-hooks';
 import { errno } from '../native';
 import { Access, Control } from '../native/protocol';
 import { BufferFrom, BufferPrototypeUtf8Slice, StringPrototypeRepeat } from '../primordials';
+import { afterClosePipe } from './closed';
 import { isWatched } from './descriptors';
 import { countFallback } from './fallback';
+import { providerNumber } from './provider';
 import type { Request } from './requests';
 import type { NativeClass } from './seam';
 import { env, openNative } from './stream';
 import { type defineStreamHandle, kStream, mustBeNative } from './stream-handle';
 
+const SOCKET = 0;
 const SERVER = 1;
 const IPC = 2;
 
@@ -43,25 +47,39 @@ export function definePipe(
   };
 
   class Pipe extends Handle {
-    // biome-ignore lint/correctness/noUnreachableSuper: where Node's own handle is the answer there is none of ours
-    constructor(type: number) {
-      if (type === IPC) {
+    static types = ['PIPEWRAP', 'PIPESERVERWRAP'] as const;
+
+    static instead(kind: number): object | null {
+      if (kind === IPC) {
         // An IPC channel stays Node's: libuv passes descriptors through it.
-        const channel = new Native(type);
+        const channel = new Native(kind);
         adoptIpc(channel);
         countFallback('ipc');
-        // biome-ignore lint/correctness/noConstructorReturn: a derived class may answer with another object: Node's own handle
         return channel;
       }
       // The channel matters to datagram sockets too; the rest of us may be switched off.
-      // biome-ignore lint/correctness/noConstructorReturn: see above
-      if (mustBeNative(ipcOnly)) return new Native(type);
-      super(type === SERVER ? 'PIPESERVERWRAP' : 'PIPEWRAP');
+      return mustBeNative(ipcOnly) ? new Native(kind) : null;
+    }
+
+    constructor(kind: number) {
+      super(kind);
+      if (isExpecting()) {
+        new Announcer();
+        born();
+      }
+    }
+
+    getProviderType(): number {
+      const stream = this[kStream];
+      return stream.dead
+        ? 0
+        : providerNumber(stream.type, () => new Native(stream.type === 'PIPESERVERWRAP' ? SERVER : SOCKET));
     }
 
     /** What a descriptor is open for decides which way the pipe goes. */
     open(fd: number): number {
       const stream = this[kStream];
+      if (stream.closed) return afterClosePipe(stream, errno.EBADF);
       if (isWatched(fd)) return errno.EEXIST;
       const status = stream.openDescriptor(fd);
       if (status !== 0) return status;
@@ -73,7 +91,7 @@ export function definePipe(
 
     bind(name: string): number {
       const stream = this[kStream];
-      if (stream.closed) return stream.closedError;
+      if (stream.closed) return afterClosePipe(stream, errno.EINVAL);
       if (stream.fd >= 0) return errno.EINVAL;
       const short = fit(name);
       if (short === null) return errno.EINVAL;
@@ -87,7 +105,7 @@ export function definePipe(
 
     listen(backlog: number): number {
       const stream = this[kStream];
-      if (stream.closed) return stream.closedError;
+      if (stream.closed) return afterClosePipe(stream, errno.EINVAL);
       if (stream.fd < 0) return errno.EINVAL;
       const status = env().native.listenPipe(stream.fd, backlog);
       if (status !== 0) return status;
@@ -97,7 +115,7 @@ export function definePipe(
 
     connect(request: Request, name: string): number {
       const stream = this[kStream];
-      if (stream.closed) return stream.closedError;
+      if (stream.closed) return afterClosePipe(stream, errno.EINVAL);
       if (stream.connectRequest !== null) return errno.EALREADY;
       const short = fit(name);
       if (short === null) return errno.EINVAL;
@@ -112,7 +130,7 @@ export function definePipe(
     /** By Node's own handle on the same socket: whether the file's other bits stay is libuv's to say, and it changed. */
     fchmod(mode: number): number {
       const stream = this[kStream];
-      if (stream.closed || stream.fd < 0) return errno.EBADF;
+      if (stream.closed || stream.fd < 0) return afterClosePipe(stream, errno.EBADF);
       const { native } = env();
       const copy = native.duplicate(stream.fd);
       if (copy < 0) return copy;

@@ -3,20 +3,18 @@
  */
 
 import { env as environ } from '../boot/host';
+import { createResource, UNBORN } from '../hooks/async-hooks';
 import { descriptorOf } from '../hooks/transfer';
 import { errno } from '../native';
 import { ChildPipe, LAYOUT_STDIO, SpawnFlag } from '../native/protocol';
 import { ObjectDefineProperty, ObjectEntries } from '../primordials';
-import { createScope } from './async-scope';
 import { Child } from './child';
 import { settleNumber } from './descriptors';
 import { countFallback } from './fallback';
+import { providerNumber } from './provider';
 import type { NativeClass } from './seam';
 import { env, openNative, type Stream } from './stream';
-import { mustBeNative, streamOf } from './stream-handle';
-
-/** The child inside a handle. */
-const kChild: unique symbol = Symbol('tsloop.child');
+import { birthOf, mustBeNative, streamOf } from './stream-handle';
 
 /** An entry of a child's stdio as lib/ normalises it. */
 export interface StdioEntry {
@@ -42,6 +40,9 @@ export interface SpawnOptions {
 
 /** `kProcessFlagDetached` of newer lines. */
 const DETACHED = 1;
+
+/** The async id of what has no native handle any more. */
+const NO_ID = -1;
 
 const SOCKET = 0;
 
@@ -110,8 +111,8 @@ export function layOut(
 }
 
 function spawn(child: Child, handle: object, options: SpawnOptions): number {
-  child.try();
   const { stdio = [] } = options;
+  child.try(stdio.map((entry) => birthOf(entry.handle)));
   const numbers = stdio.map(numberOf);
   if (numbers.includes(undefined)) return errno.EINVAL;
   const count = numbers.length;
@@ -152,43 +153,46 @@ export function isCapable(): boolean {
 
 export function defineProcess(Native: NativeClass): NativeClass {
   class Process {
-    declare readonly [kChild]: Child;
+    /** Private, as a program that looks at a handle's properties sees none of ours. */
+    readonly #child!: Child;
 
     constructor() {
       // biome-ignore lint/correctness/noConstructorReturn: where Node's own handle is the answer there is none of ours
       if (mustBeNative() || !isCapable()) return new Native();
-      ObjectDefineProperty(this, kChild, {
-        __proto__: null,
-        value: new Child(this, createScope('PROCESSWRAP', this)),
-      } as PropertyDescriptor);
+      this.#child = new Child(this, UNBORN);
+      this.#child.scope = createResource('PROCESSWRAP', this, null, this.#child);
     }
 
     spawn(...given: Given): number {
-      return spawn(this[kChild], this, optionsOf(given));
+      return spawn(this.#child, this, optionsOf(given));
     }
 
     kill(signal: number): number {
-      return this[kChild].kill(signal | 0);
+      return this.#child.kill(signal | 0);
     }
 
     close(callback?: (this: unknown) => void): void {
-      this[kChild].close(typeof callback === 'function' ? callback : null);
+      this.#child.close(typeof callback === 'function' ? callback : null);
     }
 
     ref(): void {
-      this[kChild].setReferenced(true);
+      this.#child.setReferenced(true);
     }
 
     unref(): void {
-      this[kChild].setReferenced(false);
+      this.#child.setReferenced(false);
     }
 
     hasRef(): boolean {
-      return this[kChild].hasRef;
+      return this.#child.hasRef;
     }
 
     getAsyncId(): number {
-      return this[kChild].scope.asyncId();
+      return this.#child.dead ? NO_ID : this.#child.scope.asyncId();
+    }
+
+    getProviderType(): number {
+      return this.#child.dead ? 0 : providerNumber('PROCESSWRAP', () => new Native());
     }
   }
   return Process;
@@ -205,7 +209,7 @@ export function takeOverSpawn(
   return function (this: unknown, ...given: unknown[]): number {
     if (mustBeNative() || !isCapable()) return native.apply(this, given);
     const handle = this as object;
-    const child = new Child(handle, createScope('PROCESSWRAP', handle));
+    const child = new Child(handle, createResource('PROCESSWRAP', handle, null));
     const methods = {
       kill: (signal: number) => child.kill(signal | 0),
       close: (callback?: () => void) => child.close(typeof callback === 'function' ? callback : null),

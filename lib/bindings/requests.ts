@@ -27,6 +27,9 @@ export class StreamWriteRequest implements Request {
   writeStatus: number | null = null;
 }
 
+/** Who lists active requests sees the name that Node's own has. */
+Object.defineProperty(StreamWriteRequest, 'name', { value: 'WriteWrap' });
+
 /** Prototypes of Node's requests that tell our id while a handle of ours has them. */
 const taught = new SafeWeakSet<object>();
 
@@ -59,11 +62,26 @@ function complete(this: Request, args: unknown[]): void {
   if (typeof this.oncomplete === 'function') ReflectApply(this.oncomplete, this, args);
 }
 
+/** The async id of a request that is under way with us. */
+export function idOf(request: Request): number | undefined {
+  return request[kScope]?.asyncId();
+}
+
+/** The request whose callback runs: Node's introspection lists it still. */
+let completing: Request | null = null;
+
+export function completingRequest(): Request | null {
+  return completing;
+}
+
 /** Ends a request: `oncomplete` in its resource, which is over afterwards. */
 export function finish(request: Request, ...args: unknown[]): void {
   const scope = request[kScope];
   if (scope === undefined) return;
-  delete request[kScope];
+  const outer = completing;
+  completing = request;
   runIn(scope, request, complete as never, args);
+  completing = outer;
+  if (request[kScope] === scope) delete request[kScope];
   scope.emitDestroy();
 }

@@ -61,7 +61,7 @@ const { binding: foundBinding, _tickCallback: foundTick, moduleLoadList } = proc
  * (DEP0111, DEP0134), and a warning about that would not be of the program's doing. `util.deprecate` makes the function
  * its wrapper's prototype, so the program's own use warns as ever.
  */
-function unwrapped<T extends (...args: never[]) => unknown>(found: T): T {
+export function unwrapped<T extends (...args: never[]) => unknown>(found: T): T {
   const below: unknown = typeof found === 'function' ? ObjectGetPrototypeOf(found) : null;
   return typeof below === 'function' && below !== FunctionPrototype ? (below as T) : found;
 }

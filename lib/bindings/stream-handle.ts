@@ -5,14 +5,16 @@
 
 import { executionAsyncId } from 'node:async_hooks';
 import { environment } from '../environment';
-import { kBaseId } from '../hooks/async-hooks';
-import { ArrayBufferIsView, ObjectDefineProperty, ObjectHasOwn, ReflectSet } from '../primordials';
-import { createScope, createTriggeredScope, LazyScope, type Scope } from './async-scope';
+import { createResource, expect, isWatched, kBaseId, UNBORN } from '../hooks/async-hooks';
+import { errno } from '../native';
+import { ArrayBufferIsView, ObjectDefineProperty, ObjectGetOwnPropertyDescriptor } from '../primordials';
+import { LazyScope, type Scope } from './async-scope';
+import { afterClose, NOTHING } from './closed';
 import { countFallback, whyNative } from './fallback';
 import type { Request } from './requests';
 import type { NativeClass } from './seam';
 import { env, type Shell, Stream } from './stream';
-import { makesBuffers, readStart, readStop } from './stream-read';
+import { makesBuffers, readStart, readStop, takeBack } from './stream-read';
 import { Consumer, type StreamType } from './stream-state';
 import { type WriteResult, writeBuffer, writeNative, writeString, writev } from './stream-write';
 
@@ -22,8 +24,9 @@ export const kStream: unique symbol = Symbol('tsloop.stream');
 /** Set while an accepted connection's handle is made: who accepted it. */
 let acceptedBy = 0;
 
-/** What the classes are told that a handle is for; a server is the other. */
+/** What the classes are told that a handle is for. */
 const SOCKET = 0;
+const SERVER = 1;
 
 /** Makes the handle of an accepted connection: outside any store, triggered by its server. */
 export function makeAccepted(server: Stream): StreamHandle {
@@ -50,23 +53,31 @@ export interface StreamHandle extends Shell {
   close(callback?: () => void): void;
 }
 
+let find: (handle: object) => Stream | null = () => null;
+
 /** The stream inside anything, if it is one of ours. */
 export function streamOf(handle: unknown): Stream | null {
-  return ((handle as { [kStream]?: Stream } | null | undefined)?.[kStream] as Stream | undefined) ?? null;
+  return typeof handle === 'object' && handle !== null ? find(handle) : null;
 }
 
-/** How a handle has its stream: one description for all, made anew it would be most of a connection's rubbish. */
-const hidden: { __proto__: null; value: Stream | null; enumerable: false; writable: true } = {
-  __proto__: null,
-  value: null,
-  enumerable: false,
-  writable: true,
-};
+/** When a handle of anybody's was made, by the numbers that async hooks count in; 0 for what has none. */
+export function birthOf(handle: unknown): number {
+  const { [kBaseId]: ofBase, getAsyncId } = (handle ?? {}) as { [kBaseId]?(): number; getAsyncId?(): number };
+  return (ofBase ?? getAsyncId)?.call(handle) ?? 0;
+}
 
-/** The resource of a new handle. A pipe's waits: those that lib/ makes for a child's stdio are replaced (`transfer`). */
-function scopeOf(type: StreamType, handle: object): Scope {
-  if (acceptedBy !== 0) return createTriggeredScope(type, handle, acceptedBy);
-  return type === 'PIPEWRAP' ? new LazyScope(type, handle) : createScope(type, handle);
+/** How a flag of the handle's own is put where the prototype has an accessor of that name. */
+const consumedFlag = { __proto__: null, value: true, configurable: true, enumerable: true, writable: true };
+
+/** The async id of what has no native handle any more. */
+const NO_ID = -1;
+
+/** What the classes say of themselves. */
+interface HandleClass {
+  /** What hooks call a socket and a server. */
+  readonly types: readonly [StreamType, StreamType];
+  /** The handle of Node's that is the answer instead of one of ours; null where it is to be ours. */
+  instead(kind: number): object | null;
 }
 
 /** The bytes of any view; what is none is refused as Node's streams refuse it. */
@@ -77,26 +88,57 @@ function bytesOf(data: unknown): Uint8Array {
   throw refusal;
 }
 
-/** Builds the base class on Node's JSStream. */
-export function defineStreamHandle(Base: NativeClass) {
+/** Builds the base class on Node's JSStream. `replacesPipes`: a child's pipes, made here, may have to become Node's own. */
+export function defineStreamHandle(
+  Base: NativeClass,
+  replacesPipes: () => boolean,
+): new (
+  kind: number,
+) => StreamHandle {
   const base = Base.prototype as object;
   const baseId = Base.prototype.getAsyncId as (this: object) => number;
 
-  abstract class Handle extends (Base as new () => Shell) {
-    declare readonly [kStream]: Stream;
+  class Handle extends (Base as new () => Shell) {
     declare reading: boolean;
     declare onconnection: ((status: number, handle?: object) => void) | null;
+    /** Private, both, as a program that looks at a handle's properties sees none of ours. */
+    readonly #stream!: Stream;
+    #onread: unknown;
 
-    constructor(type: StreamType) {
+    static {
+      find = (handle) => (#stream in handle ? (handle as Handle).#stream : null);
+    }
+
+    /** Where hooks are to hear of it the class below announces it: each frame of ours is one less of the program's to them. */
+    // biome-ignore lint/correctness/noUnreachableSuper: where Node's own handle is the answer there is none of ours
+    constructor(kind: number) {
+      const { types, instead } = new.target as unknown as HandleClass;
+      const native = instead(kind);
+      // biome-ignore lint/correctness/noConstructorReturn: a derived class may answer with another object: Node's own handle
+      if (native !== null) return native as never;
       super();
-      this.reading = false;
-      this.onconnection = null;
-      const scope = scopeOf(type, this);
-      const stream = new Stream(this, type, scope, acceptedBy !== 0);
-      if (scope instanceof LazyScope) scope.holder = stream;
-      hidden.value = stream;
-      ObjectDefineProperty(this, kStream, hidden as unknown as PropertyDescriptor);
-      hidden.value = null;
+      const type = types[kind === SERVER ? 1 : 0];
+      // Of Node's own handles too only TCP's are born with these.
+      if (type === 'TCPWRAP' || type === 'TCPSERVERWRAP') {
+        this.reading = false;
+        this.onconnection = null;
+      }
+      const trigger = acceptedBy === 0 ? null : acceptedBy;
+      let scope: Scope;
+      if (type === 'PIPEWRAP' && trigger === null && (!isWatched() || replacesPipes())) {
+        // Those that lib/ makes for a child's stdio may be replaced (`transfer`): hooks must not hear of the first.
+        scope = new LazyScope(type, this);
+      } else if (isWatched()) {
+        scope = UNBORN;
+      } else scope = createResource(type, this, trigger);
+      this.#stream = new Stream(this, type, scope, trigger !== null);
+      if (scope instanceof LazyScope) scope.holder = this.#stream;
+      else if (scope === UNBORN) expect(type, this, trigger, this.#stream);
+    }
+
+    /** The stream inside, for the classes below. */
+    get [kStream](): Stream {
+      return this.#stream;
     }
 
     // Life.
@@ -107,25 +149,27 @@ export function defineStreamHandle(Base: NativeClass) {
 
     ref(): void {
       const stream = this[kStream];
-      if (stream.closed) return;
+      if (stream.gone) return;
       stream.referenced = true;
       stream.updateLiveness();
     }
 
     unref(): void {
       const stream = this[kStream];
-      if (stream.closed) return;
+      if (stream.gone) return;
       stream.referenced = false;
       stream.updateLiveness();
     }
 
     hasRef(): boolean {
       const stream = this[kStream];
+      if (stream.dead) return NOTHING as never;
       return !stream.gone && stream.referenced;
     }
 
     getAsyncId(): number {
-      return this[kStream].scope.asyncId();
+      const stream = this[kStream];
+      return stream.dead ? NO_ID : stream.scope.asyncId();
     }
 
     /** The id of the native base, of which hooks do not hear. */
@@ -139,7 +183,7 @@ export function defineStreamHandle(Base: NativeClass) {
       stream.scope.emitDestroy();
       // Hooks are shown what lib/ wraps the handle in, so that they can tell one use from the next.
       const owner = typeof resource === 'object' && resource !== null ? resource : this;
-      stream.scope = createTriggeredScope(stream.type, owner, executionAsyncId());
+      stream.scope = createResource(stream.type, owner, executionAsyncId());
     }
 
     get fd(): number {
@@ -160,8 +204,11 @@ export function defineStreamHandle(Base: NativeClass) {
       return readStop(this[kStream]);
     }
 
-    useUserBuffer(buffer: Uint8Array): void {
-      this[kStream].userBuffer = buffer;
+    useUserBuffer(buffer: Uint8Array): number {
+      const stream = this[kStream];
+      if (stream.closed) return afterClose(stream, 0);
+      stream.userBuffer = buffer;
+      return 0;
     }
 
     get bytesRead(): number {
@@ -203,11 +250,15 @@ export function defineStreamHandle(Base: NativeClass) {
     }
 
     get writeQueueSize(): number {
-      return this[kStream].queued;
+      const stream = this[kStream];
+      return stream.dead ? NOTHING : stream.queued;
     }
 
+    /** The descriptor stays as it is: the reactor, and another thread with it, reads from it. */
     setBlocking(): number {
-      return 0;
+      const stream = this[kStream];
+      if (stream.closed) return afterClose(stream, errno.EBADF);
+      return stream.fd < 0 ? errno.EBADF : 0;
     }
 
     // What native consumers call (contract 8.1).
@@ -247,42 +298,45 @@ export function defineStreamHandle(Base: NativeClass) {
       return true;
     }
 
-    /** http's server asks after `isStreamBase`, sets it when its parser consumes us, and never takes it back. */
-    get _consumed(): boolean {
+    /**
+     * http's server asks after `isStreamBase`, sets it when its parser consumes us, and never takes it back: from then on it is the
+     * handle's own, as on Node's. That the parser has let go is found out by `takeBack`.
+     */
+    get _consumed(): boolean | undefined {
       const stream = this[kStream];
-      const consumed = stream.consumer === Consumer.parser;
-      if (!consumed && stream.tls === null && !stream.nativeReads) stream.consumer = Consumer.lib;
-      return consumed;
+      if (stream.tls === null && !stream.nativeReads) stream.consumer = Consumer.lib;
+      return undefined;
     }
 
-    set _consumed(on: boolean) {
+    set _consumed(on: unknown) {
       this[kStream].consumer = on ? Consumer.parser : Consumer.lib;
+      consumedFlag.value = on as boolean;
+      Object.defineProperty(this, '_consumed', consumedFlag);
+    }
+
+    override get onread(): Shell['onread'] {
+      return this.#onread as Shell['onread'];
+    }
+
+    /** Native code keeps a function of its own for bytes that no consumer takes: ours, so that we learn of it. */
+    override set onread(value: Shell['onread']) {
+      this[kStream].copies = makesBuffers(value);
+      // Through Reflect: the property is an accessor pair on newer lines and a native data property on older ones.
+      if (this.#onread === undefined) Reflect.set(base, 'onread', untaken, this);
+      this.#onread = value;
     }
   }
 
-  // The native default listener reads `onread` from an internal field: keep it in step, but read ours without C++.
-  const kOnread = Symbol('tsloop.onread');
+  function untaken(this: Handle, data?: ArrayBuffer): unknown {
+    return takeBack(this[kStream], data);
+  }
   ObjectDefineProperty(Handle.prototype, 'onread', {
     __proto__: null,
+    get: (ObjectGetOwnPropertyDescriptor(Handle.prototype, 'onread') as PropertyDescriptor).get,
+    set: (ObjectGetOwnPropertyDescriptor(Handle.prototype, 'onread') as PropertyDescriptor).set,
     configurable: true,
     enumerable: true,
-    get(this: Record<symbol, unknown>) {
-      return this[kOnread];
-    },
-    set(this: Handle & Record<symbol, unknown>, value: unknown) {
-      this[kStream].copies = makesBuffers(value);
-      if (!ObjectHasOwn(this, kOnread))
-        ObjectDefineProperty(this, kOnread, {
-          __proto__: null,
-          value,
-          writable: true,
-          enumerable: false,
-          configurable: true,
-        } as PropertyDescriptor);
-      else this[kOnread] = value;
-      // Through Reflect: the property is an accessor pair on newer lines and a native data property on older ones.
-      if (typeof value === 'function') ReflectSet(base, 'onread', value, this);
-    },
   } as PropertyDescriptor);
+
   return Handle;
 }

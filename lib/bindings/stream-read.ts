@@ -3,6 +3,7 @@
 import { errno } from '../native';
 import { CHUNK_BYTES, Command, UV_EOF } from '../native/protocol';
 import { readIn, reportException } from './async-scope';
+import { afterClose } from './closed';
 import { defer, env, type Stream } from './stream';
 import { Consumer, type HeldRead } from './stream-state';
 
@@ -16,7 +17,7 @@ export function attachReadState(streamBaseState: Int32Array): void {
 }
 
 export function readStart(stream: Stream): number {
-  if (stream.closed) return stream.closedError;
+  if (stream.closed) return afterClose(stream, errno.EINVAL);
   if (stream.ended && stream.held === null && !stream.reading) return errno.ENOTCONN;
   if (stream.lazy) return readLater(stream);
   if (!stream.open) return errno.ENOTCONN;
@@ -43,7 +44,7 @@ function readLater(stream: Stream): number {
 }
 
 export function readStop(stream: Stream): number {
-  if (stream.closed) return stream.closedError;
+  if (stream.closed) return afterClose(stream, 0);
   if (!stream.reading) return 0;
   stream.reading = false;
   if (stream.slot >= 0 && !stream.ended) env().command(Command.readStop, stream);
@@ -167,6 +168,24 @@ function fillUserBuffer(stream: Stream, bytes: Uint8Array, offset: number, lengt
     const next = readIn(stream.scope, stream.handle, undefined);
     if (next instanceof Uint8Array) stream.userBuffer = next;
   }
+}
+
+/**
+ * Native code had nobody to give the bytes to, or the end: no consumer is left (an upgrade, a tunnel), or the one that was
+ * announced never came. From here on lib/ has them directly.
+ */
+export function takeBack(stream: Stream, data: ArrayBuffer | undefined): unknown {
+  stream.consumer = Consumer.lib;
+  stream.nativeReads = false;
+  if (data === undefined || stream.userBuffer === null) return readIn(stream.scope, stream.handle, data);
+  // Some lines show more memory than the bytes: how many, and where, stands in the state array.
+  fillUserBuffer(
+    stream,
+    new Uint8Array(data),
+    state[ARRAY_BUFFER_OFFSET] as number,
+    state[READ_BYTES_OR_ERROR] as number,
+  );
+  return undefined;
 }
 
 function end(stream: Stream, status: number): void {

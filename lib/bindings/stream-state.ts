@@ -34,10 +34,11 @@ const flags = {
   shared: 1 << 13,
   deserted: 1 << 14,
   dead: 1 << 15,
+  broken: 1 << 16,
 } as const;
 
 /** Above the flags, two bits. */
-const TYPE = 16;
+const TYPE = 17;
 const TYPE_BITS = 3;
 
 class Rare {
@@ -60,6 +61,8 @@ export class StreamState {
   declare closed: boolean;
   /** The close callback ran. */
   declare gone: boolean;
+  /** It has returned: Node's native handle is no more, and its methods find none behind them. */
+  declare dead: boolean;
   declare listening: boolean;
   /** Connected or opened: reads and writes make sense. */
   declare open: boolean;
@@ -72,7 +75,7 @@ export class StreamState {
   /** The kernel's buffer is full (offload). */
   declare pressed: boolean;
   /** Both directions are at an end: nothing that waits will ever leave. */
-  declare dead: boolean;
+  declare broken: boolean;
   /** `shutdown` was called. */
   declare ending: boolean;
   /** An adopted descriptor that is not in the reactor yet: it may still become a listener or connect. */

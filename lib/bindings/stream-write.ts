@@ -10,6 +10,7 @@ import { Buffer } from 'node:buffer';
 import { errno } from '../native';
 import { ACKNOWLEDGED_BYTES, LARGE_CHUNK, MORE, NOTIFY } from '../native/protocol';
 import { callNative, readIn } from './async-scope';
+import { afterClose } from './closed';
 import { begin, finish, type Request, StreamWriteRequest } from './requests';
 import { deferToImmediate, env, liveStreams, type Stream } from './stream';
 
@@ -30,9 +31,10 @@ export type WriteResult = number | StreamWriteRequest;
 export type Encoding = 'latin1' | 'utf8' | 'ucs2' | 'ascii';
 
 function refusal(stream: Stream): number {
-  if (stream.closed) return stream.closedError;
+  if (stream.closed) return afterClose(stream, errno.EBADF);
   stream.ensureOpen();
-  if (!stream.open) return errno.EBADF;
+  // A socket that is bound or listens is none to write to; one that connects has no peer yet.
+  if (!stream.open) return stream.fd < 0 || stream.connectRequest !== null ? errno.EBADF : errno.EPIPE;
   return stream.ending || stream.deserted ? errno.EPIPE : 0;
 }
 

@@ -11,6 +11,7 @@ import { openEnvironment } from '../environment';
 import { errno } from '../native';
 import { CONNECTED, COUNTED, Command, NOTIFY, Phase, RESET, SHARED } from '../native/protocol';
 import { callNative, type Provider, runIn, type Scope } from './async-scope';
+import { afterClose } from './closed';
 import { begin, finish, type Request } from './requests';
 import { StreamState, type StreamType } from './stream-state';
 
@@ -178,11 +179,6 @@ export class Stream extends StreamState {
     this.handle = handle;
     this.scope = scope;
     if (!accepted) unplaced.add(this);
-  }
-
-  /** What a call on a closed handle answers: EBADF at first, EINVAL once the close callback ran. */
-  get closedError(): number {
-    return this.gone ? errno.EINVAL : errno.EBADF;
   }
 
   /** Keeps the event loop alive exactly when libuv would (contract 15). */
@@ -359,7 +355,7 @@ export class Stream extends StreamState {
   }
 
   shutdown(request: Request | null, native: object | null): number {
-    if (this.closed || this.gone) return errno.EBADF;
+    if (this.closed) return afterClose(this, errno.ENOTCONN);
     this.ensureOpen();
     if (!this.open || this.ending) return errno.ENOTCONN;
     this.ending = true;
@@ -397,7 +393,7 @@ export class Stream extends StreamState {
   /** Whether all that counts as written has been handed to the kernel, as far as we know. */
   hasLeft(): boolean {
     if (this.writes.length > 0) return false;
-    return this.dead || (!this.pressed && (this.acknowledged === 0 || env().hasApplied(this.acknowledgedIn)));
+    return this.broken || (!this.pressed && (this.acknowledged === 0 || env().hasApplied(this.acknowledgedIn)));
   }
 
   private finishLeaving(): void {
@@ -454,6 +450,7 @@ export class Stream extends StreamState {
     const callback = this.closeCallback;
     this.closeCallback = null;
     if (typeof callback === 'function') runIn(this.scope, this.handle, callback as never);
+    this.dead = true;
     this.scope.emitDestroy();
   }
 

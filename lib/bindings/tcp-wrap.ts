@@ -1,15 +1,19 @@
 /** `tcp_wrap`: TCP as Node's lib/ knows it (contract 5). */
 
+import { Announcer, born, isExpecting } from '../hooks/async-hooks';
 import { errno } from '../native';
 import { Control } from '../native/protocol';
 import { ObjectDefineProperty } from '../primordials';
+import { afterCloseTcp } from './closed';
 import { isWatched } from './descriptors';
 import { fillName, type Name } from './name';
+import { providerNumber } from './provider';
 import type { Request } from './requests';
 import type { NativeClass } from './seam';
 import { env, type Stream } from './stream';
 import { type defineStreamHandle, kStream, mustBeNative } from './stream-handle';
 
+const SOCKET = 0;
 const SERVER = 1;
 
 /** Seconds between probes and probes before giving up, where the line's lib/ does not say (libuv's own numbers). */
@@ -22,11 +26,25 @@ export function defineTcp(
   features: { typeOfService: boolean },
 ): NativeClass {
   class TCP extends Handle {
-    // biome-ignore lint/correctness/noUnreachableSuper: where Node's own handle is the answer there is none of ours
-    constructor(type: number) {
-      // biome-ignore lint/correctness/noConstructorReturn: a derived class may answer with another object: Node's own handle
-      if (mustBeNative()) return new Native(type);
-      super(type === SERVER ? 'TCPSERVERWRAP' : 'TCPWRAP');
+    static types = ['TCPWRAP', 'TCPSERVERWRAP'] as const;
+
+    static instead(kind: number): object | null {
+      return mustBeNative() ? new Native(kind) : null;
+    }
+
+    constructor(kind: number) {
+      super(kind);
+      if (isExpecting()) {
+        new Announcer();
+        born();
+      }
+    }
+
+    getProviderType(): number {
+      const stream = this[kStream];
+      return stream.dead
+        ? 0
+        : providerNumber(stream.type, () => new Native(stream.type === 'TCPSERVERWRAP' ? SERVER : SOCKET));
     }
 
     open(fd: number): number {
@@ -43,7 +61,7 @@ export function defineTcp(
 
     listen(backlog: number): number {
       const stream = this[kStream];
-      if (stream.closed) return stream.closedError;
+      if (stream.closed) return afterCloseTcp(stream, errno.EINVAL);
       if (stream.delayedError !== 0) return stream.delayedError;
       const { native, control } = env();
       const status = native.listenTcp(stream.fd, backlog);
@@ -71,14 +89,12 @@ export function defineTcp(
 
     setNoDelay(on: boolean): number {
       const stream = this[kStream];
-      if (stream.gone) return errno.EINVAL;
-      return stream.fd < 0 ? 0 : env().native.setNoDelay(stream.fd, Boolean(on));
+      return stream.fd < 0 ? afterCloseTcp(stream, 0) : env().native.setNoDelay(stream.fd, Boolean(on));
     }
 
     setKeepAlive(on: boolean, delay: number, interval?: number, count?: number): number {
       const stream = this[kStream];
-      if (stream.gone) return errno.EINVAL;
-      if (stream.fd < 0) return 0;
+      if (stream.fd < 0) return afterCloseTcp(stream, 0);
       return env().native.setKeepAlive(
         stream.fd,
         Boolean(on),
@@ -90,7 +106,7 @@ export function defineTcp(
 
     reset(callback?: (this: unknown) => void): number {
       const stream = this[kStream];
-      if (stream.closed) return stream.closedError;
+      if (stream.closed) return afterCloseTcp(stream, 0);
       if (stream.fd < 0) return errno.EBADF;
       if (stream.shutdownRequest !== null || stream.shutdownNative !== null) return errno.EINVAL;
       stream.close(typeof callback === 'function' ? callback : null, true);
@@ -120,7 +136,7 @@ export function defineTcp(
 }
 
 function bind(stream: Stream, v6: boolean, host: string, port: number, flags: number): number {
-  if (stream.closed) return stream.closedError;
+  if (stream.closed) return afterCloseTcp(stream, errno.EINVAL);
   const { native, control } = env();
   const status = native.bindTcp(stream.fd, v6, String(host), port | 0, flags | 0);
   stream.fd = control[Control.out] as number;
@@ -130,7 +146,7 @@ function bind(stream: Stream, v6: boolean, host: string, port: number, flags: nu
 }
 
 function connect(stream: Stream, request: Request, v6: boolean, host: string, port: number): number {
-  if (stream.closed) return stream.closedError;
+  if (stream.closed) return afterCloseTcp(stream, errno.EINVAL);
   if (stream.connectRequest !== null) return errno.EALREADY;
   if (stream.delayedError !== 0) {
     stream.connect(request, 'TCPCONNECTWRAP', 1, stream.delayedError);
@@ -145,7 +161,7 @@ function connect(stream: Stream, request: Request, v6: boolean, host: string, po
 }
 
 function name(stream: Stream, out: Name, peer: boolean): number {
-  if (stream.closed) return stream.closedError;
+  if (stream.closed) return errno.EBADF;
   if (stream.delayedError !== 0) return stream.delayedError;
   return fillName(stream.fd, out, peer);
 }

@@ -4,25 +4,26 @@
  */
 
 import { getSystemErrorMap } from 'node:util';
+import { createResource, UNBORN } from '../hooks/async-hooks';
 import { errno } from '../native';
 import { UdpNumber } from '../native/protocol';
-import { ArrayPrototypeSlice, ObjectDefineProperty, StringPrototypeIncludes, uncurryThis } from '../primordials';
-import { createScope } from './async-scope';
+import { ArrayPrototypeSlice, StringPrototypeIncludes, uncurryThis } from '../primordials';
+import { afterCloseTcp, NOTHING } from './closed';
 import { Datagram, type UdpShell } from './datagram';
 import { send } from './datagram-send';
 import { isWatched } from './descriptors';
 import { fillName, type Name } from './name';
+import { providerNumber } from './provider';
 import type { Request } from './requests';
 import type { NativeClass } from './seam';
 import { env } from './stream';
 import { mustBeNative } from './stream-handle';
 
-/** The socket inside a handle. */
-export const kDatagram: unique symbol = Symbol('tsloop.datagram');
+let find: (handle: object) => Datagram | null = () => null;
 
 /** The socket inside anything, if it is one of ours. */
 export function datagramOf(handle: unknown): Datagram | null {
-  return ((handle as { [kDatagram]?: Datagram } | null | undefined)?.[kDatagram] as Datagram | undefined) ?? null;
+  return typeof handle === 'object' && handle !== null ? find(handle) : null;
 }
 
 /** What a handle of Node's may be asked by way of ours. */
@@ -32,6 +33,8 @@ const MOST_TTL = 255;
 
 /** Code and sentence by number. */
 const errorNames = getSystemErrorMap();
+/** The async id of what has no native handle any more. */
+const NO_ID = -1;
 
 export function defineUdp(Native: NativeClass): NativeClass {
   /** lib/ copies `bind` and `send` of a socket's first handle to the one that comes from another process, whoever's it is. */
@@ -41,50 +44,59 @@ export function defineUdp(Native: NativeClass): NativeClass {
   const nativeSend = uncurryThis(native.send);
   const nativeSend6 = uncurryThis(native.send6);
   class UDP implements UdpShell {
-    declare readonly [kDatagram]: Datagram;
     declare onmessage: NonNullable<UdpShell['onmessage']>;
+    /** Private, as a program that looks at a handle's properties sees none of ours. */
+    readonly #socket!: Datagram;
+
+    static {
+      find = (handle) => (#socket in handle ? (handle as UDP).#socket : null);
+    }
 
     constructor() {
       // biome-ignore lint/correctness/noConstructorReturn: where Node's own handle is the answer there is none of ours
       if (mustBeNative()) return new Native();
-      ObjectDefineProperty(this, kDatagram, {
-        __proto__: null,
-        value: new Datagram(this, createScope('UDPWRAP', this)),
-      } as PropertyDescriptor);
+      this.#socket = new Datagram(this, UNBORN);
+      this.#socket.scope = createResource('UDPWRAP', this, null, this.#socket);
     }
 
     // Life.
 
     close(callback?: (this: unknown) => void): void {
-      this[kDatagram].close(typeof callback === 'function' ? callback : null);
+      this.#socket.close(typeof callback === 'function' ? callback : null);
     }
 
     ref(): void {
-      setReferenced(this[kDatagram], true);
+      setReferenced(this.#socket, true);
     }
 
     unref(): void {
-      setReferenced(this[kDatagram], false);
+      setReferenced(this.#socket, false);
     }
 
     hasRef(): boolean {
-      const socket = this[kDatagram];
+      const socket = this.#socket;
+      if (socket.dead) return NOTHING as never;
       return !socket.gone && socket.referenced;
     }
 
     getAsyncId(): number {
-      return this[kDatagram].scope.asyncId();
+      const socket = this.#socket;
+      return socket.dead ? NO_ID : socket.scope.asyncId();
+    }
+
+    getProviderType(): number {
+      return this.#socket.dead ? 0 : providerNumber('UDPWRAP', () => new Native());
     }
 
     get fd(): number {
-      const { fd } = this[kDatagram];
+      const { fd } = this.#socket;
       return fd < 0 ? errno.EBADF : fd;
     }
 
     // Binding and connecting.
 
     open(fd: number): number {
-      return open(this[kDatagram], fd);
+      return open(this.#socket, fd);
     }
 
     bind(host: string, port: number, flags: number): number {
@@ -98,16 +110,16 @@ export function defineUdp(Native: NativeClass): NativeClass {
     }
 
     connect(host: string, port: number): number {
-      return connect(this[kDatagram], false, host, port);
+      return connect(this.#socket, false, host, port);
     }
 
     connect6(host: string, port: number): number {
-      return connect(this[kDatagram], true, host, port);
+      return connect(this.#socket, true, host, port);
     }
 
     disconnect(): number {
-      const socket = this[kDatagram];
-      if (socket.closed) return errno.EBADF;
+      const socket = this.#socket;
+      if (socket.closed) return afterCloseTcp(socket, errno.ENOTCONN);
       if (!socket.connected) return errno.ENOTCONN;
       const status = env().native.disconnectUdp(socket.settled());
       if (status === 0) forgetPeer(socket, false);
@@ -115,21 +127,21 @@ export function defineUdp(Native: NativeClass): NativeClass {
     }
 
     getsockname(out: Name): number {
-      return name(this[kDatagram], out, false);
+      return name(this.#socket, out, false);
     }
 
     getpeername(out: Name): number {
-      return name(this[kDatagram], out, true);
+      return name(this.#socket, out, true);
     }
 
     // Messages.
 
     recvStart(): number {
-      return this[kDatagram].receiveStart();
+      return this.#socket.receiveStart();
     }
 
     recvStop(): number {
-      return this[kDatagram].receiveStop();
+      return this.#socket.receiveStop();
     }
 
     send(request: Request, list: ArrayBufferView[], count: number, ...rest: Rest): number {
@@ -145,55 +157,59 @@ export function defineUdp(Native: NativeClass): NativeClass {
     }
 
     getSendQueueSize(): number {
-      return this[kDatagram].queuedBytes;
+      const socket = this.#socket;
+      return afterCloseTcp(socket, socket.queuedBytes);
     }
 
     getSendQueueCount(): number {
-      return this[kDatagram].sends.length;
+      const socket = this.#socket;
+      return afterCloseTcp(socket, socket.sends.length);
     }
 
     // Options.
 
     setBroadcast(on: number): number {
-      return setNumber(this[kDatagram], UdpNumber.broadcast, on);
+      return setNumber(this.#socket, UdpNumber.broadcast, on);
     }
 
     setTTL(value: number): number {
-      return value < 1 || value > MOST_TTL ? errno.EINVAL : setNumber(this[kDatagram], UdpNumber.timeToLive, value);
+      if (this.#socket.dead) return errno.EBADF;
+      return value < 1 || value > MOST_TTL ? errno.EINVAL : setNumber(this.#socket, UdpNumber.timeToLive, value);
     }
 
     setMulticastTTL(value: number): number {
       if (value < 0 || value > MOST_TTL) return errno.EINVAL;
-      return setNumber(this[kDatagram], UdpNumber.multicastTimeToLive, value);
+      return setNumber(this.#socket, UdpNumber.multicastTimeToLive, value);
     }
 
     setMulticastLoopback(on: number): number {
-      return setNumber(this[kDatagram], UdpNumber.multicastLoopback, on);
+      return setNumber(this.#socket, UdpNumber.multicastLoopback, on);
     }
 
     setMulticastInterface(address: string): number {
-      this[kDatagram].proved.clear();
-      return env().native.setMulticastInterface(this[kDatagram].settled(), String(address));
+      this.#socket.proved.clear();
+      return env().native.setMulticastInterface(this.#socket.settled(), String(address));
     }
 
     addMembership(group: string, face?: string | null): number {
-      return membership(this[kDatagram], true, group, face);
+      return membership(this.#socket, true, group, face);
     }
 
     dropMembership(group: string, face?: string | null): number {
-      return membership(this[kDatagram], false, group, face);
+      return membership(this.#socket, false, group, face);
     }
 
     addSourceSpecificMembership(source: string, group: string, face?: string | null): number {
-      return sourceMembership(this[kDatagram], true, source, group, face);
+      return sourceMembership(this.#socket, true, source, group, face);
     }
 
     dropSourceSpecificMembership(source: string, group: string, face?: string | null): number {
-      return sourceMembership(this[kDatagram], false, source, group, face);
+      return sourceMembership(this.#socket, false, source, group, face);
     }
 
     bufferSize(size: number, receiving: boolean, context: Record<string, unknown>): number | undefined {
-      const socket = this[kDatagram];
+      const socket = this.#socket;
+      if (socket.dead) return errno.EBADF;
       const fits = size === (size | 0);
       const result = fits ? socket.bufferSize(size, Boolean(receiving)) : errno.EINVAL;
       if (result >= 0) return result;
@@ -226,7 +242,7 @@ function sendBy(
 }
 
 function setReferenced(socket: Datagram, on: boolean): void {
-  if (socket.closed) return;
+  if (socket.gone) return;
   socket.referenced = on;
   socket.updateLiveness();
 }

@@ -2,6 +2,10 @@
  * Our handles stand on Node's JSStream, whose own async resource would be seen beside the one that carries Node's
  * type name. Hooks made by programs do not hear of it, neither its birth nor its calls nor its end, and are shown
  * the handle or request where Node would show it.
+ *
+ * They hear of ours from within the making of a native object (`expect`, the object, `born`), as they hear of Node's: finders of
+ * leaks keep the stack, V8 keeps ten frames of it, and the way through `AsyncResource` would leave none for the program. For the
+ * frames that are ours still, room is made.
  */
 
 import { AsyncResource, executionAsyncResource } from 'node:async_hooks';
@@ -22,8 +26,34 @@ const kOwner: unique symbol = Symbol('tsloop.owner');
 /** A program has made hooks: from then on what we make is seen as the handle or request that it belongs to. */
 let watched = false;
 
-/** What the resource that is being made stands for: hooks hear of it inside the constructor. */
-let newborn: object | null = null;
+/** A resource that hooks are to hear of, between `expect` and `born`. */
+interface Expected {
+  readonly type: string;
+  readonly owner: object;
+  readonly triggerAsyncId: number | null;
+  /** Where it is looked for: hooks may ask the owner for its id already. */
+  readonly holder: { scope: Scope } | null;
+  scope: OwnerScope | null;
+}
+
+/** Until a holder has its resource. */
+export const UNBORN = null as unknown as Scope;
+
+let expected: Expected | null = null;
+
+/** The resource of an expected one is being made: of its own event hooks do not hear. */
+let making = false;
+
+/** Most frames of ours between a hook and lib/, those of a request; of a handle there are half as many. */
+const OUR_FRAMES = 6;
+
+const { set } = Reflect;
+
+/** Something is made that nobody is to hear of. */
+let unheardOf = false;
+
+/** The native class whose objects tell hooks of ours. */
+export let Announcer: new () => object;
 
 /** What we use of a resource. */
 export interface Scope {
@@ -32,8 +62,6 @@ export interface Scope {
   runInAsyncScope<This, Result>(fn: (this: This, ...args: any[]) => Result, thisArg?: This, ...args: any[]): Result;
   emitDestroy(): unknown;
 }
-
-class OwnedResource extends AsyncResource {}
 
 /**
  * A class of its own, so that V8 keeps this id as a small integer: where some instances take it from Node's own memory,
@@ -55,11 +83,10 @@ class OwnerScope implements Scope {
   readonly #resource: AsyncResource;
   readonly #owner: object;
 
-  constructor(type: string, owner: object, options: typeof byHand & { triggerAsyncId?: number }) {
-    const outer = newborn;
-    newborn = owner;
-    this.#resource = new OwnedResource(type, options);
-    newborn = outer;
+  constructor({ type, owner, triggerAsyncId }: Expected) {
+    making = true;
+    this.#resource = new AsyncResource(type, triggerAsyncId === null ? byHand : { ...byHand, triggerAsyncId });
+    making = false;
     this.#owner = owner;
     // Ids, context frame and stores are properties under symbols on every line: the owner becomes as good a resource.
     for (const symbol of Object.getOwnPropertySymbols(this.#resource)) {
@@ -78,6 +105,10 @@ class OwnerScope implements Scope {
     return this.#resource.asyncId();
   }
 
+  triggerAsyncId(): number {
+    return this.#resource.triggerAsyncId();
+  }
+
   // biome-ignore lint/suspicious/noExplicitAny: as AsyncResource has it
   runInAsyncScope<This, Result>(fn: (this: This, ...args: any[]) => Result, thisArg?: This, ...args: any[]): Result {
     return AsyncResource.prototype.runInAsyncScope.call(this.#owner, fn as never, thisArg, ...args) as Result;
@@ -88,9 +119,66 @@ class OwnerScope implements Scope {
   }
 }
 
+/** Whether there are hooks to be told: whoever makes a handle announces it then from its own constructor. */
+export function isWatched(): boolean {
+  return watched;
+}
+
+/** The next native object that is made stands for a resource of ours; `triggerAsyncId` is null for the current one. */
+export function expect(
+  type: string,
+  owner: object,
+  triggerAsyncId: number | null,
+  holder: { scope: Scope } | null,
+): void {
+  expected = { type, owner, triggerAsyncId, holder, scope: null };
+}
+
+function bear(due: Expected): OwnerScope {
+  due.scope = new OwnerScope(due);
+  if (due.holder !== null) due.holder.scope = due.scope;
+  return due.scope;
+}
+
+/** Whether there is such a one. */
+export function isExpecting(): boolean {
+  return expected !== null;
+}
+
+/** That resource. */
+export function born(): Scope {
+  const due = expected as Expected;
+  expected = null;
+  return due.scope ?? bear(due);
+}
+
+/** Set when the classes are defined: Node's class to announce ours with. */
+export function announceWith(native: new () => object): void {
+  Announcer = native;
+}
+
+/** Makes a native object of which hooks do not hear. */
+export function unheard<T>(make: () => T): T {
+  unheardOf = true;
+  try {
+    return make();
+  } finally {
+    unheardOf = false;
+  }
+}
+
 /** A resource of ours; `triggerAsyncId` is null for the current one. */
-export function createResource(type: string, owner: object, triggerAsyncId: number | null): Scope {
-  if (watched) return new OwnerScope(type, owner, triggerAsyncId === null ? byHand : { ...byHand, triggerAsyncId });
+export function createResource(
+  type: string,
+  owner: object,
+  triggerAsyncId: number | null,
+  holder: { scope: Scope } | null = null,
+): Scope {
+  if (watched) {
+    expect(type, owner, triggerAsyncId, holder);
+    new Announcer();
+    return born();
+  }
   const resource: AsyncResource & { [kOwner]?: object } =
     triggerAsyncId === null ? new AsyncResource(type, byHand) : new TriggeredResource(type, triggerAsyncId);
   resource[kOwner] = owner;
@@ -114,9 +202,6 @@ export function hookCreateHook(isOurs: (resource: object) => boolean): void {
     return isOurs(resource) && (resource as { [kBaseId](): number })[kBaseId]() === id;
   };
 
-  const shown = (resource: object): object =>
-    newborn !== null && resource instanceof OwnedResource ? newborn : resource;
-
   module.createHook = function createHook(hooks: Hooks) {
     const init = hooks?.init;
     const before = hooks?.before;
@@ -134,9 +219,27 @@ export function hookCreateHook(isOurs: (resource: object) => boolean): void {
     const silent = new Set<number>();
     if (init !== undefined || destroy !== undefined) {
       wrapped.init = function (this: unknown, id, type, trigger, resource) {
-        if (type === 'JSSTREAM' && isOurs(resource)) {
-          if (destroy !== undefined) silent.add(id);
-        } else if (init !== undefined) init.call(this as never, id, type, trigger, shown(resource));
+        if (making) return;
+        const due = expected;
+        if (due === null && !unheardOf && !(type === 'JSSTREAM' && isOurs(resource))) {
+          if (init !== undefined) init.call(this as never, id, type, trigger, resource);
+          return;
+        }
+        if (destroy !== undefined) silent.add(id);
+        if (due === null || init === undefined) return;
+        const scope = due.scope ?? bear(due);
+        // What a hook makes in turn is a birth of its own.
+        expected = null;
+        const limit = Error.stackTraceLimit;
+        const wider = limit > 0 ? limit + OUR_FRAMES : limit;
+        set(Error, 'stackTraceLimit', wider);
+        try {
+          init.call(this as never, scope.asyncId(), due.type, scope.triggerAsyncId(), due.owner);
+        } finally {
+          // Unless the hook has set another one for good.
+          if (Error.stackTraceLimit === wider) set(Error, 'stackTraceLimit', limit);
+        }
+        expected = due;
       };
     }
     if (before !== undefined) {

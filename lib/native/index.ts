@@ -153,6 +153,11 @@ export interface Callbacks {
   /** `phase` is one of `Phase`. */
   deferred(phase: number): void;
   closing(): void;
+  /**
+   * `this` of all three. Where domains are in use Node takes the domain that a callback belongs to from its receiver: this one has
+   * none, and inherits none, and the resource inside says which it is.
+   */
+  readonly receiver: object;
 }
 
 /** The memory that both sides see. */

@@ -18,7 +18,7 @@ describe('native: descriptors that JavaScript holds', () => {
     const config = readConfig({});
     const loaded = loadAddon(findAddon(config));
     if (loaded.reason !== null) throw new Error(loaded.reason.message);
-    const callbacks = { dispatch: () => 0, deferred() {}, closing() {} };
+    const callbacks = { dispatch: () => 0, deferred() {}, closing() {}, receiver: {} };
     const opened = open(loaded.addon, createMemory(), callbacks, config);
     if (opened === undefined) throw new Error('no environment');
     native = opened;

@@ -278,7 +278,9 @@ fn call(state: &State, function: napi::napi_ref, arguments: &[i32], callback_sco
         }
         let (mut callee, mut receiver, mut result) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
         napi::napi_get_reference_value(env, function, &raw mut callee);
-        napi::napi_get_global(env, &raw mut receiver);
+        // An object of ours that inherits nothing: Node asks the receiver of a callback for its `domain`, and the global object,
+        // or one with a prototype, has what the program put there.
+        napi::napi_get_reference_value(env, state.receiver, &raw mut receiver);
         let mut values = [ptr::null_mut(); 5];
         for (value, argument) in values.iter_mut().zip(arguments) {
             *value = convert::int(env, *argument);

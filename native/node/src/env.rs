@@ -72,6 +72,8 @@ pub(crate) struct State {
     pub(crate) dispatch: napi::napi_ref,
     pub(crate) run_deferred: napi::napi_ref,
     pub(crate) run_closing: napi::napi_ref,
+    /// `this` of those three.
+    pub(crate) receiver: napi::napi_ref,
     pub(crate) held: Held,
     memory: napi::napi_ref,
     pub(crate) ended: Cell<bool>,
@@ -179,6 +181,7 @@ pub(crate) fn open(call: &Call) -> Option<*mut State> {
         dispatch: reference(call.env, call.property(callbacks, c"dispatch"))?,
         run_deferred: reference(call.env, call.property(callbacks, c"deferred"))?,
         run_closing: reference(call.env, call.property(callbacks, c"closing"))?,
+        receiver: reference(call.env, call.property(callbacks, c"receiver"))?,
         memory: reference(call.env, memory)?,
         held: Held::default(),
         ended: Cell::new(false),
@@ -255,7 +258,7 @@ pub(crate) unsafe extern "C" fn on_closed(handle: *mut uv::Handle) {
         // environment; functions answer `ended` no longer, since no JavaScript runs after the hook, and the core was
         // told to end.
         unsafe {
-            for reference in [state.dispatch, state.run_deferred, state.run_closing, state.memory] {
+            for reference in [state.dispatch, state.run_deferred, state.run_closing, state.receiver, state.memory] {
                 napi::napi_delete_reference(state.env, reference);
             }
             napi::napi_remove_async_cleanup_hook(state.cleanup.get());
