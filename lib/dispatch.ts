@@ -18,9 +18,6 @@ import { runBeforeExit } from './environment';
 import type { Callbacks } from './native';
 import { BLOCKS, CHUNK_BYTES, Command, Control, EVENT_WORDS, Event, TURN_ACCEPTS, WAITS } from './native/protocol';
 
-/** A block that brought less than this is copied and lent again: what the receiver keeps is about what it got. */
-const WORTH_A_BLOCK = CHUNK_BYTES / 2;
-
 /** What the native part does not report. */
 const LEAVE_TICKS = null;
 
@@ -64,9 +61,10 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
     environment.lendBlock(index, block);
   };
 
+  /** What a block brought, in memory of its very size: a full block itself, else a copy, as behind it lies what nobody wrote. */
   const takeBlock = (environment: StreamEnvironment, index: number, length: number): ArrayBuffer => {
     const block = blocks[index] as ArrayBuffer;
-    if (length >= WORTH_A_BLOCK) {
+    if (length === CHUNK_BYTES) {
       lend(environment, index);
       return block;
     }
@@ -161,7 +159,7 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
           break;
         case Event.block: {
           const block = takeBlock(environment, a, b);
-          if (stream !== undefined) onBlock(stream, block, b);
+          if (stream !== undefined) onBlock(stream, block);
           break;
         }
         case Event.readEnd:
