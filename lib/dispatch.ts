@@ -186,6 +186,7 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
           break;
         case Event.pressure:
           // Nobody's callback: what a throwing one before it left waits on.
+          environment.pressuresHeard = (environment.pressuresHeard + a) | 0;
           if (stream !== undefined) stream.pressed = a === 1;
           continue;
         case Event.writeFailed:

@@ -156,7 +156,10 @@ export class Stream extends StreamState {
   bytesWritten = 0;
   /** Writes under way, oldest first. */
   writes: Write[] = none;
-  /** Bytes acknowledged while the offload driver had the seat, up to and with the hand-over `acknowledgedIn`. */
+  /**
+   * Bytes acknowledged while the offload driver had the seat, up to and with the hand-over `acknowledgedIn`: those that
+   * the kernel is not known to have. Looked after only when they come near their bound.
+   */
   acknowledged = 0;
   acknowledgedIn = 0;
   requests = 0;

@@ -250,7 +250,7 @@ impl Reactor {
         let Some(Entry::Stream(stream)) = self.entry(id) else { return };
         if caller == Caller::Gone && !stream.flags.has(stream::WRITABLE) && !stream.flags.has(stream::PRESSED) {
             stream.flags.set(stream::PRESSED);
-            self.backlog.push_back(Event::new(Op::Pressure, id, 1));
+            self.tell_pressure(id);
         }
     }
 

@@ -83,6 +83,8 @@ pub struct Reactor {
     datagrams: Datagrams,
     direct: Direct,
     stats: Stats,
+    /// How often JavaScript was told of a full send buffer, wrapping.
+    pressures: i32,
     /// How far the turn has come.
     course: Course,
 }
@@ -117,6 +119,7 @@ impl Reactor {
             datagrams: Datagrams::default(),
             direct: Direct::default(),
             stats: Stats::default(),
+            pressures: 0,
             course: Course::default(),
         };
         Ok((reactor, waker))
@@ -216,6 +219,17 @@ impl Reactor {
         self.backlog.clear();
         self.blocks = Blocks::default();
         self.datagrams = Datagrams::default();
+    }
+
+    /// How often JavaScript was told of a full send buffer, wrapping.
+    pub(crate) fn pressures(&self) -> i32 {
+        self.pressures
+    }
+
+    /// Tells JavaScript not to count a stream's writes as written.
+    fn tell_pressure(&mut self, id: Id) {
+        self.pressures = self.pressures.wrapping_add(1);
+        self.backlog.push_back(Event::new(Op::Pressure, id, 1));
     }
 
     fn emit(&mut self, batch: &mut Option<&mut Batch>, event: Event) {

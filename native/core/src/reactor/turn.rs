@@ -176,7 +176,7 @@ impl Reactor {
             }
         };
         if dead {
-            self.backlog.push_back(Event::new(Op::Pressure, id, 1));
+            self.tell_pressure(id);
         }
         if due {
             self.ready.push_back(id);
