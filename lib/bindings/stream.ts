@@ -253,6 +253,8 @@ export class Stream extends StreamState {
     if (status !== 0) return status;
     this.fd = own;
     if (standard) this.standard = fd;
+    // Whoever gave us the number may have given it to others: as a listener it leaves to them whom we do not come to.
+    this.shared = true;
     this.lazy = true;
     return 0;
   }
