@@ -28,9 +28,6 @@ import {
   WAITS,
 } from './native/protocol';
 
-/** A block that brought less than this is copied and lent again: what the receiver keeps is about what it got. */
-const WORTH_A_BLOCK = CHUNK_BYTES / 2;
-
 /** What the native part does not report. */
 const LEAVE_TICKS = null;
 
@@ -74,9 +71,10 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
     environment.lendBlock(index, block);
   };
 
+  /** What a block brought, in memory of its very size: a full block itself, else a copy, as behind it lies what nobody wrote. */
   const takeBlock = (environment: StreamEnvironment, index: number, length: number): ArrayBuffer => {
     const block = blocks[index] as ArrayBuffer;
-    if (length >= WORTH_A_BLOCK) {
+    if (length === CHUNK_BYTES) {
       lend(environment, index);
       return block;
     }
@@ -171,7 +169,7 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
           break;
         case Event.block: {
           const block = takeBlock(environment, a, b);
-          if (stream !== undefined) onBlock(stream, block, b);
+          if (stream !== undefined) onBlock(stream, block);
           break;
         }
         case Event.readEnd:
@@ -198,6 +196,7 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
           break;
         case Event.pressure:
           // Nobody's callback: what a throwing one before it left waits on.
+          if (a !== 0) environment.pressuresHeard = (environment.pressuresHeard + 1) | 0;
           if (stream !== undefined) {
             stream.pressed = a !== 0;
             if (a === DEAD) stream.broken = true;

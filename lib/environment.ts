@@ -52,6 +52,8 @@ export class Environment<T extends Entry> {
   /** Requests handed to the offload driver, and their bytes, wrapping like the control words they are held against. */
   #posted = 0;
   #postedBytes = 0;
+  /** Times that the dispatcher has heard of a full send buffer, wrapping like the control word it is held against. */
+  pressuresHeard = 0;
   #holds = 0;
 
   constructor(native: Native, memory: Memory) {
@@ -242,6 +244,11 @@ export class Environment<T extends Entry> {
     this.native.settle();
   }
 
+  /** The number of the last hand-over to the offload driver. */
+  get lastRequest(): number {
+    return this.#posted;
+  }
+
   /** The number that the next hand-over to the offload driver will have. */
   get nextRequest(): number {
     return (this.#posted + 1) | 0;
@@ -250,6 +257,16 @@ export class Environment<T extends Entry> {
   /** Whether the offload driver has applied a hand-over. */
   hasApplied(request: number): boolean {
     return (((this.control[Control.applied] as number) - request) | 0) >= 0;
+  }
+
+  /**
+   * Whether the kernel has what a hand-over brought to a stream that is not under pressure: it is applied, and no full send
+   * buffer was met until then of which we have not heard.
+   */
+  hasReachedKernel(request: number): boolean {
+    const { control } = this;
+    if (((Atomics.load(control, Control.applied) - request) | 0) < 0) return false;
+    return ((Atomics.load(control, Control.pressures) - this.pressuresHeard) | 0) <= 0;
   }
 
   /** Whether the offload driver's inbox takes more writes that count as written. */

@@ -71,10 +71,10 @@ export function onData(stream: Stream, buffer: ArrayBuffer, bytes: Uint8Array, o
 }
 
 /** Bytes in a block of their own, which becomes the receiver's. */
-export function onBlock(stream: Stream, block: ArrayBuffer, length: number): void {
+export function onBlock(stream: Stream, block: ArrayBuffer): void {
   if (stream.closed) return;
-  if (mustHold(stream)) hold(stream, length === block.byteLength ? block : block.slice(0, length));
-  else deliver(stream, block, new Uint8Array(block), 0, length, true);
+  if (mustHold(stream)) hold(stream, block);
+  else deliver(stream, block, new Uint8Array(block), 0, block.byteLength, true);
 }
 
 /** The end of reading: `UV_EOF` or an errno. */
@@ -123,11 +123,13 @@ function deliver(
   length: number,
   owned: boolean,
 ): void {
+  if (stream.consumer === Consumer.lib && stream.rare !== null && stream.userBuffer !== null) {
+    fillUserBuffer(stream, bytes, offset, length);
+    return;
+  }
   stream.bytesRead += length;
   if (stream.consumer !== Consumer.lib) {
     consume(stream, buffer, offset, length);
-  } else if (stream.rare !== null && stream.userBuffer !== null) {
-    fillUserBuffer(stream, bytes, offset, length);
   } else {
     state[READ_BYTES_OR_ERROR] = length;
     state[ARRAY_BUFFER_OFFSET] = 0;
@@ -153,8 +155,7 @@ function fillUserBuffer(stream: Stream, bytes: Uint8Array, offset: number, lengt
     const target = stream.userBuffer;
     if (target === null || stream.closed) return;
     if (!stream.reading) {
-      // The callback paused: the rest must wait, and must not be counted twice.
-      stream.bytesRead -= end - at;
+      // The callback paused: the rest must wait.
       const rest = bytes.slice(at, end).buffer;
       if (stream.held === null) stream.held = [rest];
       else stream.held.unshift(rest);
@@ -164,6 +165,7 @@ function fillUserBuffer(stream: Stream, bytes: Uint8Array, offset: number, lengt
     if (count === 0) return;
     target.set(bytes.subarray(at, at + count));
     at += count;
+    stream.bytesRead += count;
     state[READ_BYTES_OR_ERROR] = count;
     const next = readIn(stream.scope, stream.handle, undefined);
     if (next instanceof Uint8Array) stream.userBuffer = next;

@@ -48,10 +48,12 @@ function report(bytes: number, async: 0 | 1, error: number): void {
 function mayAcknowledge(stream: Stream, bytes: number): boolean {
   if (stream.pressed || stream.writes.length > 0 || !stream.open) return false;
   const environment = env();
-  if (stream.acknowledged > 0 && environment.hasApplied(stream.acknowledgedIn)) stream.acknowledged = 0;
-  if (stream.acknowledged + bytes > ACKNOWLEDGED_BYTES || !environment.hasRoom()) return false;
+  if (stream.acknowledged + bytes > ACKNOWLEDGED_BYTES) {
+    if (bytes > ACKNOWLEDGED_BYTES || !environment.hasReachedKernel(stream.acknowledgedIn)) return false;
+    stream.acknowledged = 0;
+  }
+  if (!environment.hasRoom()) return false;
   stream.acknowledged += bytes;
-  stream.acknowledgedIn = environment.nextRequest;
   return true;
 }
 
@@ -61,9 +63,11 @@ function flagsFor(stream: Stream, bytes: number): number {
 }
 
 /** Hands over a small write that was appended: 0 done, 1 waits, negative failed. */
-function handOverGathered(flags: number): number {
+function handOverGathered(stream: Stream, flags: number): number {
   const environment = env();
   if (flags === 0) {
+    // Not before it was appended: that may have handed over what was there.
+    stream.acknowledgedIn = environment.nextRequest;
     environment.submitSoon();
     return 0;
   }
@@ -75,7 +79,7 @@ function handOverGathered(flags: number): number {
 /** After a small write was appended: hands it over and says how it stands. */
 function settle(stream: Stream, request: Request | null, bytes: number, flags: number): WriteResult {
   stream.bytesWritten += bytes;
-  return conclude(stream, request, bytes, handOverGathered(flags));
+  return conclude(stream, request, bytes, handOverGathered(stream, flags));
 }
 
 /** Turns a status (0 done, 1 waits, negative failed) into the answer of the protocol in use. */
@@ -195,6 +199,7 @@ function writeLarge(
   const status = handOverAll(stream, buffers, flags);
   stream.bytesWritten += total;
   if (flags === 0) {
+    stream.acknowledgedIn = env().lastRequest;
     report(total, 0, 0);
     return 0;
   }
@@ -258,7 +263,7 @@ export function writeNative(stream: Stream, native: object, buffers: readonly Ui
   } else if (total > 0) {
     const flags = flagsFor(stream, total);
     env().writeChunks(stream, buffers, total, flags);
-    status = handOverGathered(flags);
+    status = handOverGathered(stream, flags);
   }
   if (status < 0) return status;
   stream.bytesWritten += total;
@@ -316,6 +321,8 @@ export function onWriteFailed(stream: Stream, status: number): void {
 /** The oldest write under way has ended. */
 export function onWriteDone(stream: Stream, status: number): void {
   if (stream.closed) return;
+  // What counted as written before it has left with it.
+  stream.acknowledged = 0;
   const write = stream.writes.find((candidate) => candidate.bytes > 0);
   if (!stream.endWrite(write)) return;
   const { request, native } = write;

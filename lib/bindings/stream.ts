@@ -168,7 +168,10 @@ export class Stream extends StreamState {
   bytesWritten = 0;
   /** Writes under way, oldest first. */
   writes: Write[] = none;
-  /** Bytes acknowledged while the offload driver had the seat, up to and with the hand-over `acknowledgedIn`. */
+  /**
+   * Bytes acknowledged while the offload driver had the seat, up to and with the hand-over `acknowledgedIn`: those that
+   * the kernel is not known to have. Looked after only when they come near their bound.
+   */
   acknowledged = 0;
   acknowledgedIn = 0;
   requests = 0;
@@ -269,6 +272,8 @@ export class Stream extends StreamState {
     if (status !== 0) return status;
     this.fd = own;
     if (standard) this.standard = fd;
+    // Whoever gave us the number may have given it to others: as a listener it leaves to them whom we do not come to.
+    this.shared = true;
     this.lazy = true;
     // Whoever gave us the number may have given it to others: what waits in the kernel is theirs as well.
     this.shared = true;

@@ -90,14 +90,16 @@ export const Control = {
   applied: 0,
   /** Bytes of those requests, wrapping. */
   appliedBytes: 1,
+  /** Times it has told of a full send buffer by then, wrapping. */
+  pressures: 2,
   /** Second and third result of a call. */
-  out: 2,
-  out2: 3,
+  out: 3,
+  out2: 4,
   /** Who has the seat: 0 inline, 1 offload. */
-  driver: 4,
-  seatChanges: 5,
+  driver: 5,
+  seatChanges: 6,
   /** The first event that the dispatcher did not come to. */
-  next: 6,
+  next: 7,
 } as const;
 export const CONTROL_WORDS = 8;
 

@@ -180,7 +180,7 @@ impl Environment {
             bytes = bytes.wrapping_add(i32::try_from(length).unwrap_or(i32::MAX));
             reactor.request(request, Caller::Gone);
         }
-        self.progress.add(requests, bytes);
+        self.progress.add(requests, bytes, reactor.pressures());
     }
 
     /// JavaScript thread, once: the loop that the inline driver runs in, as [`Reactor::watch_with`].

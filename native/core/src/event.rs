@@ -56,6 +56,9 @@ pub enum Op {
 /// In [`Op::Accept`] instead of a descriptor: somebody waits at a shared listener.
 pub const WAITS: i32 = -1;
 
+/// In [`Op::Pressure`]: the kernel's buffer is full. 0 takes it back.
+pub const FULL: i32 = 1;
+
 /// In [`Op::Pressure`]: the connection is gone.
 pub const DEAD: i32 = 2;
 

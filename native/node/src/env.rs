@@ -23,18 +23,18 @@ use crate::{direct, driver, uv};
 
 /// Words of the control buffer; `lib/native/protocol.ts` names the same.
 pub(crate) mod control {
-    /// Requests that the offload driver has applied; written by the core.
+    /// Requests that the offload driver has applied, their bytes, full send buffers told of; written by the core.
     pub(crate) const APPLIED: usize = 0;
     /// Out: generation, descriptor, port or whatever a call returns second.
-    pub(crate) const OUT: usize = 2;
+    pub(crate) const OUT: usize = 3;
     /// Out: a third result.
-    pub(crate) const OUT2: usize = 3;
+    pub(crate) const OUT2: usize = 4;
     /// Who has the seat: 0 inline, 1 offload.
-    pub(crate) const DRIVER: usize = 4;
+    pub(crate) const DRIVER: usize = 5;
     /// Times the seat has passed.
-    pub(crate) const SEAT_CHANGES: usize = 5;
+    pub(crate) const SEAT_CHANGES: usize = 6;
     /// Written by JavaScript's dispatcher: the first event that it did not come to.
-    pub(crate) const NEXT: usize = 6;
+    pub(crate) const NEXT: usize = 7;
     /// How many words there are.
     pub(crate) const WORDS: usize = 8;
 }
@@ -155,7 +155,7 @@ pub(crate) fn open(call: &Call) -> Option<*mut State> {
     };
     let wake = uv::allocate(uv::ASYNC);
     let target = driver::Wake(wake);
-    // SAFETY: the first two words of the control buffer, which is referenced until teardown.
+    // SAFETY: the first three words of the control buffer, which is referenced until teardown.
     let progress = unsafe { Progress::new(NonNull::new(control.cast::<i32>().wrapping_add(control::APPLIED))?) };
     let core = Environment::new(progress, batches(call, memory)?, Box::new(move || target.send())).ok()?;
     let state = Box::into_raw(Box::new(State {

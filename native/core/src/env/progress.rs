@@ -3,8 +3,9 @@
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-/// Two words of JavaScript's memory in which the offload driver says how far it has come: requests applied and bytes
-/// of requests applied, both wrapping. JavaScript reads them to know which acknowledged writes are no longer queued.
+/// Three words of JavaScript's memory in which the offload driver says how far it has come, all wrapping: requests applied,
+/// bytes of requests applied, and how often it has told of a full send buffer until then. What is applied waits in a queue if
+/// the buffer is full; JavaScript knows that the kernel has it when it has heard of all those full buffers besides.
 #[derive(Debug)]
 pub struct Progress(NonNull<i32>);
 
@@ -15,16 +16,18 @@ unsafe impl Sync for Progress {}
 
 impl Progress {
     /// # Safety
-    /// Two words, aligned, valid for writes until [`super::Environment::end`] has returned.
+    /// Three words, aligned, valid for writes until [`super::Environment::end`] has returned.
     #[must_use]
     pub unsafe fn new(words: NonNull<i32>) -> Self {
         Self(words)
     }
 
-    pub(super) fn add(&self, requests: i32, bytes: i32) {
-        // SAFETY: valid and aligned by `new`; nobody writes but us, and readers tolerate any order.
-        let (first, second) = unsafe { (AtomicI32::from_ptr(self.0.as_ptr()), AtomicI32::from_ptr(self.0.as_ptr().add(1))) };
-        first.fetch_add(requests, Ordering::Release);
-        second.fetch_add(bytes, Ordering::Release);
+    pub(super) fn add(&self, requests: i32, bytes: i32, pressures: i32) {
+        // SAFETY: valid and aligned by `new`; nobody writes but us, under the reactor's lock.
+        let word = |at: usize| unsafe { AtomicI32::from_ptr(self.0.as_ptr().add(at)) };
+        // Before the requests: whoever sees one of them applied sees the full buffers that it met.
+        word(2).store(pressures, Ordering::Release);
+        word(0).fetch_add(requests, Ordering::Release);
+        word(1).fetch_add(bytes, Ordering::Release);
     }
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::{Entry, Reactor, Told};
 use crate::command::{CONNECTED, Command, MORE, NOTIFY, Reader, SHARED, WATCHED};
 use crate::dgram::{self, Datagram};
-use crate::event::{Event, Op};
+use crate::event::{Event, FULL, Op};
 use crate::net::listen::Listener;
 use crate::reactor::blocks::Block;
 use crate::stream::copies::Copied;
@@ -267,7 +267,7 @@ impl Reactor {
         let Some(Entry::Stream(stream)) = self.entry(id) else { return };
         if caller == Caller::Gone && !stream.flags.has(stream::WRITABLE) && !stream.flags.has(stream::PRESSED) {
             stream.flags.set(stream::PRESSED);
-            self.backlog.push_back(Event::new(Op::Pressure, id, 1));
+            self.tell_pressure(id, FULL);
         }
     }
 

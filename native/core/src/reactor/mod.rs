@@ -99,6 +99,8 @@ pub struct Reactor {
     datagrams: Datagrams,
     direct: Direct,
     stats: Stats,
+    /// How often JavaScript was told of a full send buffer, wrapping.
+    pressures: i32,
     /// How far the turn has come.
     course: Course,
     /// What libuv takes for the end, see [`Reactor::end_at_hang_up`].
@@ -136,6 +138,7 @@ impl Reactor {
             datagrams: Datagrams::default(),
             direct: Direct::default(),
             stats: Stats::default(),
+            pressures: 0,
             course: Course::default(),
             ends_at_hang_up: true,
         };
@@ -255,6 +258,17 @@ impl Reactor {
         self.backlog.clear();
         self.blocks = Blocks::default();
         self.datagrams = Datagrams::default();
+    }
+
+    /// How often JavaScript was told of a full send buffer, wrapping.
+    pub(crate) fn pressures(&self) -> i32 {
+        self.pressures
+    }
+
+    /// Tells JavaScript not to count a stream's writes as written, as its buffer is full or it is gone.
+    fn tell_pressure(&mut self, id: Id, why: i32) {
+        self.pressures = self.pressures.wrapping_add(1);
+        self.backlog.push_back(Event::new(Op::Pressure, id, why));
     }
 
     fn emit(&mut self, batch: &mut Option<&mut Batch>, event: Event) {

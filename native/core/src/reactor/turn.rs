@@ -191,7 +191,7 @@ impl Reactor {
             }
         };
         if dead {
-            self.backlog.push_back(Event::new(Op::Pressure, id, DEAD));
+            self.tell_pressure(id, DEAD);
         }
         if due {
             self.ready.push_back(id);

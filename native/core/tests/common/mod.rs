@@ -180,7 +180,7 @@ impl Loop {
         let wake = unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) };
         assert!(wake >= 0, "an eventfd");
         let memory = Memory::new(BATCHES);
-        // SAFETY: two words, freed after `end`.
+        // SAFETY: three words, freed after `end`.
         let progress = unsafe { Progress::new(memory.1.cast()) };
         let send = move || {
             let one = 1_u64;
