@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use mio::event::Event as Readiness;
 
 use super::{Entry, Reactor, Told, WAKER, datagrams, id_of};
-use crate::event::{Batch, DEAD, Event, Op};
+use crate::event::{Batch, DEAD};
 use crate::limits::{CHUNK_BYTES, POLL_EVENTS, TURN_BYTES, TURN_ROUNDS};
 use crate::stream::{
     self,
