@@ -7,6 +7,7 @@
 
 import { type Found, type Loaded, loadAddon } from './boot/addon';
 import type { Config } from './boot/config';
+import { milliseconds } from './boot/host';
 import { report } from './boot/report';
 import { debug } from './debug';
 import { reason } from './errors';
@@ -15,9 +16,11 @@ import { type Callbacks, createMemory, type Memory, type Native, open } from './
 import {
   Command,
   Control,
+  GATHER_MILLIS,
   HEADER_BYTES,
   INBOX_BYTES,
   LARGE_CHUNK,
+  MORE_DATAGRAMS,
   OUTBOX_BYTES,
   WRITES_PER_HANDOVER,
 } from './native/protocol';
@@ -47,6 +50,8 @@ export class Environment<T extends Entry> {
   readonly #bytes: Buffer & Writers;
   #used = 0;
   #writes = 0;
+  /** When something that gathers was last handed over, milliseconds. */
+  #handedOver = 0;
   /** Datagrams in the outbox. */
   gathered = 0;
   /** Requests handed to the offload driver, and their bytes, wrapping like the control words they are held against. */
@@ -202,9 +207,28 @@ export class Environment<T extends Entry> {
     return this.native.submit(used);
   }
 
-  /** Hands over what gathered if it is time: outside a delivery always, inside every few writes. */
+  /**
+   * Hands over what gathered if it is time: outside a delivery always; inside every few writes, or when the last hand-over of
+   * this delivery is a while ago, as then JavaScript takes its time and the peer must not wait for that.
+   */
   submitSoon(): void {
-    if (!this.delivering || this.#writes >= WRITES_PER_HANDOVER) this.submit();
+    if (!this.delivering) {
+      this.submit();
+      return;
+    }
+    this.#submitAfter(this.#writes, WRITES_PER_HANDOVER);
+  }
+
+  /** As `submitSoon`, of datagrams, which gather outside a delivery as well. */
+  submitDatagrams(): void {
+    this.#submitAfter(this.gathered, MORE_DATAGRAMS);
+  }
+
+  #submitAfter(gathered: number, most: number): void {
+    const now = milliseconds();
+    if (gathered < most && now - this.#handedOver < GATHER_MILLIS) return;
+    this.#handedOver = now;
+    this.submit();
   }
 
   /** Hands over what gathered and, behind it, one piece that stays where it is; status as `submit`. */

@@ -1,7 +1,7 @@
 /**
  * Sending. A message that the caller waits for goes to the kernel inside the call, which says what it thinks of it. Once
  * the kernel has taken one for an address, further messages of the same turn gather and leave together: at the end of a
- * delivery, at the end of the turn, or when there are enough. They count as sent, which for a datagram promises little;
+ * delivery, at the end of the turn, when there are enough, or when the last left a while ago. They count as sent, which for a datagram promises little;
  * if one is refused after all, the next is sent inside its call again.
  *
  * A connected socket is different: the kernel answers a send with what became of an earlier one (`ECONNREFUSED`). Whoever
@@ -10,7 +10,7 @@
 
 import { execArgv } from '../boot/host';
 import { errno } from '../native';
-import { MORE_DATAGRAMS, NOTIFY, TO_V4, TO_V6, TURN_SENT_BYTES } from '../native/protocol';
+import { NOTIFY, TO_V4, TO_V6, TURN_SENT_BYTES } from '../native/protocol';
 import {
   ArrayPrototypePush,
   ArrayPrototypeSome,
@@ -173,8 +173,8 @@ export function send(
     write(environment.gather(socket, head + length, flags), target, port, list);
     if (socket.acknowledged === 0) ArrayPrototypePush(busy, socket);
     socket.acknowledged += length;
-    if (environment.gathered >= MORE_DATAGRAMS) environment.submit();
-    else if (!environment.delivering && !checking) {
+    environment.submitDatagrams();
+    if (environment.gathered > 0 && !environment.delivering && !checking) {
       checking = true;
       deferToCheck(flushGathered);
     }

@@ -10,7 +10,7 @@ interface Internals {
   _rawDebug(...parts: unknown[]): void;
 }
 
-const { env, execArgv, execPath, pid } = process;
+const { env, execArgv, execPath, hrtime, pid } = process;
 
 export { env, execArgv, execPath, pid };
 export const platform: string = process.platform;
@@ -23,6 +23,12 @@ const emitWarningOf = uncurryThis(process.emitWarning as (text: string, type: st
 const exitOf = uncurryThis(process.exit);
 const nextTickOf = uncurryThis(process.nextTick as (job: (given: object) => void, given: object) => void);
 const listenerCountOf = uncurryThis(process.listenerCount as (name: string) => number);
+
+/** A clock that only goes forward, in milliseconds with their fraction. */
+export function milliseconds(): number {
+  const now = hrtime();
+  return now[0] * 1e3 + now[1] / 1e6;
+}
 
 /** Writes a line to descriptor 2 at once. The '%s' keeps a percent sign in it from being taken as a format. */
 export const writeError = (text: string): void => rawDebug(process, '%s', text);

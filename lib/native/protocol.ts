@@ -125,6 +125,12 @@ export const OUTBOX_BYTES = 128 * 1024;
  */
 export const ACKNOWLEDGED_BYTES = 128 * 1024;
 
+/**
+ * Milliseconds after a hand-over in which small writes of a delivery, and datagrams of a turn, gather for the next: a wake-up
+ * is worth some waiting, but what a handler of milliseconds answers leaves when it is given.
+ */
+export const GATHER_MILLIS = 0.15;
+
 /** Writes that are gathered during a delivery before the offload driver gets them: it starts early, wakes rarely. */
 export const WRITES_PER_HANDOVER = 8;
 

@@ -28,8 +28,9 @@ pub const LARGE_CHUNK: usize = CHUNK_BYTES / 2;
 /// works on the one before.
 pub const READ_AHEAD: usize = CHUNK_BYTES;
 
-/// Bytes that one connection may read in one turn of the offload driver before others get theirs.
-pub const TURN_BYTES: usize = 256 * 1024;
+/// Bytes that one connection may read in one turn of the offload driver before others get theirs. One chunk: what is taken from the
+/// kernel for a program that pauses at the first one waits in JavaScript, and its peer is not held back.
+pub const TURN_BYTES: usize = CHUNK_BYTES;
 
 /// Whole chunks that JavaScript gets from the inline driver in one turn of the loop, 1 MiB: the price of a turn has vanished
 /// by then, and timers and other connections wait for a millisecond or two. libuv reads 32 of each connection.
