@@ -162,7 +162,8 @@ impl Environment {
         }
     }
 
-    fn wake_runtime(&self) {
+    /// The reactor's descriptor becomes readable, for whoever of the runtime's watches it.
+    pub(crate) fn wake_runtime(&self) {
         // The waker's eventfd cannot overflow (mio resets it) and is open as long as we are; nothing else can fail.
         let _ = self.waker.wake();
     }

@@ -69,6 +69,10 @@ pub const LINGER_MS: u32 = 60_000;
 /// Turns that the offload driver runs in a row before it lets other tasks of the runtime run.
 pub const TURNS_IN_A_ROW: u32 = 32;
 
+/// Milliseconds between two turns of an offload driver that cannot watch the reactor's descriptor, as the term before it still
+/// does: it tries again each time, and must not spin meanwhile.
+pub const UNWATCHED_MS: u64 = 1;
+
 /// Datagrams taken from the kernel by one call: enough to make the call's own price vanish; the memory for them is
 /// two megabytes, of which pages that no large datagram touched are never there.
 pub const RECEIVE_MESSAGES: usize = 32;

@@ -15,7 +15,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::env::{Environment, Next};
-use crate::limits::{GATHER_MICROS, TURNS_IN_A_ROW};
+use crate::limits::{GATHER_MICROS, TURNS_IN_A_ROW, UNWATCHED_MS};
 
 static RUNTIME: OnceLock<Option<Runtime>> = OnceLock::new();
 static THREADS: AtomicUsize = AtomicUsize::new(1);
@@ -27,7 +27,9 @@ pub fn configure(threads: usize) {
 
 fn runtime() -> Option<&'static Runtime> {
     RUNTIME
-        .get_or_init(|| Builder::new_multi_thread().worker_threads(THREADS.load(Ordering::Relaxed)).thread_name("tsloop-driver").enable_io().build().ok())
+        .get_or_init(|| {
+            Builder::new_multi_thread().worker_threads(THREADS.load(Ordering::Relaxed)).thread_name("tsloop-driver").enable_io().enable_time().build().ok()
+        })
         .as_ref()
 }
 
@@ -55,13 +57,21 @@ pub(crate) fn drive(environment: Arc<Environment>, term: u32) {
 }
 
 async fn run(environment: Arc<Environment>, term: u32) {
-    // SAFETY: the descriptor stays open for as long as its environment, which the registration itself keeps.
-    let watched = unsafe { AsyncFd::register_with_interest(Watched(Arc::clone(&environment)), Interest::READABLE) };
-    let Ok(watched) = watched else {
-        // Out of memory: without readiness the only honest driver is one that asks in turn.
-        return poll_without_readiness(environment, term).await;
-    };
     let mut requests = VecDeque::new();
+    let watched = loop {
+        // SAFETY: the descriptor stays open for as long as its environment, which the registration itself keeps.
+        if let Ok(watched) = unsafe { AsyncFd::register_with_interest(Watched(Arc::clone(&environment)), Interest::READABLE) } {
+            break watched;
+        }
+        // The term before this one has not let go of the descriptor yet, as the runtime was busy when the seat passed twice; or
+        // there is no memory. Without readiness the driver asks, now and then: it must not take a processor for that.
+        if turn(&environment, term, &mut requests) == Next::Stop {
+            return;
+        }
+        // For that term: what was to tell it that it is over, our turn may have taken.
+        environment.wake_runtime();
+        tokio::time::sleep(Duration::from_millis(UNWATCHED_MS)).await;
+    };
     let mut in_a_row = 0;
     loop {
         match turn(&environment, term, &mut requests) {
@@ -82,13 +92,6 @@ async fn run(environment: Arc<Environment>, term: u32) {
                 }
             }
         }
-    }
-}
-
-async fn poll_without_readiness(environment: Arc<Environment>, term: u32) {
-    let mut requests = VecDeque::new();
-    while turn(&environment, term, &mut requests) != Next::Stop {
-        tokio::task::yield_now().await;
     }
 }
 
