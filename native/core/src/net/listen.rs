@@ -37,10 +37,17 @@ pub(crate) enum Accepting {
     Drained,
     /// The listener's share of the turn is used up.
     More,
-    /// Descriptors ran out and this many connections were shed.
-    Shed(u64),
-    /// The kernel had none to give (ENOMEM, ENOBUFS), or no descriptor was left to shed with.
+    /// Descriptors ran out and this many connections were shed; drained when nobody waits any more.
+    Shed { count: u64, drained: bool },
+    /// The kernel had none to give (ENOMEM, ENOBUFS), or no descriptor could be had to shed with.
     Failed,
+}
+
+impl Accepting {
+    /// True if somebody may wait still: no new edge comes for them.
+    pub(crate) fn leaves_some(self) -> bool {
+        matches!(self, Self::More | Self::Failed | Self::Shed { drained: false, .. })
+    }
 }
 
 /// Accepts what waits; `accepted` returns false when it has no room for another.
@@ -59,7 +66,10 @@ pub(crate) fn accept(listener: &mut Listener, reserve: &mut Reserve, mut accepte
             // The peer gave up while it waited: the next one may be fine.
             Err(errno) if errno == -libc::ECONNABORTED || errno == -libc::EPROTO => {}
             Err(errno) if errno == -libc::EMFILE || errno == -libc::ENFILE => {
-                return reserve.shed(listener.fd.as_fd()).map_or(Accepting::Failed, Accepting::Shed);
+                return match reserve.shed(listener.fd.as_fd(), TURN_ACCEPTS) {
+                    (0, false) => Accepting::Failed,
+                    (count, drained) => Accepting::Shed { count, drained },
+                };
             }
             Err(_) => return Accepting::Failed,
         }

@@ -33,7 +33,7 @@ impl Reactor {
             accepted.push((new, fd));
             into.has_room()
         });
-        listener.queued = matches!(outcome, Accepting::More | Accepting::Failed);
+        listener.queued = outcome.leaves_some();
         turn.sockets += 1;
         self.stats.accepted += accepted.len() as u64;
         for (new, fd) in accepted {
@@ -42,7 +42,12 @@ impl Reactor {
         match outcome {
             Accepting::Drained => {}
             Accepting::More => self.ready.push_back(id),
-            Accepting::Shed(count) => self.stats.shed += count,
+            Accepting::Shed { count, drained } => {
+                self.stats.shed += count;
+                if !drained {
+                    self.ready.push_back(id);
+                }
+            }
             // As libuv: JavaScript does not hear of it, and the next turn tries again, since whoever waits is still there
             // and brings no new edge.
             Accepting::Failed => {
@@ -88,9 +93,9 @@ impl Reactor {
             accepted = Some(fd);
             false
         });
-        listener.more = matches!(outcome, Accepting::More | Accepting::Failed);
+        listener.more = outcome.leaves_some();
         match outcome {
-            Accepting::Shed(count) => self.stats.shed += count,
+            Accepting::Shed { count, .. } => self.stats.shed += count,
             Accepting::Failed => self.stats.accept_failures += 1,
             Accepting::Drained | Accepting::More => {}
         }

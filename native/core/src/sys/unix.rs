@@ -304,16 +304,30 @@ impl Reserve {
         }
     }
 
-    /// Accepts and closes everything that waits on a listener; how many were shed. None without a reserve.
-    pub fn shed(&mut self, listener: BorrowedFd<'_>) -> Option<u64> {
-        drop(self.0.take()?);
-        let mut shed = 0;
-        while let Ok(connection) = accept(listener) {
-            drop(connection);
-            shed += 1;
+    /// Accepts and closes what waits on a listener, at most so many: how many were shed, and whether nobody waits any more.
+    /// Only the kernel's own word (`EAGAIN`) says that: another thread may have taken the descriptor that was given up for
+    /// it, another process the last one of the system, and a peer may have given up meanwhile.
+    pub fn shed(&mut self, listener: BorrowedFd<'_>, most: usize) -> (u64, bool) {
+        self.restore();
+        if self.0.take().is_none() {
+            return (0, false);
         }
-        self.0 = Self::open();
-        Some(shed)
+        let (mut shed, mut drained) = (0, false);
+        for _ in 0..most {
+            match accept(listener) {
+                Ok(connection) => {
+                    drop(connection);
+                    shed += 1;
+                }
+                Err(errno) if errno == -libc::ECONNABORTED || errno == -libc::EPROTO => {}
+                Err(errno) => {
+                    drained = errno == -libc::EAGAIN;
+                    break;
+                }
+            }
+        }
+        self.restore();
+        (shed, drained)
     }
 }
 
