@@ -181,12 +181,10 @@ export function takeBack(stream: Stream, data: ArrayBuffer | undefined): unknown
   stream.nativeReads = false;
   if (data === undefined || stream.userBuffer === null) return readIn(stream.scope, stream.handle, data);
   // Some lines show more memory than the bytes: how many, and where, stands in the state array.
-  fillUserBuffer(
-    stream,
-    new Uint8Array(data),
-    state[ARRAY_BUFFER_OFFSET] as number,
-    state[READ_BYTES_OR_ERROR] as number,
-  );
+  const length = state[READ_BYTES_OR_ERROR] as number;
+  // Counted when they were offered, and again now as the program gets them.
+  stream.bytesRead -= length;
+  fillUserBuffer(stream, new Uint8Array(data), state[ARRAY_BUFFER_OFFSET] as number, length);
   return undefined;
 }
 
