@@ -3,7 +3,6 @@
  * libuv's callbacks; an exception is reported where it happened and the batch goes on (contract 14).
  */
 
-import { Buffer } from 'node:buffer';
 import { connectionIn, hasThrown, reportException, reportTo } from './bindings/async-scope';
 import { childAt } from './bindings/child';
 import { type Datagram, datagramAt } from './bindings/datagram';
@@ -27,6 +26,7 @@ import {
   TURN_ACCEPTS,
   WAITS,
 } from './native/protocol';
+import { ArrayBufferPrototypeSlice, ArrayPrototypeMap, BufferAllocUnsafeSlow, ReflectApply } from './primordials';
 
 /** What the native part does not report. */
 const LEAVE_TICKS = null;
@@ -48,7 +48,7 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
     leftTicks = hasThrown();
     if (leftTicks) return;
     try {
-      nativeTick.call(receiver);
+      ReflectApply(nativeTick, receiver, []);
     } catch (error) {
       // What the one that threw was about to be followed by waits as well.
       reportException(error);
@@ -66,7 +66,7 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
   };
 
   const lend = (environment: StreamEnvironment, index: number): void => {
-    const block = Buffer.allocUnsafeSlow(CHUNK_BYTES).buffer as ArrayBuffer;
+    const block = BufferAllocUnsafeSlow(CHUNK_BYTES).buffer as ArrayBuffer;
     blocks[index] = block;
     environment.lendBlock(index, block);
   };
@@ -78,7 +78,7 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
       lend(environment, index);
       return block;
     }
-    const copy = block.slice(0, length);
+    const copy = ArrayBufferPrototypeSlice(block, 0, length);
     environment.lendBlock(index, block);
     return copy;
   };
@@ -116,9 +116,9 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
 
   const setUp = (environment: StreamEnvironment): void => {
     const { memory } = environment;
-    words = memory.words.map((buffer) => new Int32Array(buffer));
-    bytes = memory.bytes.map((buffer) => new Uint8Array(buffer));
-    byteWords = memory.bytes.map((buffer) => new Int32Array(buffer));
+    words = ArrayPrototypeMap(memory.words, (buffer) => new Int32Array(buffer));
+    bytes = ArrayPrototypeMap(memory.bytes, (buffer) => new Uint8Array(buffer));
+    byteWords = ArrayPrototypeMap(memory.bytes, (buffer) => new Int32Array(buffer));
     buffers = memory.bytes;
     current = environment;
     attach(environment);

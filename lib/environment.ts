@@ -24,6 +24,13 @@ import {
   OUTBOX_BYTES,
   WRITES_PER_HANDOVER,
 } from './native/protocol';
+import {
+  BufferFromMemory,
+  BufferPrototypeLatin1Write,
+  BufferPrototypeUcs2Write,
+  BufferPrototypeUtf8Write,
+  TypedArrayPrototypeSet,
+} from './primordials';
 
 /** Latin-1 and UTF-8 writers straight into memory, which every line has on Buffer's prototype. */
 interface Writers {
@@ -66,7 +73,7 @@ export class Environment<T extends Entry> {
     this.memory = memory;
     this.control = new Int32Array(memory.control);
     this.#words = new Int32Array(memory.outbox);
-    this.#bytes = Buffer.from(memory.outbox) as Buffer & Writers;
+    this.#bytes = BufferFromMemory(memory.outbox) as Buffer & Writers;
   }
 
   get offloaded(): boolean {
@@ -146,7 +153,7 @@ export class Environment<T extends Entry> {
   /** Appends a write of at most `LARGE_CHUNK` bytes. */
   writeBytes(entry: Entry, data: Uint8Array, flags: number): void {
     this.#header(Command.write, entry, data.length, flags);
-    this.#bytes.set(data, this.#used);
+    TypedArrayPrototypeSet(this.#bytes, data, this.#used);
     this.#pad(data.length);
   }
 
@@ -154,8 +161,9 @@ export class Environment<T extends Entry> {
   writeChunks(entry: Entry, chunks: readonly Uint8Array[], total: number, flags: number): void {
     this.#header(Command.write, entry, total, flags);
     let at = this.#used;
-    for (const chunk of chunks) {
-      this.#bytes.set(chunk, at);
+    for (let index = 0; index < chunks.length; index += 1) {
+      const chunk = chunks[index] as Uint8Array;
+      TypedArrayPrototypeSet(this.#bytes, chunk, at);
       at += chunk.length;
     }
     this.#pad(total);
@@ -167,20 +175,20 @@ export class Environment<T extends Entry> {
   }
 
   putBytes(data: Uint8Array, at: number): number {
-    this.#bytes.set(data, this.#used + at);
+    TypedArrayPrototypeSet(this.#bytes, data, this.#used + at);
     return data.length;
   }
 
   putLatin1(text: string, at: number): number {
-    return this.#bytes.latin1Write(text, this.#used + at, text.length);
+    return BufferPrototypeLatin1Write(this.#bytes, text, this.#used + at, text.length);
   }
 
   putUtf8(text: string, at: number): number {
-    return this.#bytes.utf8Write(text, this.#used + at, LARGE_CHUNK);
+    return BufferPrototypeUtf8Write(this.#bytes, text, this.#used + at, LARGE_CHUNK);
   }
 
   putUcs2(text: string, at: number): number {
-    return this.#bytes.ucs2Write(text, this.#used + at, text.length * 2);
+    return BufferPrototypeUcs2Write(this.#bytes, text, this.#used + at, text.length * 2);
   }
 
   endWrite(header: number, length: number): void {

@@ -3,8 +3,9 @@
  * it, and its callbacks run inside it with exceptions reported from within (contract 14).
  */
 
-import { createResource, type Scope } from '../hooks/async-hooks';
+import { createResource, passOn, type Scope } from '../hooks/async-hooks';
 import type { Native } from '../native';
+import { ReflectApply } from '../primordials';
 
 /** Node's provider names. */
 export type Provider =
@@ -58,7 +59,8 @@ export class LazyScope implements Scope {
 
   // biome-ignore lint/suspicious/noExplicitAny: as AsyncResource has it
   runInAsyncScope<This, Result>(fn: (this: This, ...args: any[]) => Result, thisArg?: This, ...args: any[]): Result {
-    return this.#made().runInAsyncScope(fn as never, thisArg, ...args) as Result;
+    const scope = this.#made();
+    return ReflectApply(scope.runInAsyncScope, scope, passOn(fn, thisArg, args)) as Result;
   }
 
   /** Nobody heard of it. */
@@ -99,7 +101,7 @@ type Callable = Record<string, ((...args: any[]) => void) | null | undefined>;
 function invoke(this: Callable, name: string, args: readonly unknown[]): void {
   try {
     const callback = this[name];
-    if (typeof callback === 'function') callback.apply(this, args as unknown[]);
+    if (typeof callback === 'function') ReflectApply(callback, this, args);
   } catch (error) {
     reportException(error);
   }
@@ -172,7 +174,7 @@ export function messageIn(
 
 function invokeFunction(this: unknown, callback: (...args: unknown[]) => void, args: unknown[]): void {
   try {
-    callback.apply(this, args);
+    ReflectApply(callback, this, args);
   } catch (error) {
     reportException(error);
   }
@@ -189,7 +191,7 @@ export function runIn(scope: Scope, target: unknown, callback: (...args: never[]
  */
 export function callNative(target: object, method: (...args: never[]) => void, ...args: unknown[]): void {
   try {
-    (method as (...args: unknown[]) => void).apply(target, args);
+    ReflectApply(method, target, args);
   } catch (error) {
     reportException(error);
   }

@@ -6,6 +6,7 @@
 import { constants } from 'node:os';
 import { errno } from '../native';
 import { Command, Control } from '../native/protocol';
+import { ArrayPrototypeForEach, ArrayPrototypePush, MathMax, ObjectKeys, SafeMap, SafeSet } from '../primordials';
 import { callIn, runIn, type Scope } from './async-scope';
 import { NOTHING } from './closed';
 import { env, waitForClosing } from './stream';
@@ -13,7 +14,7 @@ import { env, waitForClosing } from './stream';
 /** Children of the reactor by slot. */
 const table: (Child | undefined)[] = [];
 /** Started, or tried to, and not closed: Node's introspection lists them. */
-const live = new Set<Child>();
+const live = new SafeSet<Child>();
 
 /** The child of an event; a stale id finds none. */
 export function childAt(slot: number, generation: number): Child | undefined {
@@ -23,16 +24,21 @@ export function childAt(slot: number, generation: number): Child | undefined {
 
 /** Handles of children whose spawning was tried, until their close callback ran. */
 export function liveChildren(): readonly Child[] {
-  return [...live];
+  const all: Child[] = [];
+  live.forEach((child) => {
+    ArrayPrototypePush(all, child);
+  });
+  return all;
 }
 
 /** How often a child is looked at that the kernel would not watch (it has no memory for it, or a limit is reached). */
 const UNWATCHED_MS = 50;
 
-const signalNames = new Map<number, string>();
-for (const [name, number] of Object.entries(constants.signals)) {
+const signalNames = new SafeMap<number, string>();
+ArrayPrototypeForEach(ObjectKeys(constants.signals) as NodeJS.Signals[], (name) => {
+  const number = constants.signals[name];
   if (!signalNames.has(number)) signalNames.set(number, name);
-}
+});
 
 /** Node's name of a signal: of several for one number, the first; empty for what has none. */
 export function signalName(number: number): string {
@@ -80,7 +86,8 @@ export class Child {
   /** A spawn is under way, whatever comes of it; `pipes` says when its pipes were made. */
   try(pipes: readonly number[]): void {
     this.tried = true;
-    this.place = Math.max(this.scope.asyncId(), ...pipes);
+    this.place = this.scope.asyncId();
+    for (let index = 0; index < pipes.length; index += 1) this.place = MathMax(this.place, pipes[index] as number);
     live.add(this);
   }
 

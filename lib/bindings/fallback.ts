@@ -1,7 +1,8 @@
 /** When Node's own handle is used instead of ours, with the reason counted for `stats()`. */
 
+import { env, execArgv } from '../boot/host';
 import { isMakingStdio } from '../hooks/stdio';
-import { SafeMap } from '../primordials';
+import { ArrayPrototypeSome, SafeMap, StringPrototypeIncludes, StringPrototypeSplit } from '../primordials';
 
 export type FallbackReason =
   | 'stdio'
@@ -19,9 +20,6 @@ let detached = false;
 
 let traced: boolean | undefined;
 
-/** The categories whose events C++ writes from inside its own handles. */
-const NATIVE_EVENTS = /(^|,)node\.net(\.native)?(,|$)/;
-
 /**
  * Whether trace events of the network are recorded: they come from Node's own handles and from nowhere else, so whoever asks for
  * them by name gets those. Asked once; the module that knows is loaded only where something is traced.
@@ -30,11 +28,14 @@ function isTraced(): boolean {
   if (traced !== undefined) return traced;
   traced = false;
   try {
-    const { env, execArgv } = process;
-    if ([...execArgv, env['NODE_OPTIONS'] ?? ''].some((option) => option.includes('--trace-event')))
-      traced = NATIVE_EVENTS.test(
-        (require('node:trace_events') as typeof import('node:trace_events')).getEnabledCategories() ?? '',
+    const asks = (option: string): boolean => StringPrototypeIncludes(option, '--trace-event');
+    if (ArrayPrototypeSome(execArgv, asks) || asks(env['NODE_OPTIONS'] ?? '')) {
+      const enabled = (require('node:trace_events') as typeof import('node:trace_events')).getEnabledCategories() ?? '';
+      traced = ArrayPrototypeSome(
+        StringPrototypeSplit(enabled, ','),
+        (category) => category === 'node.net' || category === 'node.net.native',
       );
+    }
   } catch {
     // No thread but the main one may ask, and nothing is recorded of the others.
   }

@@ -1,5 +1,6 @@
 /** http's parser put on a handle of ours: `consume` of Node's own class tells whose bytes they are from then on. */
 
+import { ArrayPrototypeIncludes, ReflectApply } from '../primordials';
 import { put, unwrapped } from './seam';
 import { streamOf } from './stream-handle';
 import { Consumer } from './stream-state';
@@ -20,9 +21,10 @@ function loadedParser(): ParserClass | null {
   const loaded = internals.moduleLoadList ?? [];
   let home: unknown;
   try {
-    if (loaded.includes('NativeModule _http_common')) home = internals.getBuiltinModule?.('_http_common');
+    if (ArrayPrototypeIncludes(loaded, 'NativeModule _http_common'))
+      home = internals.getBuiltinModule?.('_http_common');
     // Newer lines refuse the binding.
-    else if (loaded.includes('Internal Binding http_parser'))
+    else if (ArrayPrototypeIncludes(loaded, 'Internal Binding http_parser'))
       home = unwrapped(internals.binding)('http_parser' as never);
   } catch {
     return null;
@@ -41,6 +43,6 @@ export function hookConsume(): void {
   put(parser.prototype, 'consume', function (this: object, handle: object) {
     const stream = streamOf(handle);
     if (stream !== null) stream.consumer = Consumer.parser;
-    return consume.call(this, handle);
+    return ReflectApply(consume, this, [handle]);
   });
 }

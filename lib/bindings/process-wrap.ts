@@ -7,7 +7,18 @@ import { createResource, UNBORN } from '../hooks/async-hooks';
 import { descriptorOf } from '../hooks/transfer';
 import { errno } from '../native';
 import { ChildPipe, LAYOUT_STDIO, SpawnFlag } from '../native/protocol';
-import { ObjectDefineProperty, ObjectEntries } from '../primordials';
+import {
+  ArrayPrototypeForEach,
+  ArrayPrototypeJoin,
+  ArrayPrototypeMap,
+  ArrayPrototypePush,
+  ArrayPrototypeSlice,
+  ArrayPrototypeSome,
+  ObjectDefineProperty,
+  ObjectKeys,
+  ReflectApply,
+  TypedArrayPrototypeSet,
+} from '../primordials';
 import { Child } from './child';
 import { settleNumber } from './descriptors';
 import { countFallback } from './fallback';
@@ -65,7 +76,7 @@ function named([file, args, cwd, envPairs, stdio, flags = 0, uid, gid]: Position
 type Given = [SpawnOptions] | Positional;
 
 function optionsOf(given: Given): SpawnOptions {
-  const [first] = given;
+  const first = given[0];
   return typeof first === 'object' ? first : named(given as Positional);
 }
 
@@ -98,29 +109,43 @@ export function layOut(
   numbers: readonly number[],
 ): { strings: string; layout: Int32Array<ArrayBuffer> } {
   const { file, args = [], cwd, detached, uid, gid } = options;
-  const envPairs = options.envPairs ?? ObjectEntries(environ).map(([name, value]) => `${name}=${value}`);
+  const envPairs = options.envPairs ?? ArrayPrototypeMap(ObjectKeys(environ), (name) => `${name}=${environ[name]}`);
   const directory = typeof cwd === 'string' && cwd !== '' ? [cwd] : [];
-  const [user, group] = [numeric(uid), numeric(gid)];
+  const user = numeric(uid);
+  const group = numeric(gid);
   const flags =
     (detached ? SpawnFlag.detached : 0) |
     (directory.length > 0 ? SpawnFlag.directory : 0) |
     (user !== undefined ? SpawnFlag.user : 0) |
     (group !== undefined ? SpawnFlag.group : 0);
-  const layout = Int32Array.of(args.length, envPairs.length, flags, user ?? 0, group ?? 0, ...numbers);
-  return { strings: [file, ...directory, ...args, ...envPairs].join('\0'), layout };
+  const head = [args.length, envPairs.length, flags, user ?? 0, group ?? 0];
+  const layout = new Int32Array(head.length + numbers.length);
+  TypedArrayPrototypeSet(layout, head);
+  TypedArrayPrototypeSet(layout, numbers, head.length);
+  const strings = [file];
+  const add = (text: string): void => {
+    ArrayPrototypePush(strings, text);
+  };
+  ArrayPrototypeForEach(directory, add);
+  ArrayPrototypeForEach(args, add);
+  ArrayPrototypeForEach(envPairs, add);
+  return { strings: ArrayPrototypeJoin(strings, '\0'), layout };
 }
 
 function spawn(child: Child, handle: object, options: SpawnOptions): number {
   const { stdio = [] } = options;
-  child.try(stdio.map((entry) => birthOf(entry.handle)));
-  const numbers = stdio.map(numberOf);
-  if (numbers.includes(undefined)) return errno.EINVAL;
+  child.try(ArrayPrototypeMap(stdio, (entry) => birthOf(entry.handle)));
+  const numbers = ArrayPrototypeMap(stdio, numberOf) as number[];
+  if (ArrayPrototypeSome(numbers, (number) => number === undefined)) return errno.EINVAL;
   const count = numbers.length;
-  const { strings, layout } = layOut(options, [...(numbers as number[]), ...new Array<number>(2 * count).fill(0)]);
+  // Room for slots and generations.
+  const places = ArrayPrototypeSlice(numbers);
+  for (let index = 0; index < 2 * count; index += 1) ArrayPrototypePush(places, 0);
+  const { strings, layout } = layOut(options, places);
   const { native } = env();
   const result = native.spawn(strings, layout.buffer);
   const word = (index: number): number => layout[index] as number;
-  stdio.forEach((entry, index) => {
+  ArrayPrototypeForEach(stdio, (entry, index) => {
     const at = LAYOUT_STDIO + index;
     const fd = word(at);
     if (!isPipe(entry) || fd < 0) return;
@@ -131,10 +156,10 @@ function spawn(child: Child, handle: object, options: SpawnOptions): number {
   });
   if (result < 0) {
     // What is written there fails, rather than counting as written.
-    for (const entry of stdio) {
+    ArrayPrototypeForEach(stdio, (entry) => {
       const stream = streamOf(entry.handle);
       if (isPipe(entry) && stream !== null && !stream.closed) stream.deserted = true;
-    }
+    });
     return result;
   }
   (handle as { pid?: number }).pid = result;
@@ -207,7 +232,7 @@ export function takeOverSpawn(
   Pipe: NativeClass,
 ): (...args: unknown[]) => number {
   return function (this: unknown, ...given: unknown[]): number {
-    if (mustBeNative() || !isCapable()) return native.apply(this, given);
+    if (mustBeNative() || !isCapable()) return ReflectApply(native, this, given) as number;
     const handle = this as object;
     const child = new Child(handle, createResource('PROCESSWRAP', handle, null));
     const methods = {
@@ -217,20 +242,21 @@ export function takeOverSpawn(
       unref: () => child.setReferenced(false),
       hasRef: () => child.hasRef,
     };
-    for (const [name, value] of Object.entries(methods))
+    ArrayPrototypeForEach(ObjectKeys(methods) as (keyof typeof methods)[], (name) => {
       ObjectDefineProperty(handle, name, {
         __proto__: null,
-        value,
+        value: methods[name],
         configurable: true,
         writable: true,
         enumerable: false,
       } as PropertyDescriptor);
+    });
     const options = optionsOf(given as Given);
-    for (const entry of options.stdio ?? []) {
-      if (!isPipe(entry) || entry.ipc === true || streamOf(entry.handle) !== null) continue;
+    ArrayPrototypeForEach(options.stdio ?? [], (entry) => {
+      if (!isPipe(entry) || entry.ipc === true || streamOf(entry.handle) !== null) return;
       (entry.handle as { close(): void } | undefined)?.close();
       entry.handle = new Pipe(SOCKET);
-    }
+    });
     return spawn(child, handle, options);
   };
 }

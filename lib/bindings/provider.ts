@@ -1,6 +1,7 @@
 /** Node's numbers of its handle types, by `getProviderType`. They differ from line to line, and only a handle knows its own. */
 
 import { unheard } from '../hooks/async-hooks';
+import { SafeMap } from '../primordials';
 import type { Provider } from './async-scope';
 
 interface NativeHandle {
@@ -8,7 +9,7 @@ interface NativeHandle {
   close(): void;
 }
 
-const numbers = new Map<Provider, number>();
+const numbers = new SafeMap<Provider, number>();
 
 /** The number of a type: of Node's own handle, made once for each, of which hooks do not hear. */
 export function providerNumber(type: Provider, make: () => NativeHandle): number {

@@ -28,7 +28,7 @@ export class StreamWriteRequest implements Request {
 }
 
 /** Who lists active requests sees the name that Node's own has. */
-Object.defineProperty(StreamWriteRequest, 'name', { value: 'WriteWrap' });
+ObjectDefineProperty(StreamWriteRequest, 'name', { __proto__: null, value: 'WriteWrap' } as PropertyDescriptor);
 
 /** Prototypes of Node's requests that tell our id while a handle of ours has them. */
 const taught = new SafeWeakSet<object>();

@@ -7,7 +7,16 @@ import { constants } from 'node:os';
 import { rss } from '../boot/host';
 import { openEnvironment } from '../environment';
 import { ChildPipe } from '../native/protocol';
-import { ArrayBufferIsView } from '../primordials';
+import {
+  ArrayBufferIsView,
+  ArrayPrototypeForEach,
+  ArrayPrototypeMap,
+  ArrayPrototypePush,
+  ArrayPrototypeSlice,
+  ArrayPrototypeSome,
+  BufferConcat,
+  ReflectApply,
+} from '../primordials';
 import { signalName } from './child';
 import { settleNumber } from './descriptors';
 import { isCapable, layOut, type SpawnOptions } from './process-wrap';
@@ -69,11 +78,15 @@ function wanted(): boolean {
 /** Wraps `spawn` of the binding: lib/ looks it up at each call. */
 export function wrapSpawnSync(native: SpawnSync): SpawnSync {
   return function spawn(this: unknown, options: SyncOptions): SyncResult {
-    const numbers = options.stdio.map(numberOf);
-    if (numbers.includes(undefined) || !wanted()) return native.call(this, options);
-    const inputs = options.stdio.map(bytesOf);
-    const lengths = inputs.map((input) => input.length);
-    const { strings, layout } = layOut(options as unknown as SpawnOptions, [...(numbers as number[]), ...lengths]);
+    const numbers = ArrayPrototypeMap(options.stdio, numberOf) as number[];
+    const isUnknown = (number: number | undefined): boolean => number === undefined;
+    if (ArrayPrototypeSome(numbers, isUnknown) || !wanted()) return ReflectApply(native, this, [options]) as SyncResult;
+    const inputs = ArrayPrototypeMap(options.stdio, bytesOf);
+    const places = ArrayPrototypeSlice(numbers);
+    ArrayPrototypeForEach(inputs, (input) => {
+      ArrayPrototypePush(places, input.length);
+    });
+    const { strings, layout } = layOut(options as unknown as SpawnOptions, places);
     const bounds = Float64Array.of(
       options.timeout ?? 0,
       options.maxBuffer ?? 0,
@@ -83,9 +96,9 @@ export function wrapSpawnSync(native: SpawnSync): SpawnSync {
     // What counts as written is there before the child is.
     environment.settle();
     for (let index = 0; index < numbers.length; index += 1) settleNumber(numbers[index] as number);
-    const output = environment.native.spawnSync(strings, layout.buffer, Buffer.concat(inputs), bounds.buffer);
-    if (typeof output === 'number') return native.call(this, options);
-    const [pid = 0, ran, code = 0, signal = 0, error = 0] = layout;
+    const output = environment.native.spawnSync(strings, layout.buffer, BufferConcat(inputs), bounds.buffer);
+    if (typeof output === 'number') return ReflectApply(native, this, [options]) as SyncResult;
+    const { 0: pid = 0, 1: ran, 2: code = 0, 3: signal = 0, 4: error = 0 } = layout;
     return {
       ...(error === 0 ? {} : { error }),
       status: ran === 1 && signal === 0 ? code : null,

@@ -7,7 +7,14 @@ import { executionAsyncId } from 'node:async_hooks';
 import { environment } from '../environment';
 import { createResource, expect, isWatched, kBaseId, UNBORN } from '../hooks/async-hooks';
 import { errno } from '../native';
-import { ArrayBufferIsView, ObjectDefineProperty, ObjectGetOwnPropertyDescriptor } from '../primordials';
+import {
+  ArrayBufferIsView,
+  ObjectDefineProperty,
+  ObjectGetOwnPropertyDescriptor,
+  ReflectApply,
+  ReflectSet,
+  uncurryThis,
+} from '../primordials';
 import { LazyScope, type Scope } from './async-scope';
 import { afterClose, NOTHING } from './closed';
 import { countFallback, whyNative } from './fallback';
@@ -63,7 +70,8 @@ export function streamOf(handle: unknown): Stream | null {
 /** When a handle of anybody's was made, by the numbers that async hooks count in; 0 for what has none. */
 export function birthOf(handle: unknown): number {
   const { [kBaseId]: ofBase, getAsyncId } = (handle ?? {}) as { [kBaseId]?(): number; getAsyncId?(): number };
-  return (ofBase ?? getAsyncId)?.call(handle) ?? 0;
+  const id = ofBase ?? getAsyncId;
+  return id === undefined ? 0 : (ReflectApply(id, handle, []) as number);
 }
 
 /** How a flag of the handle's own is put where the prototype has an accessor of that name. */
@@ -96,7 +104,7 @@ export function defineStreamHandle(
   kind: number,
 ) => StreamHandle {
   const base = Base.prototype as object;
-  const baseId = Base.prototype.getAsyncId as (this: object) => number;
+  const baseId = uncurryThis(Base.prototype.getAsyncId as (this: object) => number);
 
   class Handle extends (Base as new () => Shell) {
     declare reading: boolean;
@@ -174,7 +182,7 @@ export function defineStreamHandle(
 
     /** The id of the native base, of which hooks do not hear. */
     [kBaseId](): number {
-      return baseId.call(this);
+      return baseId(this);
     }
 
     /** A reused keep-alive socket becomes a new resource: same type, new id, triggered by whoever reuses it. */
@@ -311,7 +319,7 @@ export function defineStreamHandle(
     set _consumed(on: unknown) {
       this[kStream].consumer = on ? Consumer.parser : Consumer.lib;
       consumedFlag.value = on as boolean;
-      Object.defineProperty(this, '_consumed', consumedFlag);
+      ObjectDefineProperty(this, '_consumed', consumedFlag);
     }
 
     override get onread(): Shell['onread'] {
@@ -322,7 +330,7 @@ export function defineStreamHandle(
     override set onread(value: Shell['onread']) {
       this[kStream].copies = makesBuffers(value);
       // Through Reflect: the property is an accessor pair on newer lines and a native data property on older ones.
-      if (this.#onread === undefined) Reflect.set(base, 'onread', untaken, this);
+      if (this.#onread === undefined) ReflectSet(base, 'onread', untaken, this);
       this.#onread = value;
     }
   }

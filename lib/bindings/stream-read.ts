@@ -2,6 +2,17 @@
 
 import { errno } from '../native';
 import { CHUNK_BYTES, Command, UV_EOF } from '../native/protocol';
+import {
+  ArrayPrototypePush,
+  ArrayPrototypeShift,
+  ArrayPrototypeUnshift,
+  FunctionPrototypeToString,
+  MathMin,
+  StringPrototypeIncludes,
+  TypedArrayPrototypeSet,
+  TypedArrayPrototypeSlice,
+  TypedArrayPrototypeSubarray,
+} from '../primordials';
 import { readIn, reportException } from './async-scope';
 import { afterClose } from './closed';
 import { defer, env, type Stream } from './stream';
@@ -55,7 +66,7 @@ export function readStop(stream: Stream): number {
 /** Gives what was held back to whoever reads now, in order, for as long as it reads. */
 function deliverHeld(stream: Stream): void {
   while (stream.reading && stream.held !== null) {
-    const next = stream.held.shift();
+    const next = ArrayPrototypeShift(stream.held);
     if (stream.held.length === 0) stream.held = null;
     if (next === undefined) return;
     if (typeof next === 'number') end(stream, next);
@@ -95,14 +106,15 @@ let libOnread: unknown = null;
 export function makesBuffers(onread: unknown): boolean {
   if (onread === libOnread) return onread !== null;
   if (typeof onread !== 'function' || onread.name !== 'onStreamRead') return false;
-  if (!String(onread).includes('new FastBuffer(arrayBuffer, offset, nread)')) return false;
+  if (!StringPrototypeIncludes(FunctionPrototypeToString(onread), 'new FastBuffer(arrayBuffer, offset, nread)'))
+    return false;
   libOnread = onread;
   return true;
 }
 
 /** An exact-size copy. By way of a typed array: V8 copies those without the detour that `ArrayBuffer`'s own slice takes. */
 function copyOf(bytes: Uint8Array, offset: number, length: number): ArrayBuffer {
-  return bytes.slice(offset, offset + length).buffer as ArrayBuffer;
+  return TypedArrayPrototypeSlice(bytes, offset, offset + length).buffer;
 }
 
 /** Whether nobody reads, or something from before waits still. */
@@ -112,7 +124,7 @@ function mustHold(stream: Stream): boolean {
 
 function hold(stream: Stream, what: HeldRead): void {
   if (stream.held === null) stream.held = [what];
-  else stream.held.push(what);
+  else ArrayPrototypePush(stream.held, what);
 }
 
 function deliver(
@@ -156,14 +168,14 @@ function fillUserBuffer(stream: Stream, bytes: Uint8Array, offset: number, lengt
     if (target === null || stream.closed) return;
     if (!stream.reading) {
       // The callback paused: the rest must wait.
-      const rest = bytes.slice(at, end).buffer;
+      const rest = TypedArrayPrototypeSlice(bytes, at, end).buffer;
       if (stream.held === null) stream.held = [rest];
-      else stream.held.unshift(rest);
+      else ArrayPrototypeUnshift(stream.held, rest);
       return;
     }
-    const count = Math.min(target.length, end - at, CHUNK_BYTES);
+    const count = MathMin(target.length, end - at, CHUNK_BYTES);
     if (count === 0) return;
-    target.set(bytes.subarray(at, at + count));
+    TypedArrayPrototypeSet(target, TypedArrayPrototypeSubarray(bytes, at, at + count));
     at += count;
     stream.bytesRead += count;
     state[READ_BYTES_OR_ERROR] = count;

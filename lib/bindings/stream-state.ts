@@ -3,7 +3,7 @@
  * Node's. Answers of yes and no share one word; what few streams ever have stands in an object of its own.
  */
 
-import { ObjectDefineProperty } from '../primordials';
+import { ArrayPrototypeForEach, ArrayPrototypeIndexOf, ObjectDefineProperty, ObjectKeys } from '../primordials';
 import type { Provider } from './async-scope';
 import type { Request } from './requests';
 
@@ -112,7 +112,7 @@ export class StreamState {
   consumer: number = Consumer.lib;
 
   constructor(type: StreamType) {
-    this.bits = flags.referenced | (types.indexOf(type) << TYPE);
+    this.bits = flags.referenced | (ArrayPrototypeIndexOf<string>(types, type) << TYPE);
   }
 
   get type(): StreamType {
@@ -122,7 +122,8 @@ export class StreamState {
 
 type Bits = { bits: number };
 
-for (const [name, bit] of Object.entries(flags)) {
+ArrayPrototypeForEach(ObjectKeys(flags) as (keyof typeof flags)[], (name) => {
+  const bit = flags[name];
   ObjectDefineProperty(StreamState.prototype, name, {
     __proto__: null,
     get(this: Bits) {
@@ -132,9 +133,9 @@ for (const [name, bit] of Object.entries(flags)) {
       this.bits = on ? this.bits | bit : this.bits & ~bit;
     },
   } as PropertyDescriptor);
-}
+});
 
-for (const name of Object.keys(nothingRare) as (keyof Rare)[]) {
+ArrayPrototypeForEach(ObjectKeys(nothingRare) as (keyof Rare)[], (name) => {
   ObjectDefineProperty(StreamState.prototype, name, {
     __proto__: null,
     get(this: StreamState) {
@@ -148,4 +149,4 @@ for (const name of Object.keys(nothingRare) as (keyof Rare)[]) {
       this.rare[name] = value;
     },
   } as PropertyDescriptor);
-}
+});

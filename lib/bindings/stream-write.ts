@@ -6,9 +6,19 @@
  * under back-pressure or behind a write that is under way it ends later, as a libuv write that did not fit does.
  */
 
-import { Buffer } from 'node:buffer';
 import { errno } from '../native';
 import { ACKNOWLEDGED_BYTES, LARGE_CHUNK, MORE, NOTIFY } from '../native/protocol';
+import {
+  ArrayPrototypeFind,
+  ArrayPrototypeForEach,
+  ArrayPrototypePop,
+  ArrayPrototypePush,
+  BufferByteLength,
+  BufferFrom,
+  ObjectGetOwnPropertySymbols,
+  SafeMap,
+  SafeWeakMap,
+} from '../primordials';
 import { callNative, readIn } from './async-scope';
 import { afterClose } from './closed';
 import { begin, finish, type Request, StreamWriteRequest } from './requests';
@@ -97,7 +107,7 @@ function conclude(stream: Stream, request: Request | null, bytes: number, status
 }
 
 /** Memory that the reactor reads until the request ends; the request itself may outlive its fields. */
-const kept = new WeakMap<object, unknown>();
+const kept = new SafeWeakMap<object, unknown>();
 
 function nothing(): number {
   report(0, 0, 0);
@@ -125,9 +135,9 @@ export function writeString(stream: Stream, request: Request | null, text: strin
   const refused = refusal(stream);
   // The most that it can come to: only then is a short string known to fit without being measured.
   const most = encoding === 'utf8' ? text.length * 3 : encoding === 'ucs2' ? text.length * 2 : text.length;
-  if (refused !== 0) return fail(stream, request, Buffer.byteLength(text, encoding), refused);
+  if (refused !== 0) return fail(stream, request, BufferByteLength(text, encoding), refused);
   if (text.length === 0) return nothing();
-  if (most > LARGE_CHUNK) return writeBuffer(stream, request, Buffer.from(text, encoding));
+  if (most > LARGE_CHUNK) return writeBuffer(stream, request, BufferFrom(text, encoding));
   const flags = flagsFor(stream, most);
   const environment = env();
   const header = environment.beginWrite(stream, flags);
@@ -141,7 +151,7 @@ function put(text: string, encoding: string, at: number): number {
   if (encoding === 'latin1' || encoding === 'ascii' || encoding === 'binary') return environment.putLatin1(text, at);
   if (encoding === 'utf8' || encoding === 'utf-8') return environment.putUtf8(text, at);
   if (encoding === 'ucs2') return environment.putUcs2(text, at);
-  return environment.putBytes(Buffer.from(text, encoding as BufferEncoding), at);
+  return environment.putBytes(BufferFrom(text, encoding as BufferEncoding), at);
 }
 
 /** `chunks` is an array of buffers, or pairs of a chunk and its encoding. */
@@ -160,7 +170,7 @@ export function writev(
   const refused = refusal(stream);
   if (refused !== 0 || most > LARGE_CHUNK) {
     const buffers = toBuffers(chunks, step);
-    const total = buffers.reduce((sum, buffer) => sum + buffer.length, 0);
+    const total = totalOf(buffers);
     return refused !== 0 ? fail(stream, request, total, refused) : writeLarge(stream, request, buffers, total);
   }
   if (most === 0) return nothing();
@@ -177,11 +187,20 @@ export function writev(
   return settle(stream, request, length, flags);
 }
 
+function totalOf(buffers: readonly Uint8Array[]): number {
+  let total = 0;
+  for (let index = 0; index < buffers.length; index += 1) total += (buffers[index] as Uint8Array).length;
+  return total;
+}
+
 function toBuffers(chunks: readonly unknown[], step: number): Uint8Array[] {
   const buffers: Uint8Array[] = [];
   for (let index = 0; index < chunks.length; index += step) {
     const chunk = chunks[index] as string | Uint8Array;
-    buffers.push(typeof chunk === 'string' ? Buffer.from(chunk, chunks[index + 1] as BufferEncoding) : chunk);
+    ArrayPrototypePush(
+      buffers,
+      typeof chunk === 'string' ? BufferFrom(chunk, chunks[index + 1] as BufferEncoding) : chunk,
+    );
   }
   return buffers;
 }
@@ -208,12 +227,12 @@ function writeLarge(
 
 /** Hands over a whole request; the status is that of its last piece. */
 function handOverAll(stream: Stream, buffers: readonly Uint8Array[], flags: number): number {
-  const [first] = buffers;
+  const first = buffers[0];
   if (buffers.length === 1 && first !== undefined && first.length >= LARGE_CHUNK)
     return handOverLarge(stream, first, flags);
   const pieces = group(buffers);
-  const last = pieces.pop() as Piece;
-  for (const piece of pieces) handOver(stream, piece, flags | MORE);
+  const last = ArrayPrototypePop(pieces) as Piece;
+  for (let index = 0; index < pieces.length; index += 1) handOver(stream, pieces[index] as Piece, flags | MORE);
   return handOver(stream, last, flags);
 }
 
@@ -221,16 +240,17 @@ type Piece = { readonly lent: Uint8Array } | { readonly copied: Uint8Array[]; by
 
 function group(buffers: readonly Uint8Array[]): Piece[] {
   const pieces: Piece[] = [];
-  for (const buffer of buffers) {
+  for (let index = 0; index < buffers.length; index += 1) {
+    const buffer = buffers[index] as Uint8Array;
     if (buffer.length === 0) continue;
-    const before = pieces.at(-1);
+    const before = pieces[pieces.length - 1];
     if (buffer.length >= LARGE_CHUNK) {
-      pieces.push({ lent: buffer });
+      ArrayPrototypePush(pieces, { lent: buffer });
     } else if (before !== undefined && 'copied' in before && before.bytes + buffer.length <= LARGE_CHUNK) {
-      before.copied.push(buffer);
+      ArrayPrototypePush(before.copied, buffer);
       before.bytes += buffer.length;
     } else {
-      pieces.push({ copied: [buffer], bytes: buffer.length });
+      ArrayPrototypePush(pieces, { copied: [buffer], bytes: buffer.length });
     }
   }
   return pieces;
@@ -253,7 +273,7 @@ function handOver(stream: Stream, piece: Piece, flags: number): number {
 export function writeNative(stream: Stream, native: object, buffers: readonly Uint8Array[]): number {
   const refused = refusal(stream);
   if (refused !== 0) return refused;
-  const total = buffers.reduce((sum, buffer) => sum + buffer.length, 0);
+  const total = totalOf(buffers);
   let status = 0;
   if (total > LARGE_CHUNK) {
     const { offloaded } = env();
@@ -287,7 +307,7 @@ export function writeNative(stream: Stream, native: object, buffers: readonly Ui
 }
 
 /** Streams that a consumer is being told of a finished write, with its further writes that have finished meanwhile. */
-const finishing = new Map<Stream, object[]>();
+const finishing = new SafeMap<Stream, object[]>();
 
 /**
  * Tells a native consumer that a write of its own has ended, never while it hears of another one. http2 then resumes
@@ -298,13 +318,13 @@ function finishNative(stream: Stream, native: object, status: number): void {
   const { handle } = stream;
   const outer = finishing.get(stream);
   if (outer !== undefined) {
-    outer.push(native);
+    ArrayPrototypePush(outer, native);
     return;
   }
   const ended: object[] = [];
   finishing.set(stream, ended);
   callNative(handle, handle.finishWrite, native, status);
-  for (const next of ended) callNative(handle, handle.finishWrite, next, 0);
+  for (let index = 0; index < ended.length; index += 1) callNative(handle, handle.finishWrite, ended[index], 0);
   finishing.delete(stream);
 }
 
@@ -323,7 +343,7 @@ export function onWriteDone(stream: Stream, status: number): void {
   if (stream.closed) return;
   // What counted as written before it has left with it.
   stream.acknowledged = 0;
-  const write = stream.writes.find((candidate) => candidate.bytes > 0);
+  const write = ArrayPrototypeFind(stream.writes, (candidate) => candidate.bytes > 0);
   if (!stream.endWrite(write)) return;
   const { request, native } = write;
   if (native !== null) finishNative(stream, native, status);
@@ -340,18 +360,21 @@ interface Buffered {
  * one of ours was under way is offered now.
  */
 export function writeHeldBack(): void {
-  for (const stream of liveStreams()) {
-    if (stream.writes.length === 0 || stream.tls !== null) continue;
+  ArrayPrototypeForEach(liveStreams(), (stream) => {
+    if (stream.writes.length === 0 || stream.tls !== null) return;
     const handle = stream.handle as unknown as Record<PropertyKey, unknown>;
-    const owner = Object.getOwnPropertySymbols(handle).find((symbol) => symbol.description === 'owner_symbol');
+    const owner = ArrayPrototypeFind(
+      ObjectGetOwnPropertySymbols(handle),
+      (symbol) => symbol.description === 'owner_symbol',
+    );
     const socket = owner === undefined ? undefined : (handle[owner] as { _writableState?: Buffered } | null);
     const chunks = socket?._writableState?.getBuffer?.() ?? [];
-    if (chunks.length === 0) continue;
-    writev(
-      stream,
-      {},
-      chunks.flatMap(({ chunk, encoding }) => [chunk, encoding]),
-      false,
-    );
-  }
+    if (chunks.length === 0) return;
+    const pairs: unknown[] = [];
+    ArrayPrototypeForEach(chunks, ({ chunk, encoding }) => {
+      ArrayPrototypePush(pairs, chunk);
+      ArrayPrototypePush<unknown>(pairs, encoding);
+    });
+    writev(stream, {}, pairs, false);
+  });
 }

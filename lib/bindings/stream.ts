@@ -10,6 +10,15 @@ import type { Environment } from '../environment';
 import { openEnvironment } from '../environment';
 import { errno } from '../native';
 import { CONNECTED, COUNTED, Command, NOTIFY, Phase, RESET, SHARED } from '../native/protocol';
+import {
+  ArrayPrototypeFilter,
+  ArrayPrototypeForEach,
+  ArrayPrototypeIndexOf,
+  ArrayPrototypePush,
+  ArrayPrototypeSplice,
+  SafeMap,
+  SafeSet,
+} from '../primordials';
 import { callNative, type Provider, runIn, type Scope } from './async-scope';
 import { afterClose } from './closed';
 import { begin, finish, type Request } from './requests';
@@ -30,7 +39,7 @@ export interface Shell {
 let environmentOf: StreamEnvironment | null = null;
 
 /** Writes of closed streams out of whose memory the reactor may still read: their requests keep that memory. */
-const lending = new Map<Stream, readonly Write[]>();
+const lending = new SafeMap<Stream, readonly Write[]>();
 
 /** What waits for libuv's closing phase: streams, and other sockets. */
 interface Closing {
@@ -41,7 +50,7 @@ const closing: Closing[] = [];
 const deferred: (() => void)[][] = [[], [], []];
 
 /** Open streams that have no place in the table: not bound, not connected yet. */
-const unplaced = new Set<Stream>();
+const unplaced = new SafeSet<Stream>();
 
 /** Set when the environment opens. */
 export function attach(environment: StreamEnvironment): void {
@@ -55,19 +64,19 @@ export function env(): StreamEnvironment {
 
 /** Runs a function early in the next turn of the loop, never inside the call that asks. */
 export function defer(job: () => void): void {
-  deferred[Phase.turn]?.push(job);
+  ArrayPrototypePush(deferred[Phase.turn] as (() => void)[], job);
   env().native.defer();
 }
 
 /** Runs a function in the check phase of this turn: where libuv ends what a call began. */
 export function deferToCheck(job: () => void): void {
-  deferred[Phase.check]?.push(job);
+  ArrayPrototypePush(deferred[Phase.check] as (() => void)[], job);
   env().native.deferCheck();
 }
 
 /** Runs a function among Node's native immediates, where its C++ runs what it puts off. */
 export function deferToImmediate(job: () => void): void {
-  deferred[Phase.immediate]?.push(job);
+  ArrayPrototypePush(deferred[Phase.immediate] as (() => void)[], job);
   env().native.deferImmediate();
 }
 
@@ -80,7 +89,8 @@ export function runDeferred(tick: () => void, phase: number): void {
   const gathers = jobs.length > 1 && environment.offloaded && !environment.delivering;
   if (gathers) environment.delivering = true;
   try {
-    for (const job of jobs) {
+    for (let index = 0; index < jobs.length; index += 1) {
+      const job = jobs[index] as () => void;
       job();
       tick();
     }
@@ -95,7 +105,9 @@ export function runDeferred(tick: () => void, phase: number): void {
 /** Called by the native part in libuv's closing phase. */
 export function runClosing(tick: () => void): void {
   // libuv's list of closing handles is last in, first out.
-  for (const stream of closing.splice(0).reverse()) {
+  const due = ArrayPrototypeSplice(closing, 0);
+  for (let index = due.length - 1; index >= 0; index -= 1) {
+    const stream = due[index] as Closing;
     stream.finishClosing(tick);
     tick();
   }
@@ -105,19 +117,22 @@ export function runClosing(tick: () => void): void {
 export function liveStreams(): Stream[] {
   const environment = openEnvironment<Stream>();
   const all: Stream[] = [];
-  for (const stream of environment?.table ?? []) if (stream !== undefined && !stream.closed) all.push(stream);
-  all.push(...unplaced);
+  const add = (stream: Stream | undefined): void => {
+    if (stream !== undefined && !stream.closed) ArrayPrototypePush(all, stream);
+  };
+  if (environment !== null) ArrayPrototypeForEach(environment.table, add);
+  unplaced.forEach(add);
   return all;
 }
 
 /** Streams between `close` and its callback: Node's introspection still lists them. */
 export function closingStreams(): readonly Stream[] {
-  return closing.filter((one) => one instanceof Stream);
+  return ArrayPrototypeFilter(closing, (one) => one instanceof Stream) as Stream[];
 }
 
 /** Has a socket's close callback run in libuv's closing phase. */
 export function waitForClosing(one: Closing): void {
-  closing.push(one);
+  ArrayPrototypePush(closing, one);
   env().native.scheduleClosing();
 }
 
@@ -153,8 +168,9 @@ let sharesListeners = false;
 export function shareListeners(): void {
   if (sharesListeners) return;
   sharesListeners = true;
-  for (const stream of openEnvironment<Stream>()?.table ?? [])
+  ArrayPrototypeForEach(openEnvironment<Stream>()?.table ?? [], (stream) => {
     if (stream?.listening) env().command(Command.share, stream);
+  });
 }
 
 export class Stream extends StreamState {
@@ -304,16 +320,16 @@ export class Stream extends StreamState {
   /** A write that has not ended inside its call. */
   beginWrite(write: Write): void {
     if (this.writes.length === 0) this.writes = [write];
-    else this.writes.push(write);
+    else ArrayPrototypePush(this.writes, write);
     this.countRequest(1);
   }
 
   /** Ends a write under way; false if there is none such any more. */
   endWrite(write: Write | undefined): write is Write {
-    const at = write === undefined ? -1 : this.writes.indexOf(write);
+    const at = write === undefined ? -1 : ArrayPrototypeIndexOf(this.writes, write);
     if (write === undefined || at < 0) return false;
     if (this.writes.length === 1) this.writes = none;
-    else this.writes.splice(at, 1);
+    else ArrayPrototypeSplice(this.writes, at, 1);
     this.countRequest(-1);
     return true;
   }
@@ -442,7 +458,8 @@ export class Stream extends StreamState {
     }
     const { writes } = this;
     this.writes = none;
-    for (const { request, native } of writes) {
+    for (let index = 0; index < writes.length; index += 1) {
+      const { request, native } = writes[index] as Write;
       this.countRequest(-1);
       if (native !== null) callNative(this.handle, this.handle.finishWrite, native, errno.ECANCELED);
       else if (request !== null) finish(request, errno.ECANCELED, this.handle, undefined);

@@ -9,10 +9,27 @@
  */
 
 import { AsyncResource, executionAsyncResource } from 'node:async_hooks';
-import { ObjectDefineProperty } from '../primordials';
+import {
+  ArrayPrototypePush,
+  ArrayPrototypeSome,
+  ObjectCreate,
+  ObjectDefineProperty,
+  ObjectGetOwnPropertySymbols,
+  ReflectApply,
+  SafeSet,
+} from '../primordials';
 
 type AsyncHooks = typeof import('node:async_hooks');
 type Hooks = Parameters<AsyncHooks['createHook']>[0];
+
+const { runInAsyncScope } = AsyncResource.prototype;
+
+/** The arguments of `runInAsyncScope`, for a call that is passed on. */
+export function passOn(fn: unknown, thisArg: unknown, args: readonly unknown[]): unknown[] {
+  const all = [fn, thisArg];
+  for (let index = 0; index < args.length; index += 1) ArrayPrototypePush(all, args[index]);
+  return all;
+}
 
 /** We say when a resource ends; no finalizer is registered. */
 const byHand = { requireManualDestroy: true };
@@ -89,7 +106,9 @@ class OwnerScope implements Scope {
     making = false;
     this.#owner = owner;
     // Ids, context frame and stores are properties under symbols on every line: the owner becomes as good a resource.
-    for (const symbol of Object.getOwnPropertySymbols(this.#resource)) {
+    const symbols = ObjectGetOwnPropertySymbols(this.#resource);
+    for (let index = 0; index < symbols.length; index += 1) {
+      const symbol = symbols[index] as symbol;
       const value = (this.#resource as unknown as Record<symbol, unknown>)[symbol];
       ObjectDefineProperty(owner, symbol, {
         __proto__: null,
@@ -111,7 +130,7 @@ class OwnerScope implements Scope {
 
   // biome-ignore lint/suspicious/noExplicitAny: as AsyncResource has it
   runInAsyncScope<This, Result>(fn: (this: This, ...args: any[]) => Result, thisArg?: This, ...args: any[]): Result {
-    return AsyncResource.prototype.runInAsyncScope.call(this.#owner, fn as never, thisArg, ...args) as Result;
+    return ReflectApply(runInAsyncScope, this.#owner, passOn(fn, thisArg, args)) as Result;
   }
 
   emitDestroy(): void {
@@ -207,22 +226,24 @@ export function hookCreateHook(isOurs: (resource: object) => boolean): void {
     const before = hooks?.before;
     const after = hooks?.after;
     const destroy = hooks?.destroy;
-    if ([init, before, after, destroy].some((hook) => hook !== undefined && typeof hook !== 'function')) {
+    if (
+      ArrayPrototypeSome([init, before, after, destroy], (hook) => hook !== undefined && typeof hook !== 'function')
+    ) {
       return original(hooks);
     }
     if (init === undefined && before === undefined && after === undefined && destroy === undefined)
       return original(hooks);
     watched = true;
     // On top of what the program gave, whose other options and inherited methods are read as ever.
-    const wrapped = Object.create(hooks) as Hooks;
+    const wrapped = ObjectCreate(hooks) as Hooks;
     /** Ids that nobody is to hear the end of; kept only where ends are heard, so that it shrinks again. */
-    const silent = new Set<number>();
+    const silent = new SafeSet<number>();
     if (init !== undefined || destroy !== undefined) {
       wrapped.init = function (this: unknown, id, type, trigger, resource) {
         if (making) return;
         const due = expected;
         if (due === null && !unheardOf && !(type === 'JSSTREAM' && isOurs(resource))) {
-          if (init !== undefined) init.call(this as never, id, type, trigger, resource);
+          if (init !== undefined) ReflectApply(init, this, [id, type, trigger, resource]);
           return;
         }
         if (destroy !== undefined) silent.add(id);
@@ -234,7 +255,7 @@ export function hookCreateHook(isOurs: (resource: object) => boolean): void {
         const wider = limit > 0 ? limit + OUR_FRAMES : limit;
         set(Error, 'stackTraceLimit', wider);
         try {
-          init.call(this as never, scope.asyncId(), due.type, scope.triggerAsyncId(), due.owner);
+          ReflectApply(init, this, [scope.asyncId(), due.type, scope.triggerAsyncId(), due.owner]);
         } finally {
           // Unless the hook has set another one for good.
           if (Error.stackTraceLimit === wider) set(Error, 'stackTraceLimit', limit);
@@ -244,17 +265,17 @@ export function hookCreateHook(isOurs: (resource: object) => boolean): void {
     }
     if (before !== undefined) {
       wrapped.before = function (this: unknown, id) {
-        if (!isSilent(id)) before.call(this as never, id);
+        if (!isSilent(id)) ReflectApply(before, this, [id]);
       };
     }
     if (after !== undefined) {
       wrapped.after = function (this: unknown, id) {
-        if (!isSilent(id)) after.call(this as never, id);
+        if (!isSilent(id)) ReflectApply(after, this, [id]);
       };
     }
     if (destroy !== undefined) {
       wrapped.destroy = function (this: unknown, id) {
-        if (!silent.delete(id)) destroy.call(this as never, id);
+        if (!silent.delete(id)) ReflectApply(destroy, this, [id]);
       };
     }
     return original(wrapped);
