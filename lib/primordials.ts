@@ -164,7 +164,6 @@ export const BufferPrototypeLatin1Slice = uncurryThis(BufferPrototype.latin1Slic
 export const BufferPrototypeUtf8Slice = uncurryThis(BufferPrototype.utf8Slice);
 export const BufferFrom = Buffer.from as (text: string, encoding?: BufferEncoding) => Buffer;
 export const BufferFromMemory = Buffer.from as unknown as (memory: ArrayBuffer) => Buffer;
-export const BufferConcat = Buffer.concat as (list: readonly Uint8Array[]) => Buffer;
 export const {
   allocUnsafe: BufferAllocUnsafe,
   allocUnsafeSlow: BufferAllocUnsafeSlow,

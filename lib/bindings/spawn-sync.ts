@@ -14,8 +14,9 @@ import {
   ArrayPrototypePush,
   ArrayPrototypeSlice,
   ArrayPrototypeSome,
-  BufferConcat,
+  BufferAllocUnsafeSlow,
   ReflectApply,
+  TypedArrayPrototypeSet,
 } from '../primordials';
 import { signalName } from './child';
 import { settleNumber } from './descriptors';
@@ -75,6 +76,20 @@ function wanted(): boolean {
   return !mustBeNative() && isCapable();
 }
 
+/** All inputs in one piece. Node's own `concat` calls what a program may have replaced. */
+function joined(inputs: readonly Uint8Array[]): Uint8Array {
+  let total = 0;
+  for (let index = 0; index < inputs.length; index += 1) total += (inputs[index] as Uint8Array).length;
+  const all = BufferAllocUnsafeSlow(total);
+  let at = 0;
+  for (let index = 0; index < inputs.length; index += 1) {
+    const input = inputs[index] as Uint8Array;
+    TypedArrayPrototypeSet(all, input, at);
+    at += input.length;
+  }
+  return all;
+}
+
 /** Wraps `spawn` of the binding: lib/ looks it up at each call. */
 export function wrapSpawnSync(native: SpawnSync): SpawnSync {
   return function spawn(this: unknown, options: SyncOptions): SyncResult {
@@ -96,7 +111,7 @@ export function wrapSpawnSync(native: SpawnSync): SpawnSync {
     // What counts as written is there before the child is.
     environment.settle();
     for (let index = 0; index < numbers.length; index += 1) settleNumber(numbers[index] as number);
-    const output = environment.native.spawnSync(strings, layout.buffer, BufferConcat(inputs), bounds.buffer);
+    const output = environment.native.spawnSync(strings, layout.buffer, joined(inputs), bounds.buffer);
     if (typeof output === 'number') return ReflectApply(native, this, [options]) as SyncResult;
     const { 0: pid = 0, 1: ran, 2: code = 0, 3: signal = 0, 4: error = 0 } = layout;
     return {

@@ -55,3 +55,66 @@ describe('reports: a polluted Object.prototype', () => {
     }
   }
 });
+
+/** Replaced one at a time, before the first handle; plain Node's lib/ has kept its own of all of them. */
+const replaced: readonly [string, readonly string[]][] = [
+  ['Array.prototype', ['includes', 'map', 'filter', 'find', 'some', 'every', 'slice', 'splice', 'concat', 'forEach']],
+  [
+    'Array.prototype',
+    ['indexOf', 'push', 'pop', 'shift', 'unshift', 'fill', 'join', 'flatMap', 'reverse', 'sort', 'at'],
+  ],
+  ['String.prototype', ['startsWith', 'split', 'includes', 'trim', 'replaceAll', 'slice', 'indexOf', 'charCodeAt']],
+  ['Map.prototype', ['get', 'set', 'has', 'delete', 'clear', 'forEach']],
+  ['Set.prototype', ['add', 'has', 'delete', 'clear', 'forEach']],
+  ['WeakMap.prototype', ['get', 'set', 'has']],
+  ['Object', ['keys', 'entries', 'defineProperty', 'getOwnPropertyDescriptor', 'getPrototypeOf', 'assign', 'create']],
+  ['Object', ['getOwnPropertySymbols', 'hasOwn']],
+  ['Reflect', ['apply', 'set', 'ownKeys']],
+  ['Array', ['from', 'isArray', 'of']],
+  ['Buffer', ['from', 'allocUnsafe', 'allocUnsafeSlow', 'concat', 'byteLength']],
+  ['Function.prototype', ['toString']],
+  ['Object.getPrototypeOf(Uint8Array.prototype)', ['set', 'subarray', 'slice', 'fill']],
+  ['Math', ['max', 'min', 'floor', 'trunc', 'random']],
+];
+
+describe('reports: a replaced built-in', () => {
+  for (const [owner, names] of replaced) {
+    const given = { owner, names };
+    twin(`${owner}: ${names.join(', ')}`, { given, traffic: false, ledger: false }, async (t, { owner, names }) => {
+      // Each in a process of its own: what is late is loaded behind the replacement.
+      for (const name of names) {
+        const body = `
+          const { ${name}: kept } = ${owner};
+          const replace = () => { ${owner}.${name} = () => { throw new Error('${name}'); }; };
+          const restore = () => { ${owner}.${name} = kept; };
+          const net = require('node:net'), cp = require('node:child_process'), dgram = require('node:dgram');
+          replace();
+          const server = net.createServer((socket) => socket.end('pong')).listen(0, '127.0.0.1', () => {
+            const client = net.connect(server.address().port, '127.0.0.1');
+            client.on('data', (data) => { restore(); console.log('${name}', String(data)); replace(); });
+            client.on('close', () => {
+              server.close();
+              const status = cp.spawnSync('true', { stdio: 'ignore' }).status;
+              const socket = dgram.createSocket('udp4');
+              socket.bind(0, '127.0.0.1', () => socket.close());
+              cp.spawn('true', { stdio: 'ignore' }).on('exit', (code) => { restore(); console.log(status, code); });
+            });
+          });`;
+        const { NODE_OPTIONS: _, ...env } = process.env;
+        const child = t.cp.spawn(process.execPath, [...process.execArgv, '-e', body], {
+          env,
+          stdio: ['ignore', 'pipe', 'pipe'],
+        });
+        const [out, problems] = await Promise.all([child.stdout.toArray(), child.stderr.toArray()]);
+        t.trace(
+          name,
+          out.join(''),
+          problems
+            .join('')
+            .split('\n')
+            .filter((line) => line.includes('Error')),
+        );
+      }
+    });
+  }
+});
