@@ -189,9 +189,11 @@ function fillUserBuffer(stream: Stream, bytes: Uint8Array, offset: number, lengt
  * announced never came. From here on lib/ has them directly.
  */
 export function takeBack(stream: Stream, data: ArrayBuffer | undefined): unknown {
+  // An end says nothing of who consumes: http2, which has it, passes it on to lib/.
+  if (data === undefined) return readIn(stream.scope, stream.handle, undefined);
   stream.consumer = Consumer.lib;
   stream.nativeReads = false;
-  if (data === undefined || stream.userBuffer === null) return readIn(stream.scope, stream.handle, data);
+  if (stream.userBuffer === null) return readIn(stream.scope, stream.handle, data);
   // Some lines show more memory than the bytes: how many, and where, stands in the state array.
   const length = state[READ_BYTES_OR_ERROR] as number;
   // Counted when they were offered, and again now as the program gets them.

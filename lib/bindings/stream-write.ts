@@ -23,6 +23,7 @@ import { callNative, readIn } from './async-scope';
 import { afterClose } from './closed';
 import { begin, finish, type Request, StreamWriteRequest } from './requests';
 import { deferToImmediate, env, liveStreams, type Stream } from './stream';
+import { Consumer } from './stream-state';
 
 let state: Int32Array;
 const BYTES_WRITTEN = 2;
@@ -334,6 +335,8 @@ function finishNative(stream: Stream, native: object, status: number): void {
  */
 export function onWriteFailed(stream: Stream, status: number): void {
   if (stream.closed || (stream.reading && !stream.ended)) return;
+  // To http2, which has heard of the end, a write that fails behind it is no news on plain Node either.
+  if (stream.ended && stream.consumer === Consumer.native && stream.tls === null) return;
   state[0] = status;
   readIn(stream.scope, stream.tls ?? stream.handle, undefined);
 }

@@ -25,7 +25,7 @@ interface Ends {
   /** On the lines that have it. Returns, by throwing, only where there is no such program or it is not allowed. */
   execve?(...args: unknown[]): never;
   /** Behind `process.kill`. */
-  _kill?(pid: number, signal: number): number;
+  _kill?(...args: unknown[]): number;
   /** A thread that is not the main one has a stand-in, which says that it is none. */
   abort: { (): never; disabled?: boolean };
 }
@@ -68,42 +68,42 @@ export function hookEnds(): void {
   const { reallyExit: exit, _fatalException: judge, execve: replace, _kill: kill, abort: end } = ends;
   // Who listens for signals is the main thread's to know.
   const isMain = end.disabled !== true;
-  ends.reallyExit = function reallyExit(...args) {
-    first?.leave();
-    return ReflectApply(exit, process, args);
-  };
-  if (typeof judge === 'function') {
-    ends._fatalException = function _fatalException(...args) {
+  // Methods: Node's own cannot be constructed either, have no `prototype`, and name no parameter.
+  const ours = {
+    reallyExit(...args: unknown[]): never {
+      first?.leave();
+      return ReflectApply(exit, process, args) as never;
+    },
+    _fatalException(...args: unknown[]): boolean {
       let handled = false;
       // A listener that throws in its turn ends the process as well.
       try {
-        handled = ReflectApply(judge, process, args);
+        handled = ReflectApply(judge as (...args: unknown[]) => boolean, process, args);
         return handled;
       } finally {
         if (!handled) first?.leave();
       }
-    };
-  }
-  if (typeof replace === 'function') {
-    ends.execve = function execve(...args) {
+    },
+    execve(...args: unknown[]): never {
       first?.flush();
-      return ReflectApply(replace, process, args);
-    };
-  }
-  if (typeof kill === 'function') {
-    ends._kill = function _kill(pid, signal) {
+      return ReflectApply(replace as (...args: unknown[]) => never, process, args) as never;
+    },
+    _kill(...args: unknown[]): number {
       // Whoever gets one may look at what was written to it before.
       if (first !== null) {
-        if (isMain && endsUs(pid, signal)) first.leave();
-        else if (signal !== 0) first.settle();
+        if (isMain && endsUs(args[0] as number, args[1] as number)) first.leave();
+        else if (args[1] !== 0) first.settle();
       }
-      return ReflectApply(kill, process, [pid, signal]);
-    };
-  }
-  if (isMain) {
-    ends.abort = function abort() {
+      return ReflectApply(kill as (...args: unknown[]) => number, process, args);
+    },
+    abort(): never {
       first?.leave();
-      return ReflectApply(end, process, []);
-    };
-  }
+      return ReflectApply(end, process, []) as never;
+    },
+  };
+  ends.reallyExit = ours.reallyExit;
+  if (typeof judge === 'function') ends._fatalException = ours._fatalException;
+  if (typeof replace === 'function') ends.execve = ours.execve;
+  if (typeof kill === 'function') ends._kill = ours._kill;
+  if (isMain) ends.abort = ours.abort;
 }

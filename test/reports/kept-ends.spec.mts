@@ -44,3 +44,19 @@ describe('reports: a kept way out', () => {
     });
   }
 });
+
+describe('reports: the functions behind the ends of a process', () => {
+  twin('look as they do on plain Node: no prototype, no parameters, not to be constructed', { traffic: false }, (t) => {
+    const ends = process as unknown as Record<string, (() => void) & { prototype?: object }>;
+    for (const name of ['reallyExit', '_kill', 'abort']) {
+      const end = ends[name] as (() => void) & { prototype?: object };
+      t.trace(name, end.name, end.length, typeof end.prototype);
+    }
+    const Abort = ends['abort'] as unknown as new () => object;
+    try {
+      new Abort();
+    } catch (error) {
+      t.trace((error as Error).name);
+    }
+  });
+});
