@@ -32,13 +32,6 @@ import {
   TypedArrayPrototypeSet,
 } from './primordials';
 
-/** Latin-1 and UTF-8 writers straight into memory, which every line has on Buffer's prototype. */
-interface Writers {
-  latin1Write(text: string, offset: number, length?: number): number;
-  utf8Write(text: string, offset: number, length?: number): number;
-  ucs2Write(text: string, offset: number, length?: number): number;
-}
-
 /** What a stream's entry in the table has to be for the environment: anything with an id. */
 export interface Entry {
   slot: number;
@@ -54,7 +47,7 @@ export class Environment<T extends Entry> {
   /** A delivery is under way: commands gather until its end. */
   delivering = false;
   readonly #words: Int32Array;
-  readonly #bytes: Buffer & Writers;
+  readonly #bytes: Buffer;
   #used = 0;
   #writes = 0;
   /** When something that gathers was last handed over, milliseconds. */
@@ -73,7 +66,7 @@ export class Environment<T extends Entry> {
     this.memory = memory;
     this.control = new Int32Array(memory.control);
     this.#words = new Int32Array(memory.outbox);
-    this.#bytes = BufferFromMemory(memory.outbox) as Buffer & Writers;
+    this.#bytes = BufferFromMemory(memory.outbox);
   }
 
   get offloaded(): boolean {

@@ -23,6 +23,7 @@ import { settleNumber } from './descriptors';
 import { isCapable, layOut, type SpawnOptions } from './process-wrap';
 import { env } from './stream';
 import { mustBeNative } from './stream-handle';
+import { totalOf } from './stream-write';
 
 /**
  * Bytes resident from which on a start of ours pays for reading the native part, which a program without sockets has not
@@ -78,9 +79,7 @@ function wanted(): boolean {
 
 /** All inputs in one piece. Node's own `concat` calls what a program may have replaced. */
 function joined(inputs: readonly Uint8Array[]): Uint8Array {
-  let total = 0;
-  for (let index = 0; index < inputs.length; index += 1) total += (inputs[index] as Uint8Array).length;
-  const all = BufferAllocUnsafeSlow(total);
+  const all = BufferAllocUnsafeSlow(totalOf(inputs));
   let at = 0;
   for (let index = 0; index < inputs.length; index += 1) {
     const input = inputs[index] as Uint8Array;

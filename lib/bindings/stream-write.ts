@@ -188,7 +188,8 @@ export function writev(
   return settle(stream, request, length, flags);
 }
 
-function totalOf(buffers: readonly Uint8Array[]): number {
+/** Bytes of several pieces. */
+export function totalOf(buffers: readonly Uint8Array[]): number {
   let total = 0;
   for (let index = 0; index < buffers.length; index += 1) total += (buffers[index] as Uint8Array).length;
   return total;

@@ -291,8 +291,6 @@ export class Stream extends StreamState {
     // Whoever gave us the number may have given it to others: as a listener it leaves to them whom we do not come to.
     this.shared = true;
     this.lazy = true;
-    // Whoever gave us the number may have given it to others: what waits in the kernel is theirs as well.
-    this.shared = true;
     return 0;
   }
 
