@@ -16,8 +16,8 @@ use crate::stream;
 use crate::sys;
 use crate::table::Id;
 
-/// Sockets in a turn, up to which it is one of those that direct streams are made for.
-const FEW: u32 = 2;
+/// Sockets in a turn, up to which it is one of those that direct streams are made for, and whose sockets are rounds of their own.
+pub(super) const FEW: u32 = 2;
 
 /// The loop, as direct streams see it. Called on the thread that runs the inline driver, and only while that has the seat.
 pub trait Watch: Send + fmt::Debug {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use mio::event::Event as Readiness;
 
+use super::direct::FEW;
 use super::{Entry, Reactor, Told, WAKER, datagrams, id_of};
 use crate::event::{Batch, DEAD};
 use crate::limits::{CHUNK_BYTES, POLL_EVENTS, TURN_BYTES, TURN_ROUNDS};
@@ -39,6 +40,9 @@ pub struct Turn {
 pub(super) struct Course {
     /// How many of the sockets at the front of `ready` are part of it.
     due: usize,
+    /// It began with so few sockets that each is a round: what JavaScript does at the first is done before the second is read, as
+    /// with libuv. Two ends of one conversation are two sockets of such a turn.
+    one_by_one: bool,
     /// The kernel may have more to tell.
     saturated: bool,
     /// Chunks that JavaScript has got in rounds of their own.
@@ -92,7 +96,8 @@ impl Reactor {
             self.end_old_lingering(Instant::now());
         }
         let saturated = asks && self.take_readiness();
-        self.course = Course { due: self.ready.len(), saturated, ..Course::default() };
+        let due = self.ready.len();
+        self.course = Course { due, one_by_one: due <= FEW as usize, saturated, ..Course::default() };
     }
 
     fn serve(&mut self, mut batch: Option<&mut Batch>, pace: Pace) -> Turn {
@@ -107,7 +112,8 @@ impl Reactor {
             let Some(id) = self.ready.pop_front() else { break };
             self.course.due -= 1;
             self.work(id, &mut batch, &mut turn, pace);
-            if pace == Pace::Round && batch.as_ref().is_some_and(|batch| batch.received() >= CHUNK_BYTES) {
+            let enough = |batch: &Batch| batch.received() >= CHUNK_BYTES || (self.course.one_by_one && !batch.is_empty());
+            if pace == Pace::Round && batch.as_deref().is_some_and(enough) {
                 break;
             }
         }
