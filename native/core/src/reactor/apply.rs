@@ -226,7 +226,7 @@ impl Reactor {
                     return self.fail_write(id, errno, flags, caller);
                 }
                 self.enqueue(id);
-                self.press(id, caller);
+                self.press(id, flags, caller);
                 1
             }
             Written::Failed(errno) if leaves_failure(stream, errno, flags, caller) => {
@@ -252,7 +252,7 @@ impl Reactor {
         for _ in 0..awaited {
             self.backlog.push_back(Event::new(Op::WriteDone, id, errno));
         }
-        if caller == Caller::Gone && flags & NOTIFY == 0 {
+        if flags & NOTIFY == 0 {
             self.backlog.push_back(Event::new(Op::WriteFailed, id, errno));
         }
         if ending {
@@ -261,11 +261,11 @@ impl Reactor {
         errno
     }
 
-    /// Tells JavaScript, which acknowledges writes on its own while the offload driver has the seat, that the
-    /// kernel's buffer is full.
-    fn press(&mut self, id: Id, caller: Caller) {
+    /// Tells JavaScript, which acknowledges writes on its own while the offload driver has the seat or they gather, that the
+    /// kernel's buffer is full: behind an acknowledged write whoever has it, and always where nobody waits for the status.
+    fn press(&mut self, id: Id, flags: i32, caller: Caller) {
         let Some(Entry::Stream(stream)) = self.entry(id) else { return };
-        if caller == Caller::Gone && !stream.flags.has(stream::WRITABLE) && !stream.flags.has(stream::PRESSED) {
+        if (caller == Caller::Gone || flags & NOTIFY == 0) && !stream.flags.has(stream::WRITABLE) && !stream.flags.has(stream::PRESSED) {
             stream.flags.set(stream::PRESSED);
             self.tell_pressure(id, FULL);
         }
