@@ -1,5 +1,5 @@
 /**
- * What crosses the border to the native part, number by number. The other half of each table stands in
+ * What crosses the border to the native part, number by number (`test/unit/protocol.spec.mts` holds both sides together). The other half of each table stands in
  * `native/core/src/event.rs`, `command.rs`, `limits.rs` and `native/node/src/env.rs`.
  */
 

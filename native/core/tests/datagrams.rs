@@ -6,6 +6,7 @@ use std::net::UdpSocket;
 use std::os::fd::IntoRawFd;
 
 use common::{Bench, CLOSE, READ_START, encode};
+use tsloop_core::command::op::{SEND, SHARE};
 use tsloop_core::command::{NOTIFY, SHARED};
 use tsloop_core::env::Caller;
 use tsloop_core::event::Op;
@@ -13,8 +14,6 @@ use tsloop_core::limits::{DATAGRAM_QUEUE_BYTES, RECEIVE_MESSAGES};
 use tsloop_core::table::Id;
 
 const OPEN: i32 = 9;
-const SEND: i32 = 10;
-const SHARE: i32 = 11;
 
 impl Bench {
     /// Messages in one hand-over, to the connected peer.

@@ -7,11 +7,9 @@ use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
 use common::{CLOSE, Loop, encode};
+use tsloop_core::command::op::{OPEN_DATAGRAM, SEND};
 use tsloop_core::reactor::seat::{Choice, Driver};
 use tsloop_core::runtime;
-
-const OPEN_DATAGRAM: i32 = 9;
-const SEND: i32 = 10;
 
 /// A socket with messages that its peer takes nothing of: to close it keeps whoever drives for a while.
 fn stuck(driven: &mut Loop) -> (tsloop_core::table::Id, UnixDatagram) {
