@@ -95,7 +95,7 @@ describe('parity: unix-domain sockets', () => {
         const server = t.net.createServer((socket) => socket.end('heard'));
         server.on('error', (error: NodeJS.ErrnoException) => t.trace(error.code, error.syscall));
         server.listen({ path: own });
-        await Promise.race([t.once(server, 'listening'), t.once(server, 'error').catch(() => {})]);
+        await new Promise((done) => server.once('listening', done).once('error', done));
         t.trace(
           server.listening,
           t.fs.readdirSync('.').filter((file) => file.startsWith('path')),
