@@ -21,8 +21,6 @@ pub(crate) const READABLE: u16 = 1 << 1;
 pub(crate) const ERRED: u16 = 1 << 2;
 /// The kernel takes messages.
 pub(crate) const WRITABLE: u16 = 1 << 3;
-/// In the queue of sockets with something to do.
-pub(crate) const QUEUED: u16 = 1 << 4;
 /// The readiness set knows it.
 pub(crate) const REGISTERED: u16 = 1 << 5;
 /// The readiness set tells when the kernel takes messages again. Only then: every message that leaves is an edge.
@@ -61,7 +59,8 @@ impl Datagram {
         self.flags.has(RECEIVING) && (self.flags.has(READABLE) || self.failure != 0 || !self.arrived.is_empty())
     }
 
-    pub(crate) fn wants_turn(&self) -> bool {
-        self.wants_to_deliver() || (self.flags.has(WRITABLE) && !self.outbound.is_empty())
+    /// The kernel may take what waits.
+    pub(crate) fn wants_to_send(&self) -> bool {
+        self.flags.has(WRITABLE) && !self.outbound.is_empty()
     }
 }

@@ -8,6 +8,7 @@ use mio::event::Event as Readiness;
 use mio::unix::SourceFd;
 use mio::{Interest, Token};
 
+use super::line::For;
 use super::{Entry, Reactor, Turn, token};
 use crate::command::NOTIFY;
 use crate::dgram::send::Flushed;
@@ -46,9 +47,10 @@ pub struct Waiting {
     pub dropped: u64,
 }
 
-/// Remembers readiness; true if the socket is to be put into the queue.
+/// Remembers readiness; true if a turn looks at the socket though what it has finds no room: it has a queue of its own.
 pub(super) fn mark(socket: &mut Datagram, readiness: &Readiness) -> bool {
-    if readiness.is_readable() || readiness.is_error() {
+    let readable = readiness.is_readable() || readiness.is_error();
+    if readable {
         socket.flags.set(dgram::READABLE);
     }
     if readiness.is_error() {
@@ -57,11 +59,7 @@ pub(super) fn mark(socket: &mut Datagram, readiness: &Readiness) -> bool {
     if readiness.is_writable() || readiness.is_error() {
         socket.flags.set(dgram::WRITABLE);
     }
-    let due = socket.wants_turn() && !socket.flags.has(dgram::QUEUED);
-    if due {
-        socket.flags.set(dgram::QUEUED);
-    }
-    due
+    readable && socket.flags.has(dgram::RECEIVING)
 }
 
 impl Reactor {
@@ -99,38 +97,31 @@ impl Reactor {
         socket.flags.set(dgram::RECEIVING);
         let writing = socket.flags.has(dgram::WATCHES_WRITING);
         match self.watch_datagram(id, writing) {
-            Ok(()) => self.enqueue_datagram(id),
+            Ok(()) => self.enqueue(id),
             Err(errno) => self.backlog.push_back(Event::new(Op::DatagramError, id, errno)),
         }
     }
 
-    fn enqueue_datagram(&mut self, id: Id) {
-        if let Some(socket) = self.datagram(id)
-            && socket.wants_turn()
-            && !socket.flags.has(dgram::QUEUED)
-        {
-            socket.flags.set(dgram::QUEUED);
-            self.ready.push_back(id);
-        }
-    }
-
-    /// One socket's share of a turn.
-    pub(super) fn work_datagram(&mut self, id: Id, batch: &mut Option<&mut Batch>, turn: &mut Turn) {
+    /// One socket's share of a turn. `in_line` says that others wait for room before it: then it fills its own queue alone.
+    pub(super) fn work_datagram(&mut self, id: Id, batch: &mut Option<&mut Batch>, turn: &mut Turn, waited: For, in_line: bool) {
         let Some(socket) = self.datagram(id) else { return };
-        socket.flags.clear(dgram::QUEUED);
-        if socket.flags.has(dgram::WRITABLE) && !socket.outbound.is_empty() {
+        if socket.wants_to_send() {
             self.flush_datagram(id);
             turn.sockets += 1;
         }
-        self.receive(id, batch, turn);
-        self.enqueue_datagram(id);
+        let mut none = None;
+        if self.receive(id, if in_line { &mut none } else { batch }, turn) {
+            self.starve(id, For::Room, waited);
+        }
+        self.enqueue(id);
     }
 
-    fn receive(&mut self, id: Id, batch: &mut Option<&mut Batch>, turn: &mut Turn) {
-        let Some(slot) = self.table.get_mut(id.slot as usize).filter(|slot| slot.generation == id.generation) else { return };
-        let Entry::Datagram(socket) = &mut slot.entry else { return };
+    /// True if there is more to deliver and there was room for nothing of it.
+    fn receive(&mut self, id: Id, batch: &mut Option<&mut Batch>, turn: &mut Turn) -> bool {
+        let Some(slot) = self.table.get_mut(id.slot as usize).filter(|slot| slot.generation == id.generation) else { return false };
+        let Entry::Datagram(socket) = &mut slot.entry else { return false };
         if !socket.wants_to_deliver() {
-            return;
+            return false;
         }
         // Events that wait for room go first.
         let into = if self.backlog.is_empty() { batch.as_deref_mut() } else { None };
@@ -141,6 +132,7 @@ impl Reactor {
         turn.sockets += done.messages.max(done.delivered);
         turn.datagrams += done.messages.max(done.delivered);
         turn.starved |= done.starved;
+        done.starved && done.delivered == 0
     }
 
     /// The descriptor goes to another process too: what the kernel does for us alone ends.
@@ -152,7 +144,7 @@ impl Reactor {
         dgram::receive::stop_joining(socket, receiver);
         socket.flags.set(dgram::SHARED);
         self.datagrams.waiting += socket.arrived.weight() - before;
-        self.enqueue_datagram(id);
+        self.enqueue(id);
     }
 
     /// After a turn of the offload driver: whether datagrams come so fast, and nothing else, that it should let the next ones
@@ -209,7 +201,7 @@ impl Reactor {
             if let Some(socket) = self.datagram(id) {
                 socket.flags.set(dgram::WRITABLE);
             }
-            self.enqueue_datagram(id);
+            self.enqueue(id);
         }
         if turns {
             self.backlog.push_back(Event::new(Op::SendPressure, id, i32::from(waits)));

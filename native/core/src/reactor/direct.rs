@@ -94,7 +94,7 @@ impl Reactor {
         stream.flags.set(stream::READABLE);
         self.enqueue(id);
         self.stats.direct_turns += 1;
-        self.ready.len() == 1
+        self.line.len() == 1
     }
 
     /// An inline turn has ended that served so many sockets, this one last.

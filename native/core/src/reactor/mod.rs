@@ -1,14 +1,15 @@
 //! One environment's sockets: the readiness set, the table, the turn. Never blocks.
 //!
 //! Readiness is edge-triggered and remembered per socket, so it does not matter which thread takes an edge from the
-//! kernel: whoever runs the next turn finds it in the table. A socket with something to do is in `ready` exactly
-//! once; a turn looks at each once and puts back what is left over.
+//! kernel: whoever runs the next turn finds it in the table. A socket with something to do stands in [`line`]; a turn looks at
+//! each once, as far as there is something for it, and puts back what is left over.
 
 mod accepting;
 pub mod apply;
 pub mod blocks;
 pub mod datagrams;
 pub mod direct;
+mod line;
 mod lingering;
 pub mod passing;
 pub mod policy;
@@ -28,6 +29,7 @@ use mio::{Interest, Token};
 
 use crate::dgram::Datagram;
 use crate::event::{Batch, Event, Op};
+use crate::flags::Flags;
 use crate::limits::POLL_EVENTS;
 use crate::net::listen::Listener;
 use crate::stats::Stats;
@@ -38,6 +40,7 @@ use crate::table::{Id, Ids};
 use blocks::Blocks;
 use datagrams::Datagrams;
 use direct::Direct;
+use line::{For, Line};
 use lingering::Lingering;
 use processes::Child;
 use turn::Course;
@@ -59,6 +62,18 @@ enum Entry {
     Process(Child),
 }
 
+impl Entry {
+    /// True when a turn has something to do for it: what waits for room in line is left to that.
+    fn wants_turn(&self, starved: bool) -> bool {
+        match self {
+            Self::Vacant | Self::Connecting(_) | Self::Process(_) => false,
+            Self::Listener(listener) => listener.waits && !starved,
+            Self::Datagram(socket) => socket.wants_to_send() || (socket.wants_to_deliver() && !starved),
+            Self::Stream(stream) => stream.wants_to_write(starved) || (stream.wants_to_read() && !starved),
+        }
+    }
+}
+
 /// When a write's failure is told: what the peer has said comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Told {
@@ -70,9 +85,16 @@ enum Told {
     Waits,
 }
 
+/// Among those to look at in the next turn.
+const QUEUED: u16 = 1;
+/// In line for room or for a block, and read, or accepted from, no sooner. Bytes that wait to be written still leave.
+const STARVED: u16 = 1 << 1;
+
+/// One of the table, and how the reactor stands to it, whatever it is.
 #[derive(Debug)]
 struct Slot {
     generation: u32,
+    state: Flags,
     entry: Entry,
 }
 
@@ -82,11 +104,7 @@ pub struct Reactor {
     poll: mio::Poll,
     polled: mio::Events,
     table: Vec<Slot>,
-    /// By id, not by slot: a socket that took the slot of one that closed while it waited here has not been told of
-    /// any readiness yet (one that is connecting would be taken for connected).
-    ready: VecDeque<Id>,
-    /// Those of a turn that found no room: empty between turns.
-    unserved: Vec<Id>,
+    line: Line,
     /// Children that ended: looked at last in a turn, as libuv does, so that what they wrote comes before.
     ended: Vec<Id>,
     /// Events that found no room; they go first into the next batch. Bounded by what JavaScript has under way: each
@@ -127,8 +145,7 @@ impl Reactor {
             poll,
             polled: mio::Events::with_capacity(POLL_EVENTS),
             table: Vec::new(),
-            ready: VecDeque::new(),
-            unserved: Vec::new(),
+            line: Line::default(),
             ended: Vec::new(),
             backlog: VecDeque::new(),
             blocks: Blocks::default(),
@@ -183,7 +200,7 @@ impl Reactor {
     /// True when a turn has something to do before any new readiness.
     #[must_use]
     pub fn is_due(&self) -> bool {
-        !self.ready.is_empty() || !self.ended.is_empty() || !self.backlog.is_empty()
+        !self.line.is_empty() || !self.ended.is_empty() || !self.backlog.is_empty()
     }
 
     /// True once lent blocks would pay.
@@ -192,17 +209,20 @@ impl Reactor {
         self.blocks.wanted()
     }
 
+    fn slot(&mut self, id: Id) -> Option<&mut Slot> {
+        self.table.get_mut(id.slot as usize).filter(|slot| slot.generation == id.generation)
+    }
+
     fn entry(&mut self, id: Id) -> Option<&mut Entry> {
-        let slot = self.table.get_mut(id.slot as usize)?;
-        (slot.generation == id.generation).then_some(&mut slot.entry)
+        self.slot(id).map(|slot| &mut slot.entry)
     }
 
     fn place(&mut self, id: Id, entry: Entry) {
         let at = id.slot as usize;
         while self.table.len() <= at {
-            self.table.push(Slot { generation: 0, entry: Entry::Vacant });
+            self.table.push(Slot { generation: 0, state: Flags::new(0), entry: Entry::Vacant });
         }
-        self.table[at] = Slot { generation: id.generation, entry };
+        self.table[at] = Slot { generation: id.generation, state: Flags::new(0), entry };
     }
 
     fn register(&self, fd: RawFd, id: Id) -> Result<(), Errno> {
@@ -252,8 +272,7 @@ impl Reactor {
     pub fn clear(&mut self) {
         self.forget_all();
         self.table.clear();
-        self.ready.clear();
-        self.unserved.clear();
+        self.line = Line::default();
         self.ended.clear();
         self.backlog.clear();
         self.blocks = Blocks::default();
@@ -278,14 +297,34 @@ impl Reactor {
         }
     }
 
-    /// Puts a stream into the queue if it has something to do and is not there yet.
+    /// Puts a socket in line for the next turn if it has something to do there and is not in line already.
     fn enqueue(&mut self, id: Id) {
-        if let Some(Entry::Stream(stream)) = self.entry(id)
-            && stream.wants_turn()
-            && !stream.flags.has(stream::QUEUED)
+        let Some(slot) = self.slot(id) else { return };
+        let starved = slot.state.has(STARVED);
+        if slot.entry.wants_turn(starved) {
+            self.look_at(id);
+        }
+    }
+
+    /// Puts a socket in line for the next turn, whatever it has to do there.
+    fn look_at(&mut self, id: Id) {
+        if let Some(slot) = self.slot(id)
+            && !slot.state.has(QUEUED)
         {
-            stream.flags.set(stream::QUEUED);
-            self.ready.push_back(id);
+            slot.state.set(QUEUED);
+            self.line.push_back(For::Turn, id);
+        }
+    }
+
+    /// Puts a socket in line for what a turn lacked: at its end, or where it was if it had waited for that already.
+    fn starve(&mut self, id: Id, lack: For, waited: For) {
+        let Some(slot) = self.slot(id) else { return };
+        if waited == lack {
+            slot.state.set(STARVED);
+            self.line.put_back(lack, id);
+        } else if !slot.state.has(STARVED) {
+            slot.state.set(STARVED);
+            self.line.push_back(lack, id);
         }
     }
 

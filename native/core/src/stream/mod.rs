@@ -23,8 +23,6 @@ pub const HUNG_UP: u16 = 1 << 3;
 pub const ENDED: u16 = 1 << 4;
 /// In the readiness set.
 pub const REGISTERED: u16 = 1 << 5;
-/// In the reactor's queue of things to do.
-pub const QUEUED: u16 = 1 << 6;
 /// Recent reads were large: the next one goes to a lent block.
 pub const BULK: u16 = 1 << 7;
 /// `shutdown` waits for the write queue.
@@ -82,9 +80,13 @@ impl Stream {
         self.flags.has_only(READING | ENDED, READING)
     }
 
-    /// True when a turn has something to do for this stream.
-    pub(crate) fn wants_turn(&self) -> bool {
+    /// True when JavaScript reads and the kernel may have something.
+    pub(crate) fn wants_to_read(&self) -> bool {
         self.flags.has_only(READING | READABLE | ENDED, READING | READABLE)
-            || (self.flags.has(WRITABLE) && self.queue.as_ref().is_some_and(|queue| queue.is_due()))
+    }
+
+    /// True when the kernel may take what waits. A failure that is told once more has been read waits with the reading.
+    pub(crate) fn wants_to_write(&self, starved: bool) -> bool {
+        self.flags.has(WRITABLE) && !(starved && self.failure != 0) && self.queue.as_ref().is_some_and(|queue| queue.is_due())
     }
 }
