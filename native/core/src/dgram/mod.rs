@@ -21,10 +21,6 @@ pub(crate) const READABLE: u16 = 1 << 1;
 pub(crate) const ERRED: u16 = 1 << 2;
 /// The kernel takes messages.
 pub(crate) const WRITABLE: u16 = 1 << 3;
-/// The readiness set knows it.
-pub(crate) const REGISTERED: u16 = 1 << 5;
-/// The readiness set tells when the kernel takes messages again. Only then: every message that leaves is an edge.
-pub(crate) const WATCHES_WRITING: u16 = 1 << 6;
 /// JavaScript knows that messages wait.
 pub(crate) const PRESSED: u16 = 1 << 7;
 /// Datagrams came in a crowd, and the kernel was asked for what helps then.
@@ -57,6 +53,11 @@ impl Datagram {
     /// Messages or an error for JavaScript are here or may be in the kernel.
     pub(crate) fn wants_to_deliver(&self) -> bool {
         self.flags.has(RECEIVING) && (self.flags.has(READABLE) || self.failure != 0 || !self.arrived.is_empty())
+    }
+
+    /// The kernel does not take what waits.
+    pub(crate) fn waits_to_send(&self) -> bool {
+        !self.flags.has(WRITABLE) && !self.outbound.is_empty()
     }
 
     /// The kernel may take what waits.

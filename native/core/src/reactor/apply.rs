@@ -1,9 +1,9 @@
 //! What JavaScript asks for, applied: at once by the inline driver, in order by the offload driver. One code for both.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::time::Instant;
 
-use super::{Entry, Reactor, Told};
+use super::{DIRECT, Entry, Reactor, Told};
 use crate::command::{CONNECTED, Command, MORE, NOTIFY, Reader, SHARED, WATCHED};
 use crate::dgram::{self, Datagram};
 use crate::event::{Event, FULL, Op};
@@ -92,7 +92,7 @@ impl Reactor {
                 Command::OpenProcess(fd) => {
                     self.stats.spawned += 1;
                     if self.open(id, fd, Entry::process) {
-                        self.watch(id, fd, Op::Exited);
+                        self.watch_or_tell(id, Op::Exited);
                     }
                 }
                 Command::Share => match self.entry(id) {
@@ -109,17 +109,17 @@ impl Reactor {
                     self.stats.connected += u64::from(flags & CONNECTED != 0);
                     if self.open(id, fd, |fd| Entry::Stream(Stream::of_any(fd))) && flags & WATCHED != 0 {
                         // Only to know sooner: a write that fails tells as well.
-                        let _ = self.watch_stream(id);
+                        let _ = self.watch(id);
                     }
                 }
                 Command::OpenListener(fd, flags) => {
                     if self.open(id, fd, |fd| Entry::Listener(Listener::new(fd, flags & SHARED != 0))) {
-                        self.watch(id, fd, Op::AcceptError);
+                        self.watch_or_tell(id, Op::AcceptError);
                     }
                 }
                 Command::OpenConnecting(fd) => {
                     if self.open(id, fd, Entry::Connecting) {
-                        self.watch(id, fd, Op::Connected);
+                        self.watch_or_tell(id, Op::Connected);
                     }
                 }
                 Command::Shutdown(flags) => self.shutdown(id, flags),
@@ -149,39 +149,10 @@ impl Reactor {
         }
     }
 
-    fn watch(&mut self, id: Id, fd: i32, failure: Op) {
-        if let Err(errno) = self.register(fd, id) {
+    fn watch_or_tell(&mut self, id: Id, failure: Op) {
+        if let Err(errno) = self.watch(id) {
             self.backlog.push_back(Event::new(failure, id, errno));
         }
-    }
-
-    /// Registers a stream the first time that readiness matters: a connection that is only passed on to another
-    /// process never gets here.
-    pub(super) fn watch_stream(&mut self, id: Id) -> Result<(), Errno> {
-        let Some(Entry::Stream(stream)) = self.entry(id) else { return Ok(()) };
-        if stream.flags.has(stream::REGISTERED) {
-            return Ok(());
-        }
-        if stream.flags.has(stream::DIRECT) {
-            self.forget_direct(id);
-        }
-        let Some(Entry::Stream(stream)) = self.entry(id) else { return Ok(()) };
-        let fd = stream.fd.as_raw_fd();
-        match self.register(fd, id) {
-            Ok(()) => {}
-            // A regular file or a directory is always ready and cannot be watched.
-            Err(errno) if errno == -libc::EPERM => {
-                if let Some(Entry::Stream(stream)) = self.entry(id) {
-                    stream.flags.set(stream::READABLE | stream::WRITABLE | stream::HUNG_UP);
-                }
-                return Ok(());
-            }
-            Err(errno) => return Err(errno),
-        }
-        if let Some(Entry::Stream(stream)) = self.entry(id) {
-            stream.flags.set(stream::REGISTERED);
-        }
-        Ok(())
     }
 
     fn read_start(&mut self, id: Id) {
@@ -191,12 +162,13 @@ impl Reactor {
             Some(Entry::Process(_)) => return self.tell_end_again(id),
             _ => {}
         }
-        let Some(Entry::Stream(stream)) = self.entry(id) else { return };
+        let Some(slot) = self.slot(id) else { return };
+        let Entry::Stream(stream) = &mut slot.entry else { return };
         stream.flags.set(stream::READING);
-        if stream.flags.has(stream::DIRECT) {
+        if slot.state.has(DIRECT) {
             return;
         }
-        match self.watch_stream(id) {
+        match self.watch(id) {
             Ok(()) => self.enqueue(id),
             Err(errno) => self.backlog.push_back(Event::new(Op::ReadEnd, id, errno)),
         }
@@ -222,7 +194,9 @@ impl Reactor {
                 for _ in 0..done {
                     self.backlog.push_back(Event::new(Op::WriteDone, id, 0));
                 }
-                if let Err(errno) = self.watch_stream(id) {
+                if stream.waits_to_write()
+                    && let Err(errno) = self.watch(id)
+                {
                     return self.fail_write(id, errno, flags, caller);
                 }
                 self.enqueue(id);
@@ -318,7 +292,7 @@ impl Reactor {
             let mut lingering = std::mem::take(&mut self.lingering);
             lingering.begin(id, Instant::now(), |id| self.lingers(id));
             self.lingering = lingering;
-            let _ = self.watch_stream(id);
+            let _ = self.watch(id);
             self.enqueue(id);
         }
     }

@@ -1,22 +1,19 @@
 //! Datagram sockets among the reactor's: readiness, turns, and sending what one hand-over brought at its end.
 
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use mio::event::Event as Readiness;
-use mio::unix::SourceFd;
-use mio::{Interest, Token};
 
 use super::line::For;
-use super::{Entry, Reactor, Turn, token};
+use super::{Entry, Reactor, Turn};
 use crate::command::NOTIFY;
 use crate::dgram::send::Flushed;
 use crate::dgram::{self, Datagram};
 use crate::event::{Batch, Event, Op};
 use crate::limits::{CLOSE_FLUSH_MS, GATHER_AFTER, GATHER_ALONE_MS, GATHER_FROM};
 use crate::sys::datagram::{Receiver, dropped};
-use crate::sys::{self, Errno};
 use crate::table::Id;
 
 /// What the datagram sockets of an environment share.
@@ -70,33 +67,10 @@ impl Reactor {
         }
     }
 
-    /// Registers for what matters now. A socket that only sends is watched while its buffer is full, no longer: every
-    /// message that leaves the machine would be an edge.
-    fn watch_datagram(&mut self, id: Id, writing: bool) -> Result<(), Errno> {
-        let Some(socket) = self.datagram(id) else { return Ok(()) };
-        let known = socket.flags.has(dgram::REGISTERED);
-        if known && socket.flags.has(dgram::WATCHES_WRITING) == writing {
-            return Ok(());
-        }
-        let fd = socket.fd.as_raw_fd();
-        let interest = if writing { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
-        let (registry, token): (_, Token) = (self.poll.registry(), token(id));
-        let result = if known { registry.reregister(&mut SourceFd(&fd), token, interest) } else { registry.register(&mut SourceFd(&fd), token, interest) };
-        result.map_err(|error| sys::errno_of(&error))?;
-        if let Some(socket) = self.datagram(id) {
-            socket.flags.set(dgram::REGISTERED | if writing { dgram::WATCHES_WRITING } else { 0 });
-            if !writing {
-                socket.flags.clear(dgram::WATCHES_WRITING);
-            }
-        }
-        Ok(())
-    }
-
     pub(super) fn receive_start(&mut self, id: Id) {
         let Some(socket) = self.datagram(id) else { return };
         socket.flags.set(dgram::RECEIVING);
-        let writing = socket.flags.has(dgram::WATCHES_WRITING);
-        match self.watch_datagram(id, writing) {
+        match self.watch(id) {
             Ok(()) => self.enqueue(id),
             Err(errno) => self.backlog.push_back(Event::new(Op::DatagramError, id, errno)),
         }
@@ -194,9 +168,8 @@ impl Reactor {
         } else {
             socket.flags.clear(dgram::PRESSED);
         }
-        let watching = socket.flags.has(dgram::WATCHES_WRITING);
         self.tell_flushed(id, &flushed);
-        if waits != watching && self.watch_datagram(id, waits).is_err() && waits {
+        if waits && self.watch(id).is_err() {
             // Nobody would tell when the kernel takes more: try in every turn instead.
             if let Some(socket) = self.datagram(id) {
                 socket.flags.set(dgram::WRITABLE);
@@ -233,10 +206,9 @@ impl Reactor {
     }
 
     /// What of a socket outlives it.
-    pub(super) fn forget_datagram(&mut self, socket: Datagram) -> OwnedFd {
+    pub(super) fn forget_datagram(&mut self, socket: Datagram) {
         self.datagrams.waiting = self.datagrams.waiting.saturating_sub(socket.arrived.weight());
         self.stats.datagrams_dropped += u64::from(dropped(socket.fd.as_fd()));
-        socket.fd
     }
 
     /// As `flush_for_exit`, for datagrams; bytes left behind.

@@ -1,7 +1,7 @@
 //! One environment's sockets: the readiness set, the table, the turn. Never blocks.
 //!
 //! Readiness is edge-triggered and remembered per socket, so it does not matter which thread takes an edge from the
-//! kernel: whoever runs the next turn finds it in the table. A socket with something to do stands in [`line`]; a turn looks at
+//! kernel: whoever runs the next turn finds it in the table. A socket with something to do stands in line (`line.rs`); a turn looks at
 //! each once, as far as there is something for it, and puts back what is left over.
 
 mod accepting;
@@ -17,6 +17,7 @@ mod processes;
 pub mod seat;
 mod trial;
 mod turn;
+mod watching;
 
 use std::collections::VecDeque;
 use std::io;
@@ -24,8 +25,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::time::Instant;
 
-use mio::unix::SourceFd;
-use mio::{Interest, Token};
+use mio::Token;
 
 use crate::dgram::Datagram;
 use crate::event::{Batch, Event, Op};
@@ -35,7 +35,7 @@ use crate::net::listen::Listener;
 use crate::stats::Stats;
 use crate::stream::write::Written;
 use crate::stream::{self, Stream};
-use crate::sys::{self, Errno, Reserve};
+use crate::sys::{self, Reserve};
 use crate::table::{Id, Ids};
 use blocks::Blocks;
 use datagrams::Datagrams;
@@ -45,9 +45,6 @@ use lingering::Lingering;
 use processes::Child;
 use turn::Course;
 pub use turn::Turn;
-
-/// What the kernel tells of a socket. Urgent bytes are among it because a read ends at them, though more lies behind.
-const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);
 
 /// Readiness of the waker rather than of a socket.
 const WAKER: Token = Token(usize::MAX);
@@ -89,6 +86,14 @@ enum Told {
 const QUEUED: u16 = 1;
 /// In line for room or for a block, and read, or accepted from, no sooner. Bytes that wait to be written still leave.
 const STARVED: u16 = 1 << 1;
+/// The readiness set has it.
+const REGISTERED: u16 = 1 << 2;
+/// The readiness set also tells when the kernel takes more.
+const WRITING: u16 = 1 << 3;
+/// It has told so while nothing waited.
+const WASTED: u16 = 1 << 4;
+/// Watched by the inline driver's loop itself, not in the readiness set.
+const DIRECT: u16 = 1 << 5;
 
 /// One of the table, and how the reactor stands to it, whatever it is.
 #[derive(Debug)]
@@ -123,14 +128,6 @@ pub struct Reactor {
     course: Course,
     /// What libuv takes for the end, see [`Reactor::end_at_hang_up`].
     ends_at_hang_up: bool,
-}
-
-fn token(id: Id) -> Token {
-    Token((id.generation as usize) << 32 | id.slot as usize)
-}
-
-fn id_of(token: Token) -> Id {
-    Id { slot: u32::try_from(token.0 & 0xffff_ffff).expect("masked"), generation: u32::try_from(token.0 >> 32).expect("shifted") }
 }
 
 impl Reactor {
@@ -225,34 +222,16 @@ impl Reactor {
         self.table[at] = Slot { generation: id.generation, state: Flags::new(0), entry };
     }
 
-    fn register(&self, fd: RawFd, id: Id) -> Result<(), Errno> {
-        self.poll.registry().register(&mut SourceFd(&fd), token(id), INTEREST).map_err(|error| sys::errno_of(&error))
-    }
-
-    fn unregister(&self, fd: RawFd) -> io::Result<()> {
-        self.poll.registry().deregister(&mut SourceFd(&fd))
-    }
-
-    /// Closes the descriptor and frees the id. Deregistering first matters when the descriptor was duplicated (sent
-    /// to another process): the kernel keeps a registration for as long as any duplicate lives.
+    /// Closes the descriptor and frees the id.
     fn remove(&mut self, id: Id) {
         self.forget_direct(id);
+        self.unwatch(id);
         let Some(entry) = self.entry(id) else { return };
-        let fd = match std::mem::replace(entry, Entry::Vacant) {
+        match std::mem::replace(entry, Entry::Vacant) {
             Entry::Vacant => return,
-            Entry::Listener(listener) => listener.fd,
-            Entry::Connecting(fd) => fd,
-            Entry::Stream(stream) => {
-                if !stream.flags.has(stream::REGISTERED) {
-                    self.ids.release(id);
-                    return;
-                }
-                stream.fd
-            }
             Entry::Datagram(socket) => self.forget_datagram(*socket),
-            Entry::Process(child) => child.fd,
-        };
-        let _ = self.unregister(fd.as_raw_fd());
+            Entry::Listener(_) | Entry::Connecting(_) | Entry::Stream(_) | Entry::Process(_) => {}
+        }
         self.ids.release(id);
     }
 
@@ -426,7 +405,7 @@ impl Reactor {
             let mut stream = Stream::new(fd, false);
             // The edge that ended the attempt may have brought bytes and even the peer's end with it, and no other comes:
             // read until the kernel says that there is nothing.
-            stream.flags.set(stream::REGISTERED | stream::READABLE | stream::UNSURE);
+            stream.flags.set(stream::READABLE | stream::UNSURE);
             *entry = Entry::Stream(stream);
         }
         turn.sockets += 1;

@@ -10,7 +10,8 @@ use mio::event::Event as Readiness;
 
 use super::direct::FEW;
 use super::line::For;
-use super::{Entry, QUEUED, Reactor, STARVED, Told, WAKER, datagrams, id_of};
+use super::watching::id_of;
+use super::{Entry, QUEUED, Reactor, STARVED, Told, WAKER, datagrams};
 use crate::event::{Batch, DEAD};
 use crate::limits::{CHUNK_BYTES, POLL_EVENTS, TURN_BYTES, TURN_ROUNDS};
 use crate::stream::{
@@ -205,6 +206,9 @@ impl Reactor {
             self.look_at(id);
         } else {
             self.enqueue(id);
+        }
+        if readiness.is_writable() && !hung_up {
+            self.waste(id);
         }
     }
 

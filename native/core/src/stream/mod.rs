@@ -21,8 +21,6 @@ pub const WRITABLE: u16 = 1 << 2;
 pub const HUNG_UP: u16 = 1 << 3;
 /// The end, or an error, was delivered.
 pub const ENDED: u16 = 1 << 4;
-/// In the readiness set.
-pub const REGISTERED: u16 = 1 << 5;
 /// Recent reads were large: the next one goes to a lent block.
 pub const BULK: u16 = 1 << 7;
 /// `shutdown` waits for the write queue.
@@ -37,8 +35,6 @@ pub const TAKEN: u16 = 1 << 11;
 /// Both directions are at an end (`EPOLLHUP`), and where libuv is one that takes this for the end, so do we once the bytes
 /// are read: a reset behind them is not told.
 pub const OVER: u16 = 1 << 12;
-/// Watched by the inline driver's loop itself, not in the readiness set.
-pub const DIRECT: u16 = 1 << 13;
 /// A short read does not mean that nothing more is there: not until the kernel says so.
 pub const UNSURE: u16 = 1 << 14;
 /// As [`UNSURE`], always: what is no TCP socket ends a read where something lay beside the bytes (descriptors, a packet's
@@ -83,6 +79,11 @@ impl Stream {
     /// True when JavaScript reads and the kernel may have something.
     pub(crate) fn wants_to_read(&self) -> bool {
         self.flags.has_only(READING | READABLE | ENDED, READING | READABLE)
+    }
+
+    /// True while the kernel does not take what waits.
+    pub(crate) fn waits_to_write(&self) -> bool {
+        !self.flags.has(WRITABLE) && self.queue.as_ref().is_some_and(|queue| queue.is_due())
     }
 
     /// True when the kernel may take what waits. A failure that is told once more has been read waits with the reading.
