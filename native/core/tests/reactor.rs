@@ -150,13 +150,37 @@ fn what_lingers_is_closed_when_its_time_is_over() {
         let _ = reader.read(&mut [0; 1 << 16]);
         bench.turn();
     }
-    bench.reactor.end_old_lingering(std::time::Instant::now());
+    bench.reactor.meet_deadlines(std::time::Instant::now());
     assert_eq!(bench.reactor.lingering(), 200, "none had its time, {read:?} aside");
     let later = std::time::Instant::now() + std::time::Duration::from_millis(u64::from(tsloop_core::limits::LINGER_MS));
-    bench.reactor.end_old_lingering(later);
+    bench.reactor.meet_deadlines(later);
     assert_eq!((bench.reactor.lingering(), bench.reactor.open_streams()), (0, 0));
     drop((bench, streams, reader));
     common::assert_descriptors(before);
+}
+
+#[test]
+fn a_peer_that_reads_however_slowly_is_not_cut_off() {
+    let _alone = common::alone();
+    let mut bench = Bench::new();
+    let (ours, mut peer) = common::pair();
+    let id = bench.open(OPEN_STREAM, ours);
+    assert_eq!(bench.ask(WRITE, id, 4 << 20, 0, &vec![7; 4 << 20]), 1);
+    bench.ask(CLOSE, id, 0, 0, &[]);
+    for _ in 0..3 {
+        let deadline = bench.reactor.next_deadline().expect("it lingers");
+        std::thread::sleep(std::time::Duration::from_millis(2));
+        let mut taken = 0;
+        while bench.reactor.next_deadline() == Some(deadline) {
+            taken += peer.read(&mut [0; 16 * 1024]).expect("bytes");
+            bench.turn();
+            assert!(taken <= 1 << 20, "its time begins anew with what leaves");
+        }
+        bench.reactor.meet_deadlines(deadline);
+        assert_eq!(bench.reactor.lingering(), 1);
+    }
+    bench.reactor.meet_deadlines(bench.reactor.next_deadline().expect("it lingers"));
+    assert_eq!(bench.reactor.lingering(), 0);
 }
 
 #[test]

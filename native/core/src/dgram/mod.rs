@@ -31,6 +31,9 @@ pub(crate) const OWN_BUFFER: u16 = 1 << 9;
 /// process has no time for is theirs.
 pub(crate) const SHARED: u16 = 1 << 10;
 
+/// Given up by JavaScript; messages that count as sent still wait.
+pub(crate) const LINGERING: u16 = 1 << 11;
+
 /// See the module.
 #[derive(Debug)]
 pub struct Datagram {

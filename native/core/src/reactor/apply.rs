@@ -7,6 +7,7 @@ use super::{DIRECT, Entry, Reactor, Told};
 use crate::command::{CONNECTED, Command, MORE, NOTIFY, Reader, SHARED, WATCHED};
 use crate::dgram::{self, Datagram};
 use crate::event::{Event, FULL, Op};
+use crate::limits::{CLOSE_FLUSH_MS, LINGER_MS};
 use crate::net::listen::Listener;
 use crate::reactor::blocks::Block;
 use crate::stream::copies::Copied;
@@ -278,7 +279,7 @@ impl Reactor {
     fn close(&mut self, id: Id, heard: i32, flags: i32) {
         let now = match self.entry(id) {
             None | Some(Entry::Vacant) => return,
-            Some(Entry::Datagram(_)) => self.finish_datagram(id),
+            Some(Entry::Datagram(_)) => self.close_datagram(id),
             Some(Entry::Process(child)) => child.give_up(),
             Some(Entry::Stream(stream)) => stream::end::close(stream, heard, flags),
             Some(Entry::Listener(_) | Entry::Connecting(_)) => true,
@@ -289,9 +290,8 @@ impl Reactor {
         if now {
             self.remove(id);
         } else if !matches!(self.entry(id), Some(Entry::Process(_))) {
-            let mut lingering = std::mem::take(&mut self.lingering);
-            lingering.begin(id, Instant::now(), |id| self.lingers(id));
-            self.lingering = lingering;
+            let datagrams = matches!(self.entry(id), Some(Entry::Datagram(_)));
+            self.linger(id, if datagrams { CLOSE_FLUSH_MS } else { u64::from(LINGER_MS) });
             let _ = self.watch(id);
             self.enqueue(id);
         }

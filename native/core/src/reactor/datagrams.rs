@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 
 use mio::event::Event as Readiness;
 
+use super::deadlines::Due;
 use super::line::For;
 use super::{Entry, Reactor, Turn};
 use crate::command::NOTIFY;
 use crate::dgram::send::Flushed;
 use crate::dgram::{self, Datagram};
 use crate::event::{Batch, Event, Op};
-use crate::limits::{CLOSE_FLUSH_MS, GATHER_AFTER, GATHER_ALONE_MS, GATHER_FROM};
+use crate::limits::{GATHER_AFTER, GATHER_ALONE_MS, GATHER_FROM, SEND_RETRY_MS};
 use crate::sys::datagram::{Receiver, dropped};
 use crate::table::Id;
 
@@ -161,30 +162,53 @@ impl Reactor {
         let Some(socket) = self.datagram(id) else { return };
         let mut flushed = Flushed::default();
         dgram::send::flush(socket, &mut flushed);
-        let waits = !socket.outbound.is_empty();
+        self.after_flush_of_datagrams(id, &flushed);
+    }
+
+    fn after_flush_of_datagrams(&mut self, id: Id, flushed: &Flushed) {
+        let Some(socket) = self.datagram(id) else { return };
+        let (waits, lingers) = (!socket.outbound.is_empty(), socket.flags.has(dgram::LINGERING));
         let turns = waits != socket.flags.has(dgram::PRESSED);
         if waits {
             socket.flags.set(dgram::PRESSED);
         } else {
             socket.flags.clear(dgram::PRESSED);
         }
-        self.tell_flushed(id, &flushed);
-        if waits && self.watch(id).is_err() {
-            // Nobody would tell when the kernel takes more: try in every turn instead.
-            if let Some(socket) = self.datagram(id) {
-                socket.flags.set(dgram::WRITABLE);
+        self.count_flushed(flushed);
+        if lingers {
+            if !waits {
+                return self.remove(id);
             }
-            self.enqueue(id);
+        } else {
+            self.tell_flushed(id, flushed);
         }
-        if turns {
+        if flushed.refused {
+            let at = Instant::now() + Duration::from_millis(SEND_RETRY_MS);
+            self.deadlines.set(id, Due::Retry, at, self.poll.registry());
+        } else if waits && self.watch(id).is_err() {
+            // Nobody would tell when the kernel takes more: try in every turn instead.
+            self.retry_datagrams(id);
+        }
+        if turns && !lingers {
             self.backlog.push_back(Event::new(Op::SendPressure, id, i32::from(waits)));
         }
     }
 
-    fn tell_flushed(&mut self, id: Id, flushed: &Flushed) {
+    /// The kernel may take messages, though it has not said so.
+    pub(super) fn retry_datagrams(&mut self, id: Id) {
+        if let Some(socket) = self.datagram(id) {
+            socket.flags.set(dgram::WRITABLE);
+        }
+        self.enqueue(id);
+    }
+
+    fn count_flushed(&mut self, flushed: &Flushed) {
         self.stats.datagrams_sent += flushed.sent;
         self.stats.sent += flushed.bytes;
         self.stats.datagrams_failed += flushed.failures;
+    }
+
+    fn tell_flushed(&mut self, id: Id, flushed: &Flushed) {
         for errno in &flushed.told {
             self.backlog.push_back(Event::new(Op::SendDone, id, *errno));
         }
@@ -193,20 +217,32 @@ impl Reactor {
         }
     }
 
-    /// JavaScript lets go of a socket; always true, it can be closed now.
-    pub(super) fn finish_datagram(&mut self, id: Id) -> bool {
-        let deadline = Instant::now() + Duration::from_millis(CLOSE_FLUSH_MS);
+    /// JavaScript lets go of a socket. True if it can be closed now; false while messages that count as sent wait.
+    pub(super) fn close_datagram(&mut self, id: Id) -> bool {
         let Some(socket) = self.datagram(id) else { return true };
+        socket.outbound.keep_acknowledged();
+        socket.flags.clear(dgram::RECEIVING);
+        // Whatever fits now leaves now: the port is free as soon as can be.
+        socket.flags.set(dgram::WRITABLE);
         let mut flushed = Flushed::default();
-        let left = dgram::send::finish(socket, deadline, &mut flushed);
-        self.stats.datagrams_sent += flushed.sent;
-        self.stats.sent += flushed.bytes;
-        self.stats.datagrams_failed += flushed.failures + left as u64;
-        true
+        dgram::send::flush(socket, &mut flushed);
+        let waits = !socket.outbound.is_empty();
+        if waits {
+            socket.flags.set(dgram::LINGERING);
+        }
+        self.count_flushed(&flushed);
+        if flushed.refused {
+            let at = Instant::now() + Duration::from_millis(SEND_RETRY_MS);
+            self.deadlines.set(id, Due::Retry, at, self.poll.registry());
+        }
+        !waits
     }
 
-    /// What of a socket outlives it.
+    /// What of a socket outlives it: the counters, of what was left behind as well.
     pub(super) fn forget_datagram(&mut self, socket: Datagram) {
+        if socket.flags.has(dgram::LINGERING) {
+            self.stats.datagrams_failed += socket.outbound.len() as u64;
+        }
         self.datagrams.waiting = self.datagrams.waiting.saturating_sub(socket.arrived.weight());
         self.stats.datagrams_dropped += u64::from(dropped(socket.fd.as_fd()));
     }
@@ -234,5 +270,40 @@ impl Reactor {
             waiting.dropped += u64::from(dropped(socket.fd.as_fd()));
         }
         waiting
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::table::Ids;
+
+    #[test]
+    #[cfg_attr(miri, ignore = "asks the kernel")]
+    fn messages_that_a_device_refused_are_tried_again() {
+        let ids = Arc::new(Ids::default());
+        let (mut reactor, _waker) = Reactor::new(Arc::clone(&ids)).expect("descriptors");
+        let bound = || UdpSocket::bind("127.0.0.1:0").expect("a port");
+        let (ours, peer) = (bound(), bound());
+        ours.connect(peer.local_addr().expect("bound")).expect("loopback");
+        let id = ids.allocate();
+        let mut socket = Datagram::new(ours.into());
+        socket.outbound.push(None, b"again", false);
+        // As `flush` leaves it behind `ENOBUFS`; no loopback has a queue to fill.
+        socket.flags.clear(dgram::WRITABLE);
+        socket.flags.set(dgram::PRESSED);
+        reactor.place(id, Entry::Datagram(Box::new(socket)));
+        reactor.after_flush_of_datagrams(id, &Flushed { refused: true, ..Flushed::default() });
+        assert!(!reactor.is_due());
+        let mut entry = libc::pollfd { fd: reactor.descriptor(), events: libc::POLLIN, revents: 0 };
+        // SAFETY: one entry of ours.
+        assert_eq!(unsafe { libc::poll(&raw mut entry, 1, 10_000) }, 1, "somebody tells");
+        reactor.turn(None);
+        peer.set_nonblocking(true).expect("a flag");
+        assert_eq!(peer.recv(&mut [0; 8]).expect("it was sent"), 5);
+        assert_eq!((reactor.datagrams_waiting().outbound, reactor.next_deadline()), (0, None));
     }
 }

@@ -8,9 +8,9 @@ mod accepting;
 pub mod apply;
 pub mod blocks;
 pub mod datagrams;
+mod deadlines;
 pub mod direct;
 mod line;
-mod lingering;
 pub mod passing;
 pub mod policy;
 mod processes;
@@ -23,14 +23,14 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mio::Token;
 
 use crate::dgram::Datagram;
 use crate::event::{Batch, Event, Op};
 use crate::flags::Flags;
-use crate::limits::POLL_EVENTS;
+use crate::limits::{LINGER_MS, POLL_EVENTS};
 use crate::net::listen::Listener;
 use crate::stats::Stats;
 use crate::stream::write::Written;
@@ -39,9 +39,9 @@ use crate::sys::{self, Reserve};
 use crate::table::{Id, Ids};
 use blocks::Blocks;
 use datagrams::Datagrams;
+use deadlines::{Deadlines, Due};
 use direct::Direct;
 use line::{For, Line};
-use lingering::Lingering;
 use processes::Child;
 use turn::Course;
 pub use turn::Turn;
@@ -118,7 +118,7 @@ pub struct Reactor {
     blocks: Blocks,
     ids: Arc<Ids>,
     reserve: Reserve,
-    lingering: Lingering,
+    deadlines: Deadlines,
     datagrams: Datagrams,
     direct: Direct,
     stats: Stats,
@@ -148,7 +148,7 @@ impl Reactor {
             blocks: Blocks::default(),
             ids,
             reserve: Reserve::default(),
-            lingering: Lingering::default(),
+            deadlines: Deadlines::default(),
             datagrams: Datagrams::default(),
             direct: Direct::default(),
             stats: Stats::default(),
@@ -188,10 +188,16 @@ impl Reactor {
         self.table.iter().map(|slot| if let Entry::Stream(stream) = &slot.entry { stream.queue.as_ref().map_or(0, |queue| queue.bytes()) } else { 0 }).sum()
     }
 
-    /// Streams given up whose acknowledged bytes still leave.
+    /// Sockets given up of which acknowledged bytes or messages still leave. They hold no process.
     #[must_use]
     pub fn lingering(&self) -> u32 {
-        self.lingering.count()
+        self.deadlines.ends()
+    }
+
+    /// When a turn has something to do though nothing has happened by then. The readiness set tells of it.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.next()
     }
 
     /// True when a turn has something to do before any new readiness.
@@ -226,6 +232,9 @@ impl Reactor {
     fn remove(&mut self, id: Id) {
         self.forget_direct(id);
         self.unwatch(id);
+        if !self.deadlines.is_empty() {
+            self.deadlines.forget(id);
+        }
         let Some(entry) = self.entry(id) else { return };
         match std::mem::replace(entry, Entry::Vacant) {
             Entry::Vacant => return,
@@ -256,6 +265,7 @@ impl Reactor {
         self.backlog.clear();
         self.blocks = Blocks::default();
         self.datagrams = Datagrams::default();
+        self.deadlines = Deadlines::default();
     }
 
     /// How often JavaScript was told of a full send buffer, wrapping.
@@ -310,7 +320,8 @@ impl Reactor {
     /// Offers the kernel what a stream has queued, reports what came of it, and says how it stands; None if it is no stream.
     fn flush(&mut self, id: Id, batch: &mut Option<&mut Batch>, told: Told) -> Option<Written> {
         let Some(Entry::Stream(stream)) = self.table.get_mut(id.slot as usize).map(|slot| &mut slot.entry) else { return None };
-        let mut done = 0;
+        let (mut done, before) = (0, self.stats.sent);
+        let lingers = stream.flags.has(stream::LINGERING);
         let mut outcome = stream::write::flush(stream, &mut self.stats.sent, &mut done);
         if let Written::Failed(errno) = outcome
             && told == Told::Waits
@@ -318,6 +329,9 @@ impl Reactor {
             // The next turns read on, and come back here.
             stream.failure = errno;
             outcome = Written::Waits;
+        }
+        if lingers && self.stats.sent != before {
+            self.linger(id, u64::from(LINGER_MS));
         }
         self.settle(id, outcome, done, batch, told);
         Some(outcome)
@@ -349,7 +363,7 @@ impl Reactor {
                     self.emit(batch, Event::new(Op::Pressure, id, 0));
                 }
                 if lingers {
-                    self.end_lingering(id);
+                    self.remove(id);
                 }
             }
             Written::Done => {
@@ -367,30 +381,28 @@ impl Reactor {
                     self.emit(batch, Event::new(Op::ShutdownDone, id, status));
                 }
                 if lingers {
-                    self.end_lingering(id);
+                    self.remove(id);
                 }
             }
         }
     }
 
-    fn lingers(&self, id: Id) -> bool {
-        self.table
-            .get(id.slot as usize)
-            .is_some_and(|slot| slot.generation == id.generation && matches!(&slot.entry, Entry::Stream(stream) if stream.flags.has(stream::LINGERING)))
+    /// JavaScript gave a socket up, of which something that counts as sent has not left: it gets so long, from each byte that
+    /// leaves on.
+    fn linger(&mut self, id: Id, millis: u64) {
+        let at = Instant::now() + Duration::from_millis(millis);
+        self.deadlines.set(id, Due::End, at, self.poll.registry());
     }
 
-    fn end_lingering(&mut self, id: Id) {
-        self.lingering.end();
-        self.remove(id);
-    }
-
-    /// Closes what has lingered for its time: a peer that never reads keeps no descriptor.
-    pub fn end_old_lingering(&mut self, now: Instant) {
-        while let Some(id) = self.lingering.expired(now) {
-            if self.lingers(id) {
-                self.end_lingering(id);
+    /// Does what is due: a peer that never reads keeps no descriptor.
+    pub fn meet_deadlines(&mut self, now: Instant) {
+        while let Some((id, due)) = self.deadlines.expired(now) {
+            match due {
+                Due::End => self.remove(id),
+                Due::Retry => self.retry_datagrams(id),
             }
         }
+        self.deadlines.ring(self.poll.registry());
     }
 
     fn finish_connecting(&mut self, id: Id, batch: &mut Option<&mut Batch>, turn: &mut Turn) {

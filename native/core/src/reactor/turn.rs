@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use mio::event::Event as Readiness;
 
+use super::deadlines::TIMER;
 use super::direct::FEW;
 use super::line::For;
 use super::watching::id_of;
@@ -94,8 +95,8 @@ impl Reactor {
     }
 
     fn begin(&mut self, asks: bool) {
-        if self.lingering.count() > 0 {
-            self.end_old_lingering(Instant::now());
+        if !self.deadlines.is_empty() {
+            self.meet_deadlines(Instant::now());
         }
         let saturated = asks && self.take_readiness();
         let due = self.line.begin();
@@ -166,8 +167,13 @@ impl Reactor {
     }
 
     fn mark(&mut self, readiness: &Readiness) {
-        if readiness.token() == WAKER {
-            return;
+        match readiness.token() {
+            WAKER => return,
+            TIMER => {
+                self.deadlines.rung();
+                return self.meet_deadlines(Instant::now());
+            }
+            _ => {}
         }
         let id = id_of(readiness.token());
         let hung_up = readiness.is_read_closed() || readiness.is_error() || readiness.is_write_closed();
