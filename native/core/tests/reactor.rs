@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::IntoRawFd;
 
 use common::{Bench, CLOSE, OPEN_CONNECTING, OPEN_LISTENER, READ_START, READ_STOP, SHARE, SHUTDOWN, WRITE};
-use tsloop_core::command::{NOTIFY, OPEN_STREAM};
+use tsloop_core::command::{MORE, NOTIFY, OPEN_STREAM};
 use tsloop_core::env::{Caller, Request};
 use tsloop_core::event::{Event, Op, UV_EOF, WAITS};
 use tsloop_core::limits::{CHUNK_BYTES, TURN_ROUNDS};
@@ -124,6 +124,22 @@ fn a_stale_id_reaches_nobody() {
     assert_eq!(bench.turn(), []);
     assert_eq!(bench.reactor.open_streams(), 1, "the slot's new owner is untouched");
     assert_eq!(common::read_all(&mut peer), b"");
+}
+
+#[test]
+fn a_request_of_an_id_that_is_gone_ends() {
+    const SEND: i32 = 10;
+    let _alone = common::alone();
+    let mut bench = Bench::new();
+    let gone = bench.ids.allocate();
+    let mut commands = Vec::new();
+    for (op, flags) in [(WRITE, 0), (WRITE, NOTIFY | MORE), (WRITE, NOTIFY), (SEND, 0), (SEND, NOTIFY)] {
+        common::encode(&mut commands, op, gone, 4, flags, b"word");
+    }
+    bench.reactor.apply(&commands, Caller::Gone);
+    assert_eq!(bench.turn(), [(Op::WriteDone as i32, gone, -libc::EBADF), (Op::SendDone as i32, gone, -libc::EBADF)], "each once");
+    assert_eq!(bench.ask(WRITE, gone, 4, NOTIFY, b"word"), -libc::EBADF);
+    assert_eq!(bench.turn(), [], "who waits has been told by the call");
 }
 
 /// A stream with acknowledged bytes that its peer does not read, closed.

@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::time::Instant;
 
-use super::{DIRECT, Entry, Reactor, Told};
+use super::{DIRECT, Entry, Reactor, Slot, Told};
 use crate::command::{CONNECTED, Command, MORE, NOTIFY, Reader, SHARED, WATCHED};
 use crate::dgram::{self, Datagram};
 use crate::event::{Event, FULL, Op};
@@ -176,8 +176,14 @@ impl Reactor {
     }
 
     fn write(&mut self, id: Id, piece: Piece<'_>, flags: i32, caller: Caller) -> i32 {
-        let Some(slot) = self.table.get_mut(id.slot as usize).filter(|slot| slot.generation == id.generation) else { return -libc::EBADF };
-        let Entry::Stream(stream) = &mut slot.entry else { return -libc::EBADF };
+        let slot = self.table.get_mut(id.slot as usize).filter(|slot| slot.generation == id.generation);
+        let Some(Slot { entry: Entry::Stream(stream), .. }) = slot else {
+            // Whoever posted it waits for its end.
+            if caller == Caller::Gone && flags & (NOTIFY | MORE) == NOTIFY {
+                self.backlog.push_back(Event::new(Op::WriteDone, id, -libc::EBADF));
+            }
+            return -libc::EBADF;
+        };
         let mut done = 0;
         let outcome = stream::write::write(stream, piece, flags, &mut self.stats.sent, &mut done);
         match outcome {

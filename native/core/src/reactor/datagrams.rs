@@ -137,7 +137,12 @@ impl Reactor {
 
     /// Adds a message; it is sent at the end of the hand-over.
     pub(super) fn queue_datagram(&mut self, id: Id, peer: Option<SocketAddr>, bytes: &[u8], flags: i32) {
-        let Some(socket) = self.datagram(id) else { return };
+        let Some(socket) = self.datagram(id) else {
+            if flags & NOTIFY != 0 {
+                self.backlog.push_back(Event::new(Op::SendDone, id, -libc::EBADF));
+            }
+            return;
+        };
         socket.outbound.push(peer, bytes, flags & NOTIFY != 0);
         if self.datagrams.filled.last() != Some(&id) {
             self.datagrams.filled.push(id);

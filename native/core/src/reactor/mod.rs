@@ -30,7 +30,7 @@ use mio::Token;
 use crate::dgram::Datagram;
 use crate::event::{Batch, Event, Op};
 use crate::flags::Flags;
-use crate::limits::{LINGER_MS, POLL_EVENTS};
+use crate::limits::LINGER_MS;
 use crate::net::listen::Listener;
 use crate::stats::Stats;
 use crate::stream::write::Written;
@@ -43,8 +43,8 @@ use deadlines::{Deadlines, Due};
 use direct::Direct;
 use line::{For, Line};
 use processes::Child;
-use turn::Course;
 pub use turn::Turn;
+use turn::{Course, Polled};
 
 /// Readiness of the waker rather than of a socket.
 const WAKER: Token = Token(usize::MAX);
@@ -107,7 +107,7 @@ struct Slot {
 #[derive(Debug)]
 pub struct Reactor {
     poll: mio::Poll,
-    polled: mio::Events,
+    polled: Polled,
     table: Vec<Slot>,
     line: Line,
     /// Children that ended: looked at last in a turn, as libuv does, so that what they wrote comes before.
@@ -140,7 +140,7 @@ impl Reactor {
         let waker = mio::Waker::new(poll.registry(), WAKER)?;
         let reactor = Self {
             poll,
-            polled: mio::Events::with_capacity(POLL_EVENTS),
+            polled: Polled::default(),
             table: Vec::new(),
             line: Line::default(),
             ended: Vec::new(),

@@ -62,6 +62,33 @@ enum Pace {
     Round,
 }
 
+/// What the kernel has told last, and how much of it has been looked at.
+#[derive(Debug)]
+pub(super) struct Polled {
+    events: mio::Events,
+    marked: usize,
+    under_way: bool,
+}
+
+impl Default for Polled {
+    fn default() -> Self {
+        Self { events: mio::Events::with_capacity(POLL_EVENTS), marked: 0, under_way: false }
+    }
+}
+
+/// Readiness that is being looked at, and goes back where it came from whatever happens: without its memory the kernel tells
+/// nothing any more.
+struct Taken<'a> {
+    reactor: &'a mut Reactor,
+    events: mio::Events,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        std::mem::swap(&mut self.reactor.polled.events, &mut self.events);
+    }
+}
+
 impl Reactor {
     /// One turn: takes readiness, reads, writes, accepts, and puts what happened into the batch. Without a batch it
     /// only does what needs none.
@@ -153,17 +180,28 @@ impl Reactor {
     /// Takes what the kernel has to tell, without waiting; true if it may have more. An interrupted or failed call
     /// is looked at again by the next turn: the descriptor stays readable.
     fn take_readiness(&mut self) -> bool {
-        if self.poll.poll(&mut self.polled, Some(Duration::ZERO)).is_err() {
+        if self.polled.under_way {
+            // A panic cut the last turn short. What the kernel has told by then it does not tell again.
+            self.mark_polled(Self::mark);
             return true;
         }
-        let polled = std::mem::replace(&mut self.polled, mio::Events::with_capacity(0));
-        let mut count = 0;
-        for readiness in &polled {
-            self.mark(readiness);
-            count += 1;
+        if self.poll.poll(&mut self.polled.events, Some(Duration::ZERO)).is_err() {
+            return true;
         }
-        self.polled = polled;
-        count == POLL_EVENTS
+        self.polled.marked = 0;
+        self.mark_polled(Self::mark);
+        self.polled.marked == POLL_EVENTS
+    }
+
+    fn mark_polled(&mut self, mark: impl Fn(&mut Self, &Readiness)) {
+        self.polled.under_way = true;
+        let events = std::mem::replace(&mut self.polled.events, mio::Events::with_capacity(0));
+        let taken = Taken { reactor: self, events };
+        for readiness in taken.events.iter().skip(taken.reactor.polled.marked) {
+            taken.reactor.polled.marked += 1;
+            mark(taken.reactor, readiness);
+        }
+        taken.reactor.polled.under_way = false;
     }
 
     fn mark(&mut self, readiness: &Readiness) {
@@ -304,5 +342,50 @@ impl Reactor {
         turn.blocked |= progress == Progress::NoBlock;
         self.stats.read_stalls += u64::from(progress == Progress::Full);
         progress
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::stream::Stream;
+    use crate::table::Ids;
+
+    #[test]
+    #[cfg_attr(miri, ignore = "asks the kernel")]
+    fn a_panic_while_readiness_is_looked_at_leaves_nobody_deaf() {
+        let ids = Arc::new(Ids::default());
+        let (mut reactor, _waker) = Reactor::new(Arc::clone(&ids)).expect("descriptors");
+        let mut peers = Vec::new();
+        for _ in 0..4 {
+            let (ours, mut peer) = UnixStream::pair().expect("a pair");
+            let id = ids.allocate();
+            reactor.place(id, Entry::Stream(Stream::new(ours.into(), true)));
+            reactor.watch(id).expect("memory");
+            peer.write_all(b"x").expect("room");
+            peers.push((id, peer));
+        }
+        let seen = AtomicUsize::new(0);
+        reactor.poll.poll(&mut reactor.polled.events, Some(Duration::ZERO)).expect("four");
+        let planted = catch_unwind(AssertUnwindSafe(|| {
+            reactor.mark_polled(|_, _| assert!(seen.fetch_add(1, Ordering::Relaxed) < 1, "planted at the second"));
+        }));
+        assert!(planted.is_err());
+        let told = |reactor: &mut Reactor| {
+            peers.iter().filter(|(id, _)| matches!(reactor.entry(*id), Some(Entry::Stream(stream)) if stream.flags.has(stream::READABLE))).count()
+        };
+        reactor.turn(None);
+        assert_eq!(told(&mut reactor), 2, "those behind the one that panicked are looked at");
+        for (_, peer) in &peers {
+            (&*peer).write_all(b"x").expect("room");
+        }
+        let turn = reactor.turn(None);
+        assert_eq!((told(&mut reactor), turn.more), (4, false), "and the kernel is asked on");
     }
 }
