@@ -188,6 +188,25 @@ fn a_full_queue_leaves_the_rest_to_the_kernel_which_counts_what_it_drops() {
 }
 
 #[test]
+fn what_was_dropped_before_the_counters_were_set_back_counts_no_more() {
+    let _alone = common::alone();
+    let mut bench = Bench::new();
+    let (id, peer) = bench.pair();
+    // Nobody reads.
+    let flood = || (0..50).for_each(|_| drop(peer.send(&[7; 60_000])));
+    flood();
+    let before = bench.reactor.datagrams_waiting().dropped;
+    assert!(before > 0);
+    bench.reactor.reset_stats();
+    assert_eq!(bench.reactor.datagrams_waiting().dropped, 0);
+    flood();
+    let since = bench.reactor.datagrams_waiting().dropped;
+    assert_eq!(since, 50);
+    bench.ask(CLOSE, id, 0, 0, &[]);
+    assert_eq!((bench.reactor.datagrams_waiting().dropped, bench.reactor.stats().datagrams_dropped), (0, since));
+}
+
+#[test]
 fn groups_arrive_as_the_messages_they_were() {
     let _alone = common::alone();
     let mut bench = Bench::new();

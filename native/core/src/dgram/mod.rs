@@ -44,13 +44,15 @@ pub struct Datagram {
     /// keeps one.
     pub(crate) failure: Errno,
     pub(crate) outbound: Outbound,
+    /// Messages that the kernel had dropped at it when the counters were set back.
+    pub(crate) dropped_before: u32,
 }
 
 impl Datagram {
     /// A socket that nothing is known of.
     #[must_use]
     pub fn new(fd: OwnedFd) -> Self {
-        Self { fd, flags: Flags::new(WRITABLE), arrived: Arrived::default(), failure: 0, outbound: Outbound::default() }
+        Self { fd, flags: Flags::new(WRITABLE), arrived: Arrived::default(), failure: 0, outbound: Outbound::default(), dropped_before: 0 }
     }
 
     /// Messages or an error for JavaScript are here or may be in the kernel.

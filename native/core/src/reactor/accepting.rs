@@ -14,7 +14,7 @@ use crate::table::Id;
 
 impl Reactor {
     pub(super) fn accept(&mut self, id: Id, batch: &mut Option<&mut Batch>, turn: &mut Turn, waited: For) {
-        if self.leave_to_javascript(id, batch, turn) {
+        if self.leave_to_javascript(id, turn) {
             return;
         }
         let Some(into) = batch.as_deref_mut().filter(|batch| self.backlog.is_empty() && batch.has_room() && !batch.is_sealed()) else {
@@ -48,7 +48,7 @@ impl Reactor {
     }
 
     /// A shared listener is ready: JavaScript is told, unless it knows. False if the listener is not shared.
-    fn leave_to_javascript(&mut self, id: Id, batch: &mut Option<&mut Batch>, turn: &mut Turn) -> bool {
+    fn leave_to_javascript(&mut self, id: Id, turn: &mut Turn) -> bool {
         let Some(Entry::Listener(listener)) = self.entry(id).filter(|entry| matches!(entry, Entry::Listener(listener) if listener.shared)) else {
             return false;
         };
@@ -58,7 +58,7 @@ impl Reactor {
             return true;
         }
         turn.sockets += 1;
-        self.emit(batch, Event { op: Op::Accept, id, a: 0, b: 0, c: WAITS });
+        self.backlog.push_back(Event { op: Op::Accept, id, a: 0, b: 0, c: WAITS });
         true
     }
 

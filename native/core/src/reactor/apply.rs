@@ -3,17 +3,18 @@
 use std::os::fd::OwnedFd;
 use std::time::Instant;
 
-use super::{DIRECT, Entry, Reactor, Slot, Told};
-use crate::command::{CONNECTED, Command, MORE, NOTIFY, Reader, SHARED, WATCHED};
+use super::writing::Told;
+use super::{DIRECT, Entry, Reactor};
+use crate::command::{CONNECTED, Command, NOTIFY, Reader, SHARED, WATCHED};
 use crate::dgram::{self, Datagram};
-use crate::event::{Event, FULL, Op};
+use crate::event::Op;
 use crate::limits::{CLOSE_FLUSH_MS, LINGER_MS};
 use crate::net::listen::Listener;
 use crate::reactor::blocks::Block;
 use crate::stream::copies::Copied;
 use crate::stream::write::{Lent, Piece, Written};
 use crate::stream::{self, Stream};
-use crate::sys::{self, Errno};
+use crate::sys;
 use crate::table::Id;
 
 /// Who waits for the outcome of a write.
@@ -36,19 +37,6 @@ pub enum Request {
     WriteCopied(Id, Copied, i32),
     /// A block for large reads.
     LendBlock(Block),
-}
-
-/// Whether a write's failure is left to the next turn, which reads first: the peer may have answered before it went. Not
-/// where the caller hears of it in the call, as it does of a write that libuv tries at once; one that stands in line libuv
-/// does not try.
-fn leaves_failure(stream: &mut Stream, errno: Errno, flags: i32, caller: Caller) -> bool {
-    let in_line = stream.queue.as_ref().is_some_and(|queue| queue.is_line());
-    if !stream.reads() || !(in_line || (caller == Caller::Gone && flags & NOTIFY != 0)) {
-        return false;
-    }
-    stream.failure = errno;
-    stream.flags.set(stream::READABLE | stream::UNSURE | stream::WRITABLE);
-    true
 }
 
 impl Reactor {
@@ -144,7 +132,7 @@ impl Reactor {
             }
             Err(errno) => {
                 self.ids.release(id);
-                self.backlog.push_back(Event::new(Op::ReadEnd, id, errno));
+                self.tell(Op::ReadEnd, id, errno);
                 false
             }
         }
@@ -152,7 +140,7 @@ impl Reactor {
 
     fn watch_or_tell(&mut self, id: Id, failure: Op) {
         if let Err(errno) = self.watch(id) {
-            self.backlog.push_back(Event::new(failure, id, errno));
+            self.tell(failure, id, errno);
         }
     }
 
@@ -171,114 +159,7 @@ impl Reactor {
         }
         match self.watch(id) {
             Ok(()) => self.enqueue(id),
-            Err(errno) => self.backlog.push_back(Event::new(Op::ReadEnd, id, errno)),
-        }
-    }
-
-    fn write(&mut self, id: Id, piece: Piece<'_>, flags: i32, caller: Caller) -> i32 {
-        let slot = self.table.get_mut(id.slot as usize).filter(|slot| slot.generation == id.generation);
-        let Some(Slot { entry: Entry::Stream(stream), .. }) = slot else {
-            // Whoever posted it waits for its end.
-            if caller == Caller::Gone && flags & (NOTIFY | MORE) == NOTIFY {
-                self.backlog.push_back(Event::new(Op::WriteDone, id, -libc::EBADF));
-            }
-            return -libc::EBADF;
-        };
-        let mut done = 0;
-        let outcome = stream::write::write(stream, piece, flags, &mut self.stats.sent, &mut done);
-        match outcome {
-            Written::Done => {
-                // `done` counts those before it too, and this request itself only when it went through the queue.
-                let own = u32::from(flags & NOTIFY != 0);
-                let told = if caller == Caller::Gone { done.max(own) } else { done.saturating_sub(own) };
-                for _ in 0..told {
-                    self.backlog.push_back(Event::new(Op::WriteDone, id, 0));
-                }
-                self.after_flush(id);
-                0
-            }
-            Written::Waits => {
-                for _ in 0..done {
-                    self.backlog.push_back(Event::new(Op::WriteDone, id, 0));
-                }
-                if stream.waits_to_write()
-                    && let Err(errno) = self.watch(id)
-                {
-                    return self.fail_write(id, errno, flags, caller);
-                }
-                self.enqueue(id);
-                self.press(id, caller);
-                1
-            }
-            Written::Failed(errno) if leaves_failure(stream, errno, flags, caller) => {
-                self.enqueue(id);
-                1
-            }
-            Written::Failed(errno) => self.fail_write(id, errno, flags, caller),
-        }
-    }
-
-    /// A request failed: those before it that still wait fail with it, it itself as its caller learns it.
-    fn fail_write(&mut self, id: Id, errno: Errno, flags: i32, caller: Caller) -> i32 {
-        let Some(Entry::Stream(stream)) = self.entry(id) else { return errno };
-        let mut awaited = stream.queue.take().map_or(0, |queue| queue.awaited());
-        stream.failure = errno;
-        let ending = stream.flags.has(stream::ENDING);
-        stream.flags.clear(stream::ENDING);
-        // A request is told of once, by its last piece, and is among the awaited; who waits for it is told by the status
-        // instead.
-        if flags & (NOTIFY | MORE) == NOTIFY && caller == Caller::Waits {
-            awaited = awaited.saturating_sub(1);
-        }
-        for _ in 0..awaited {
-            self.backlog.push_back(Event::new(Op::WriteDone, id, errno));
-        }
-        if caller == Caller::Gone && flags & NOTIFY == 0 {
-            self.backlog.push_back(Event::new(Op::WriteFailed, id, errno));
-        }
-        if ending {
-            self.backlog.push_back(Event::new(Op::ShutdownDone, id, errno));
-        }
-        errno
-    }
-
-    /// Tells JavaScript, which acknowledges writes on its own while the offload driver has the seat, that the
-    /// kernel's buffer is full.
-    fn press(&mut self, id: Id, caller: Caller) {
-        let Some(Entry::Stream(stream)) = self.entry(id) else { return };
-        if caller == Caller::Gone && !stream.flags.has(stream::WRITABLE) && !stream.flags.has(stream::PRESSED) {
-            stream.flags.set(stream::PRESSED);
-            self.tell_pressure(id, FULL);
-        }
-    }
-
-    /// Bytes of a stream that the kernel has not taken.
-    pub fn unsent(&mut self, id: Id) -> usize {
-        match self.entry(id) {
-            Some(Entry::Stream(stream)) => stream.queue.as_ref().map_or(0, |queue| queue.bytes()),
-            _ => 0,
-        }
-    }
-
-    fn after_flush(&mut self, id: Id) {
-        if let Some(Entry::Stream(stream)) = self.entry(id)
-            && stream.queue.is_none()
-            && stream.flags.has(stream::PRESSED)
-        {
-            stream.flags.clear(stream::PRESSED);
-            self.backlog.push_back(Event::new(Op::Pressure, id, 0));
-        }
-    }
-
-    fn shutdown(&mut self, id: Id, flags: i32) {
-        let status = match self.entry(id) {
-            Some(Entry::Stream(stream)) => stream::end::shutdown(stream),
-            _ => Some(-libc::ENOTCONN),
-        };
-        if let Some(status) = status
-            && flags & NOTIFY != 0
-        {
-            self.backlog.push_back(Event::new(Op::ShutdownDone, id, status));
+            Err(errno) => self.tell(Op::ReadEnd, id, errno),
         }
     }
 
@@ -287,11 +168,11 @@ impl Reactor {
             None | Some(Entry::Vacant) => return,
             Some(Entry::Datagram(_)) => self.close_datagram(id),
             Some(Entry::Process(child)) => child.give_up(),
-            Some(Entry::Stream(stream)) => stream::end::close(stream, heard, flags),
+            Some(Entry::Stream(_)) => self.with_stream(id, |stream, _| stream::end::close(stream, heard, flags)).unwrap_or(true),
             Some(Entry::Listener(_) | Entry::Connecting(_)) => true,
         };
         if flags & NOTIFY != 0 {
-            self.backlog.push_back(Event::new(Op::Closed, id, 0));
+            self.tell(Op::Closed, id, 0);
         }
         if now {
             self.remove(id);
@@ -323,7 +204,7 @@ impl Reactor {
                 return 0;
             }
             stream.flags.set(stream::WRITABLE);
-            let outcome = self.flush(id, &mut None, Told::Now);
+            let outcome = self.flush(id, Told::Now);
             let Some(Entry::Stream(stream)) = self.entry(id) else { return 0 };
             // What was not acknowledged gets the one try that libuv would have given it before; nobody waits for it.
             let Some(queue) = stream.queue.as_ref().filter(|queue| outcome == Some(Written::Waits) && queue.starts_acknowledged()) else { return 0 };

@@ -12,7 +12,7 @@ use super::{Entry, Reactor, Turn};
 use crate::command::NOTIFY;
 use crate::dgram::send::Flushed;
 use crate::dgram::{self, Datagram};
-use crate::event::{Batch, Event, Op};
+use crate::event::{Batch, Op};
 use crate::limits::{GATHER_AFTER, GATHER_ALONE_MS, GATHER_FROM, SEND_RETRY_MS};
 use crate::sys::datagram::{Receiver, dropped};
 use crate::table::Id;
@@ -73,7 +73,7 @@ impl Reactor {
         socket.flags.set(dgram::RECEIVING);
         match self.watch(id) {
             Ok(()) => self.enqueue(id),
-            Err(errno) => self.backlog.push_back(Event::new(Op::DatagramError, id, errno)),
+            Err(errno) => self.tell(Op::DatagramError, id, errno),
         }
     }
 
@@ -83,6 +83,7 @@ impl Reactor {
         if socket.wants_to_send() {
             self.flush_datagram(id);
             turn.sockets += 1;
+            self.hand_out(batch);
         }
         let mut none = None;
         if self.receive(id, if in_line { &mut none } else { batch }, turn) {
@@ -139,7 +140,7 @@ impl Reactor {
     pub(super) fn queue_datagram(&mut self, id: Id, peer: Option<SocketAddr>, bytes: &[u8], flags: i32) {
         let Some(socket) = self.datagram(id) else {
             if flags & NOTIFY != 0 {
-                self.backlog.push_back(Event::new(Op::SendDone, id, -libc::EBADF));
+                self.tell(Op::SendDone, id, -libc::EBADF);
             }
             return;
         };
@@ -195,7 +196,7 @@ impl Reactor {
             self.retry_datagrams(id);
         }
         if turns && !lingers {
-            self.backlog.push_back(Event::new(Op::SendPressure, id, i32::from(waits)));
+            self.tell(Op::SendPressure, id, i32::from(waits));
         }
     }
 
@@ -215,10 +216,10 @@ impl Reactor {
 
     fn tell_flushed(&mut self, id: Id, flushed: &Flushed) {
         for errno in &flushed.told {
-            self.backlog.push_back(Event::new(Op::SendDone, id, *errno));
+            self.tell(Op::SendDone, id, *errno);
         }
         if flushed.failure != 0 {
-            self.backlog.push_back(Event::new(Op::SendFailed, id, flushed.failure));
+            self.tell(Op::SendFailed, id, flushed.failure);
         }
     }
 
@@ -249,7 +250,7 @@ impl Reactor {
             self.stats.datagrams_failed += socket.outbound.len() as u64;
         }
         self.datagrams.waiting = self.datagrams.waiting.saturating_sub(socket.arrived.weight());
-        self.stats.datagrams_dropped += u64::from(dropped(socket.fd.as_fd()));
+        self.stats.datagrams_dropped += u64::from(dropped(socket.fd.as_fd()).wrapping_sub(socket.dropped_before));
     }
 
     /// As `flush_for_exit`, for datagrams; bytes left behind.
@@ -266,15 +267,24 @@ impl Reactor {
     /// What there is of datagrams now.
     #[must_use]
     pub fn datagrams_waiting(&self) -> Waiting {
-        let mut waiting = Waiting::default();
-        for slot in &self.table {
+        let mut waiting = Waiting { open: self.open.datagrams, ..Waiting::default() };
+        let slots = if waiting.open > 0 { &self.table[..] } else { &[] };
+        for slot in slots {
             let Entry::Datagram(socket) = &slot.entry else { continue };
-            waiting.open += 1;
             waiting.arrived += socket.arrived.len();
             waiting.outbound += socket.outbound.bytes();
-            waiting.dropped += u64::from(dropped(socket.fd.as_fd()));
+            waiting.dropped += u64::from(dropped(socket.fd.as_fd()).wrapping_sub(socket.dropped_before));
         }
         waiting
+    }
+
+    /// What the kernel has dropped until now counts no more.
+    pub(super) fn forget_dropped(&mut self) {
+        for slot in &mut self.table {
+            if let Entry::Datagram(socket) = &mut slot.entry {
+                socket.dropped_before = dropped(socket.fd.as_fd());
+            }
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use std::fmt;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 
 use super::{DIRECT, Entry, REGISTERED, Reactor};
-use crate::event::{Event, Op};
+use crate::event::Op;
 use crate::limits::{DIRECT_AFTER, DIRECT_STREAMS};
 use crate::stream;
 use crate::sys;
@@ -163,7 +163,7 @@ impl Reactor {
     /// Puts a stream back into the readiness set, which tells at once what there is to tell.
     fn take_back(&mut self, id: Id) {
         if let Err(errno) = self.watch(id) {
-            self.backlog.push_back(Event::new(Op::ReadEnd, id, errno));
+            self.tell(Op::ReadEnd, id, errno);
         }
     }
 

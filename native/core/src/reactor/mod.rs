@@ -18,6 +18,7 @@ pub mod seat;
 mod trial;
 mod turn;
 mod watching;
+mod writing;
 
 use std::collections::VecDeque;
 use std::io;
@@ -28,15 +29,14 @@ use std::time::{Duration, Instant};
 use mio::Token;
 
 use crate::dgram::Datagram;
-use crate::event::{Batch, Event, Op};
+use crate::event::{Batch, DEAD, Event, Op};
 use crate::flags::Flags;
-use crate::limits::LINGER_MS;
 use crate::net::listen::Listener;
 use crate::stats::Stats;
-use crate::stream::write::Written;
 use crate::stream::{self, Stream};
 use crate::sys::{self, Reserve};
 use crate::table::{Id, Ids};
+use apply::Caller;
 use blocks::Blocks;
 use datagrams::Datagrams;
 use deadlines::{Deadlines, Due};
@@ -59,7 +59,34 @@ enum Entry {
     Process(Child),
 }
 
+/// How many there are, counted as they come and go: `stats()` walks no table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Open {
+    /// Streams and attempts.
+    streams: usize,
+    datagrams: usize,
+    children: usize,
+}
+
+impl Open {
+    fn and(mut self, entry: &Entry, change: isize) -> Self {
+        let count = match entry {
+            Entry::Vacant | Entry::Listener(_) => return self,
+            Entry::Connecting(_) | Entry::Stream(_) => &mut self.streams,
+            Entry::Datagram(_) => &mut self.datagrams,
+            Entry::Process(_) => &mut self.children,
+        };
+        *count = count.wrapping_add_signed(change);
+        self
+    }
+}
+
 impl Entry {
+    /// Bytes that wait to be written to a stream.
+    fn queued(&self) -> usize {
+        if let Self::Stream(stream) = self { stream.queued() } else { 0 }
+    }
+
     /// True when a turn has something to do for it: what waits for room in line is left to that.
     fn wants_turn(&self, starved: bool) -> bool {
         match self {
@@ -69,17 +96,6 @@ impl Entry {
             Self::Stream(stream) => stream.wants_to_write(starved) || (stream.wants_to_read() && !starved),
         }
     }
-}
-
-/// When a write's failure is told: what the peer has said comes first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Told {
-    /// At once.
-    Now,
-    /// At once to whoever waits for it. Who does not learns from the end of reading.
-    ByReading,
-    /// Once more has been read.
-    Waits,
 }
 
 /// Among those to look at in the next turn.
@@ -112,7 +128,7 @@ pub struct Reactor {
     line: Line,
     /// Children that ended: looked at last in a turn, as libuv does, so that what they wrote comes before.
     ended: Vec<Id>,
-    /// Events that found no room; they go first into the next batch. Bounded by what JavaScript has under way: each
+    /// What JavaScript is to be told, in order; it goes into the batch before anything is read into that. Bounded by what JavaScript has under way: each
     /// answers a request of its own or announces a state that changes only with JavaScript's help.
     backlog: VecDeque<Event>,
     blocks: Blocks,
@@ -120,6 +136,9 @@ pub struct Reactor {
     reserve: Reserve,
     deadlines: Deadlines,
     datagrams: Datagrams,
+    open: Open,
+    /// Bytes that wait in write queues.
+    queued: usize,
     direct: Direct,
     stats: Stats,
     /// How often JavaScript was told of a full send buffer, wrapping.
@@ -150,6 +169,8 @@ impl Reactor {
             reserve: Reserve::default(),
             deadlines: Deadlines::default(),
             datagrams: Datagrams::default(),
+            open: Open::default(),
+            queued: 0,
             direct: Direct::default(),
             stats: Stats::default(),
             pressures: 0,
@@ -176,16 +197,24 @@ impl Reactor {
         &mut self.stats
     }
 
+    /// Sets the counters back.
+    pub fn reset_stats(&mut self) {
+        self.stats = Stats::default();
+        self.forget_dropped();
+    }
+
     /// Open streams and attempts, listeners excluded.
     #[must_use]
     pub fn open_streams(&self) -> usize {
-        self.table.iter().filter(|slot| matches!(slot.entry, Entry::Stream(_) | Entry::Connecting(_))).count()
+        debug_assert_eq!(self.open, self.table.iter().fold(Open::default(), |open, slot| open.and(&slot.entry, 1)));
+        self.open.streams
     }
 
     /// Bytes that wait in write queues.
     #[must_use]
     pub fn queued_bytes(&self) -> usize {
-        self.table.iter().map(|slot| if let Entry::Stream(stream) = &slot.entry { stream.queue.as_ref().map_or(0, |queue| queue.bytes()) } else { 0 }).sum()
+        debug_assert_eq!(self.queued, self.table.iter().map(|slot| slot.entry.queued()).sum());
+        self.queued
     }
 
     /// Sockets given up of which acknowledged bytes or messages still leave. They hold no process.
@@ -225,6 +254,7 @@ impl Reactor {
         while self.table.len() <= at {
             self.table.push(Slot { generation: 0, state: Flags::new(0), entry: Entry::Vacant });
         }
+        self.open = self.open.and(&entry, 1);
         self.table[at] = Slot { generation: id.generation, state: Flags::new(0), entry };
     }
 
@@ -236,7 +266,10 @@ impl Reactor {
             self.deadlines.forget(id);
         }
         let Some(entry) = self.entry(id) else { return };
-        match std::mem::replace(entry, Entry::Vacant) {
+        let entry = std::mem::replace(entry, Entry::Vacant);
+        self.open = self.open.and(&entry, -1);
+        self.queued -= entry.queued();
+        match entry {
             Entry::Vacant => return,
             Entry::Datagram(socket) => self.forget_datagram(*socket),
             Entry::Listener(_) | Entry::Connecting(_) | Entry::Stream(_) | Entry::Process(_) => {}
@@ -261,6 +294,7 @@ impl Reactor {
         self.forget_all();
         self.table.clear();
         self.line = Line::default();
+        (self.open, self.queued) = (Open::default(), 0);
         self.ended.clear();
         self.backlog.clear();
         self.blocks = Blocks::default();
@@ -276,13 +310,20 @@ impl Reactor {
     /// Tells JavaScript not to count a stream's writes as written, as its buffer is full or it is gone.
     fn tell_pressure(&mut self, id: Id, why: i32) {
         self.pressures = self.pressures.wrapping_add(1);
-        self.backlog.push_back(Event::new(Op::Pressure, id, why));
+        self.tell(Op::Pressure, id, why);
     }
 
-    fn emit(&mut self, batch: &mut Option<&mut Batch>, event: Event) {
-        match batch {
-            Some(batch) if self.backlog.is_empty() && batch.has_room() => batch.push(event),
-            _ => self.backlog.push_back(event),
+    /// Tells JavaScript something, behind all that it was told before.
+    fn tell(&mut self, op: Op, id: Id, a: i32) {
+        self.backlog.push_back(Event::new(op, id, a));
+    }
+
+    /// Moves what is told into a batch, as far as there is room.
+    fn hand_out(&mut self, batch: &mut Option<&mut Batch>) {
+        let Some(batch) = batch else { return };
+        while batch.has_room() {
+            let Some(event) = self.backlog.pop_front() else { break };
+            batch.push(event);
         }
     }
 
@@ -317,76 +358,6 @@ impl Reactor {
         }
     }
 
-    /// Offers the kernel what a stream has queued, reports what came of it, and says how it stands; None if it is no stream.
-    fn flush(&mut self, id: Id, batch: &mut Option<&mut Batch>, told: Told) -> Option<Written> {
-        let Some(Entry::Stream(stream)) = self.table.get_mut(id.slot as usize).map(|slot| &mut slot.entry) else { return None };
-        let (mut done, before) = (0, self.stats.sent);
-        let lingers = stream.flags.has(stream::LINGERING);
-        let mut outcome = stream::write::flush(stream, &mut self.stats.sent, &mut done);
-        if let Written::Failed(errno) = outcome
-            && told == Told::Waits
-        {
-            // The next turns read on, and come back here.
-            stream.failure = errno;
-            outcome = Written::Waits;
-        }
-        if lingers && self.stats.sent != before {
-            self.linger(id, u64::from(LINGER_MS));
-        }
-        self.settle(id, outcome, done, batch, told);
-        Some(outcome)
-    }
-
-    /// Reports what a flush did and carries out what waited for it.
-    fn settle(&mut self, id: Id, outcome: Written, done: u32, batch: &mut Option<&mut Batch>, told: Told) {
-        for _ in 0..done {
-            self.emit(batch, Event::new(Op::WriteDone, id, 0));
-        }
-        let Some(Entry::Stream(stream)) = self.entry(id) else { return };
-        match outcome {
-            Written::Waits => {}
-            Written::Failed(errno) => {
-                let awaited = stream.queue.take().map_or(0, |queue| queue.awaited());
-                stream.failure = errno;
-                let (lingers, ending, pressed) = (stream.flags.has(stream::LINGERING), stream.flags.has(stream::ENDING), stream.flags.has(stream::PRESSED));
-                stream.flags.clear(stream::ENDING | stream::PRESSED);
-                for _ in 0..awaited {
-                    self.emit(batch, Event::new(Op::WriteDone, id, errno));
-                }
-                if awaited == 0 && !lingers && told != Told::ByReading {
-                    self.emit(batch, Event::new(Op::WriteFailed, id, errno));
-                }
-                if ending {
-                    self.emit(batch, Event::new(Op::ShutdownDone, id, errno));
-                }
-                if pressed {
-                    self.emit(batch, Event::new(Op::Pressure, id, 0));
-                }
-                if lingers {
-                    self.remove(id);
-                }
-            }
-            Written::Done => {
-                if stream.queue.is_some() {
-                    return;
-                }
-                let (lingers, ending) = (stream.flags.has(stream::LINGERING), stream.flags.has(stream::ENDING));
-                let pressed = stream.flags.has(stream::PRESSED);
-                stream.flags.clear(stream::PRESSED);
-                let ended = if ending { stream::end::shutdown(stream) } else { None };
-                if pressed {
-                    self.emit(batch, Event::new(Op::Pressure, id, 0));
-                }
-                if let Some(status) = ended {
-                    self.emit(batch, Event::new(Op::ShutdownDone, id, status));
-                }
-                if lingers {
-                    self.remove(id);
-                }
-            }
-        }
-    }
-
     /// JavaScript gave a socket up, of which something that counts as sent has not left: it gets so long, from each byte that
     /// leaves on.
     fn linger(&mut self, id: Id, millis: u64) {
@@ -405,7 +376,7 @@ impl Reactor {
         self.deadlines.ring(self.poll.registry());
     }
 
-    fn finish_connecting(&mut self, id: Id, batch: &mut Option<&mut Batch>, turn: &mut Turn) {
+    fn finish_connecting(&mut self, id: Id, turn: &mut Turn) {
         let entry = &mut self.table[id.slot as usize].entry;
         let Entry::Connecting(fd) = &*entry else { return };
         let status = sys::socket_error(fd.as_fd());
@@ -422,6 +393,6 @@ impl Reactor {
         }
         turn.sockets += 1;
         self.stats.connected += u64::from(status == 0);
-        self.emit(batch, Event::new(Op::Connected, id, status));
+        self.tell(Op::Connected, id, status);
     }
 }

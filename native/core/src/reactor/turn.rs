@@ -12,7 +12,8 @@ use super::deadlines::TIMER;
 use super::direct::FEW;
 use super::line::For;
 use super::watching::id_of;
-use super::{Entry, QUEUED, Reactor, STARVED, Told, WAKER, datagrams};
+use super::writing::Told;
+use super::{Entry, QUEUED, Reactor, STARVED, WAKER, datagrams};
 use crate::event::{Batch, DEAD};
 use crate::limits::{CHUNK_BYTES, POLL_EVENTS, TURN_BYTES, TURN_ROUNDS};
 use crate::stream::{
@@ -132,16 +133,12 @@ impl Reactor {
 
     fn serve(&mut self, mut batch: Option<&mut Batch>, pace: Pace) -> Turn {
         let mut turn = Turn::default();
-        if let Some(batch) = batch.as_deref_mut() {
-            while batch.has_room() {
-                let Some(event) = self.backlog.pop_front() else { break };
-                batch.push(event);
-            }
-        }
+        self.hand_out(&mut batch);
         let mut interrupted = false;
         while let Some((id, waited)) = self.next(batch.as_deref()) {
             turn.looked_at += 1;
             self.work(id, waited, &mut batch, &mut turn, pace);
+            self.hand_out(&mut batch);
             let enough = |batch: &Batch| batch.received() >= CHUNK_BYTES || (self.course.one_by_one && !batch.is_empty());
             if pace == Pace::Round && batch.as_deref().is_some_and(enough) {
                 interrupted = true;
@@ -155,7 +152,8 @@ impl Reactor {
         turn.starved |= self.line.has(For::Room) || (blocked && !out);
         if !turn.goes_on {
             self.line.end();
-            self.end_children(&mut batch, &mut turn);
+            self.end_children(&mut turn);
+            self.hand_out(&mut batch);
             if pace == Pace::Round {
                 self.weigh_direct(self.course.served, self.course.last);
             }
@@ -262,7 +260,7 @@ impl Reactor {
         let in_line = slot.state.has(STARVED);
         match &slot.entry {
             Entry::Vacant | Entry::Process(_) => {}
-            Entry::Connecting(_) => self.finish_connecting(id, batch, turn),
+            Entry::Connecting(_) => self.finish_connecting(id, turn),
             Entry::Listener(_) => self.accept(id, batch, turn, waited),
             Entry::Datagram(_) => self.work_datagram(id, batch, turn, waited, in_line),
             Entry::Stream(_) => self.work_stream(id, waited, in_line, batch, turn, pace),
@@ -293,7 +291,7 @@ impl Reactor {
                 Progress::Drained | Progress::EndWaits if reads => Told::ByReading,
                 Progress::Drained | Progress::EndWaits => Told::Now,
             };
-            self.flush(id, batch, told);
+            self.flush(id, told);
             turn.sockets += 1;
         }
         match progress {

@@ -81,6 +81,11 @@ impl Stream {
         self.flags.has_only(READING | READABLE | ENDED, READING | READABLE)
     }
 
+    /// Bytes that wait to be written.
+    pub(crate) fn queued(&self) -> usize {
+        self.queue.as_ref().map_or(0, |queue| queue.bytes())
+    }
+
     /// True while the kernel does not take what waits.
     pub(crate) fn waits_to_write(&self) -> bool {
         !self.flags.has(WRITABLE) && self.queue.as_ref().is_some_and(|queue| queue.is_due())
