@@ -12,8 +12,8 @@ use common::{Bench, CLOSE, READ_START, WRITE};
 use proptest::prelude::*;
 use tsloop_core::command::OPEN_STREAM;
 use tsloop_core::env::{Caller, Request};
-use tsloop_core::event::Op;
-use tsloop_core::limits::{BLOCKS, CHUNK_BYTES, POLL_EVENTS};
+use tsloop_core::event::{Event, Op};
+use tsloop_core::limits::{BATCH_EVENTS, BLOCKS, CHUNK_BYTES, POLL_EVENTS};
 use tsloop_core::reactor::blocks::Block;
 use tsloop_core::table::Id;
 
@@ -170,4 +170,19 @@ fn a_turn_looks_at_those_whom_it_has_something_for() {
     }
     // The last in a batch may have more, and is looked at again.
     assert!(looked_at < MANY + MANY / 10, "{looked_at} for {MANY}");
+}
+
+#[test]
+fn the_last_place_in_a_batch_is_given_away_too() {
+    let _alone = common::alone();
+    let mut bench = Bench::new();
+    let (id, mut peer) = bench.reader();
+    peer.write_all(b"word").expect("room");
+    assert!(bench.reactor.turn(None).starved);
+    for _ in 1..BATCH_EVENTS {
+        bench.batch.push(Event::new(Op::Pressure, id, 0));
+    }
+    // A driver whose batch takes one more goes on with it, and would for ever.
+    bench.reactor.turn(Some(&mut bench.batch));
+    assert_eq!((bench.batch.len(), bench.batch.bytes()), (BATCH_EVENTS, &b"word"[..]));
 }

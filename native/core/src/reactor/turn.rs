@@ -165,7 +165,7 @@ impl Reactor {
 
     /// Who is next in the turn: nobody is looked at whom it has nothing to give.
     fn next(&mut self, batch: Option<&Batch>) -> Option<(Id, For)> {
-        let batch = batch.filter(|batch| self.backlog.is_empty() && !batch.is_sealed() && batch.has_room_for(2));
+        let batch = batch.filter(|batch| self.backlog.is_empty() && !batch.is_sealed() && batch.has_room());
         let room = batch.map(Batch::room);
         let block = room.is_some() && !self.blocks.are_out();
         self.line.next(|reason| match reason {
