@@ -2,42 +2,35 @@
 
 mod common;
 
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixDatagram;
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use common::{CLOSE, Loop, encode};
-use tsloop_core::command::op::{OPEN_DATAGRAM, SEND};
+use common::{Loop, READ_START};
 use tsloop_core::reactor::seat::{Choice, Driver};
 use tsloop_core::runtime;
-
-/// A socket with messages that its peer takes nothing of: to close it keeps whoever drives for a while.
-fn stuck(driven: &mut Loop) -> (tsloop_core::table::Id, UnixDatagram) {
-    let (ours, peer) = UnixDatagram::pair().expect("a pair");
-    ours.set_nonblocking(true).expect("a flag");
-    let id = driven.open(OPEN_DATAGRAM, OwnedFd::from(ours));
-    for _ in 0..600 {
-        let mut message = Vec::new();
-        encode(&mut message, SEND, id, 8, 0, b"12345678");
-        driven.core.submit(&message);
-    }
-    (id, peer)
-}
 
 #[test]
 fn an_idle_environment_is_quiet_after_its_seat_passed_twice_behind_a_busy_runtime() {
     let _alone = common::alone();
     runtime::configure(1);
     assert!(runtime::is_available());
-    let mut busy = Loop::new(Choice::Fixed(Driver::Offload));
-    let sockets: Vec<_> = (0..3).map(|_| stuck(&mut busy)).collect();
+    let slow = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&slow);
+    let mut busy = Loop::with(Choice::Fixed(Driver::Offload), move || {
+        if asked.swap(false, Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(300));
+        }
+    });
+    let (ours, mut peer) = common::pair();
+    let id = busy.open(tsloop_core::command::OPEN_STREAM, ours);
+    busy.ask(READ_START, id, 0, 0);
     std::thread::sleep(Duration::from_millis(50));
     let idle = Loop::new(Choice::Fixed(Driver::Offload));
     std::thread::sleep(Duration::from_millis(50));
-    for (id, _) in &sockets {
-        busy.command(CLOSE, *id, 0, 0);
-    }
-    busy.submit();
+    slow.store(true, Ordering::Relaxed);
+    peer.write_all(b"x").expect("room");
     std::thread::sleep(Duration::from_millis(20));
     idle.core.pass(Driver::Inline);
     idle.core.pass(Driver::Offload);

@@ -57,11 +57,17 @@ pub(crate) struct Flushed {
     pub(crate) failure: Errno,
     /// How many of those failed.
     pub(crate) failures: u64,
+    /// The kernel takes no more and will not say when it does.
+    pub(crate) refused: bool,
 }
 
 impl Outbound {
     pub(crate) fn is_empty(&self) -> bool {
         self.messages.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.messages.len()
     }
 
     /// Bytes that wait.
@@ -75,7 +81,7 @@ impl Outbound {
     }
 
     /// Drops the first request that waits for notice and all after it: JavaScript cancels them.
-    fn keep_acknowledged(&mut self) {
+    pub(crate) fn keep_acknowledged(&mut self) {
         let kept = self.messages.iter().position(|message| message.notify).unwrap_or(self.messages.len());
         self.messages.truncate(kept);
         let length: usize = self.messages.iter().map(|message| message.length).sum();
@@ -168,6 +174,8 @@ pub(crate) fn flush(socket: &mut Datagram, into: &mut Flushed) {
             }
             // libuv takes both for a full buffer.
             Err(errno) if errno == -libc::EAGAIN || errno == -libc::ENOBUFS => {
+                // The one is a socket's buffer that is full, the other a device's queue: that empties, and no socket hears of it.
+                into.refused = errno == -libc::ENOBUFS;
                 socket.flags.clear(WRITABLE);
                 return;
             }
@@ -185,7 +193,7 @@ pub(crate) fn flush(socket: &mut Datagram, into: &mut Flushed) {
     }
 }
 
-/// JavaScript lets go: what counts as sent leaves, for a bounded time. Returns how many messages were left behind.
+/// The process ends: what counts as sent leaves, for a bounded time. Returns how many messages were left behind.
 pub(crate) fn finish(socket: &mut Datagram, deadline: Instant, into: &mut Flushed) -> usize {
     socket.outbound.keep_acknowledged();
     while !socket.outbound.is_empty() {
