@@ -75,7 +75,7 @@ impl Outbound {
     }
 
     /// Drops the first request that waits for notice and all after it: JavaScript cancels them.
-    fn keep_acknowledged(&mut self) {
+    pub(crate) fn keep_acknowledged(&mut self) {
         let kept = self.messages.iter().position(|message| message.notify).unwrap_or(self.messages.len());
         self.messages.truncate(kept);
         let length: usize = self.messages.iter().map(|message| message.length).sum();

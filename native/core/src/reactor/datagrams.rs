@@ -216,7 +216,7 @@ impl Reactor {
         }
     }
 
-    fn tell_flushed(&mut self, id: Id, flushed: &Flushed) {
+    pub(super) fn tell_flushed(&mut self, id: Id, flushed: &Flushed) {
         self.stats.datagrams_sent += flushed.sent;
         self.stats.sent += flushed.bytes;
         self.stats.datagrams_failed += flushed.failures;
@@ -245,17 +245,6 @@ impl Reactor {
         self.datagrams.waiting = self.datagrams.waiting.saturating_sub(socket.arrived.weight());
         self.stats.datagrams_dropped += u64::from(dropped(socket.fd.as_fd()));
         socket.fd
-    }
-
-    /// As `flush_for_exit`, for datagrams; bytes left behind.
-    pub(super) fn flush_datagrams_for_exit(&mut self, deadline: Instant) -> usize {
-        let mut left = 0;
-        for slot in &mut self.table {
-            let Entry::Datagram(socket) = &mut slot.entry else { continue };
-            dgram::send::finish(socket, deadline, &mut Flushed::default());
-            left += socket.outbound.bytes();
-        }
-        left
     }
 
     /// What there is of datagrams now.

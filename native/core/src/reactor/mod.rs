@@ -9,6 +9,7 @@ pub mod apply;
 pub mod blocks;
 pub mod datagrams;
 pub mod direct;
+pub mod leaving;
 mod lingering;
 pub mod passing;
 pub mod policy;
