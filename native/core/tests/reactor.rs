@@ -14,6 +14,7 @@ use tsloop_core::event::{Event, Op, UV_EOF, WAITS};
 use tsloop_core::limits::{CHUNK_BYTES, TURN_ROUNDS};
 use tsloop_core::net::tcp;
 use tsloop_core::reactor::blocks::Block;
+use tsloop_core::reactor::leaving::Leaving;
 use tsloop_core::table::Id;
 
 impl Bench {
@@ -395,7 +396,11 @@ fn what_ends_in_the_last_flush_is_told_should_the_process_live_on() {
         let mut all = Vec::new();
         peer.read_to_end(&mut all).map(|_| all)
     });
-    assert_eq!(bench.reactor.flush_for_exit(std::time::Instant::now() + common::PATIENCE), 0);
+    let mut leaving = Leaving::begin(&mut bench.reactor, std::time::Instant::now() + common::PATIENCE);
+    while leaving.wait() {
+        leaving.go_on(&mut bench.reactor);
+    }
+    assert_eq!(leaving.left(), 0);
     assert!(bench.reactor.is_due());
     assert_eq!(bench.turn(), [(Op::WriteDone as i32, id, 0)]);
     bench.ask(CLOSE, id, 0, 0, &[]);
