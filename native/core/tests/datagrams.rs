@@ -8,6 +8,7 @@ use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 
 use common::{Bench, CLOSE, READ_START, encode};
+use tsloop_core::command::op::{SEND, SHARE};
 use tsloop_core::command::{NOTIFY, SHARED};
 use tsloop_core::env::Caller;
 use tsloop_core::event::Op;
@@ -15,8 +16,6 @@ use tsloop_core::limits::{CLOSE_FLUSH_MS, DATAGRAM_QUEUE_BYTES, RECEIVE_MESSAGES
 use tsloop_core::table::Id;
 
 const OPEN: i32 = 9;
-const SEND: i32 = 10;
-const SHARE: i32 = 11;
 
 impl Bench {
     /// Messages in one hand-over, to the connected peer.

@@ -11,13 +11,12 @@ use std::ptr::NonNull;
 use common::{Bench, CLOSE, READ_START, WRITE};
 use proptest::prelude::*;
 use tsloop_core::command::OPEN_STREAM;
+use tsloop_core::command::op::OPEN_DATAGRAM;
 use tsloop_core::env::{Caller, Request};
 use tsloop_core::event::{Event, Op};
 use tsloop_core::limits::{BATCH_EVENTS, BLOCKS, CHUNK_BYTES, POLL_EVENTS};
 use tsloop_core::reactor::blocks::Block;
 use tsloop_core::table::Id;
-
-const OPEN_DATAGRAM: i32 = 9;
 
 /// Turns in which everybody's share must show.
 const TURNS: usize = 240;

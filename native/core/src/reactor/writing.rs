@@ -72,7 +72,7 @@ impl Reactor {
                     return self.fail_request(id, errno, flags, caller);
                 }
                 self.enqueue(id);
-                self.press(id, caller);
+                self.press(id, flags, caller);
                 1
             }
             Written::Failed(errno) if leaves_failure(stream, errno, flags, caller) => {
@@ -88,7 +88,7 @@ impl Reactor {
         // A request is told of once, by its last piece, and is among the awaited; who waits for it is told by the status
         // instead.
         let answered = flags & (NOTIFY | MORE) == NOTIFY && caller == Caller::Waits;
-        self.fail(id, errno, answered, caller == Caller::Gone && flags & NOTIFY == 0);
+        self.fail(id, errno, answered, flags & NOTIFY == 0);
         errno
     }
 
@@ -165,11 +165,11 @@ impl Reactor {
         }
     }
 
-    /// Tells JavaScript, which acknowledges writes on its own while the offload driver has the seat, that the
-    /// kernel's buffer is full.
-    fn press(&mut self, id: Id, caller: Caller) {
+    /// Tells JavaScript, which acknowledges writes on its own while the offload driver has the seat or they gather, that the
+    /// kernel's buffer is full: behind an acknowledged write whoever has it, and always where nobody waits for the status.
+    fn press(&mut self, id: Id, flags: i32, caller: Caller) {
         let Some(Entry::Stream(stream)) = self.entry(id) else { return };
-        if caller == Caller::Gone && !stream.flags.has(stream::WRITABLE) && !stream.flags.has(stream::PRESSED) {
+        if (caller == Caller::Gone || flags & NOTIFY == 0) && !stream.flags.has(stream::WRITABLE) && !stream.flags.has(stream::PRESSED) {
             stream.flags.set(stream::PRESSED);
             self.tell_pressure(id, FULL);
         }
