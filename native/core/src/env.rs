@@ -17,6 +17,7 @@ use crate::limits::EXIT_FLUSH_MS;
 use crate::mailbox::Mailbox;
 use crate::reactor::blocks::Block;
 use crate::reactor::direct::Watch;
+use crate::reactor::leaving::Leaving;
 use crate::reactor::passing::Seat;
 use crate::reactor::seat::Driver;
 use crate::reactor::{Reactor, Turn};
@@ -367,9 +368,22 @@ impl Environment {
     /// JavaScript thread: sends what was acknowledged, at most [`EXIT_FLUSH_MS`]. How many bytes were left behind, and as
     /// [`Environment::open_now`] whether a turn is due.
     pub fn flush(&self) -> (usize, bool) {
-        let mut reactor = self.settled();
-        let left = reactor.flush_for_exit(Instant::now() + Duration::from_millis(EXIT_FLUSH_MS));
+        let (reactor, left) = self.let_leave(self.settled());
         (left, self.leave_due(reactor))
+    }
+
+    /// Waits for the kernel to take what was acknowledged, without the lock, and comes back with it and with what was left behind.
+    fn let_leave<'a>(&'a self, mut reactor: MutexGuard<'a, Reactor>) -> (MutexGuard<'a, Reactor>, usize) {
+        let mut leaving = Leaving::begin(&mut reactor, Instant::now() + Duration::from_millis(EXIT_FLUSH_MS));
+        loop {
+            drop(reactor);
+            let again = leaving.wait();
+            reactor = self.lock();
+            if !again {
+                return (reactor, leaving.left());
+            }
+            leaving.go_on(&mut reactor);
+        }
     }
 
     /// Lets go of the reactor after something was carried out for JavaScript, whoever has the seat. True if a turn is due
@@ -385,8 +399,8 @@ impl Environment {
 
     /// JavaScript thread: the environment ends. After this nothing touches JavaScript's memory or wakes it.
     pub fn end(&self) {
-        let mut reactor = self.seat.retire(|reactor, asked| self.apply(reactor, asked));
-        reactor.flush_for_exit(Instant::now() + Duration::from_millis(EXIT_FLUSH_MS));
+        // Retired first: no driver turns any more, so none is kept waiting, and nothing is read that nobody would hear of.
+        let (mut reactor, _) = self.let_leave(self.seat.retire(|reactor, asked| self.apply(reactor, asked)));
         while let Some(batch) = self.mailbox.full.take() {
             reactor.leave_unread(&batch);
         }

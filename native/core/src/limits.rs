@@ -62,6 +62,10 @@ pub const INBOX_BYTES: usize = 8 * 1024 * 1024;
 /// Milliseconds that process exit waits for acknowledged bytes which the kernel does not take at once.
 pub const EXIT_FLUSH_MS: u64 = 1_000;
 
+/// Milliseconds between two tries at exit of what the kernel says that it takes and does not: one, as a device's queue empties
+/// in less, and a thousand tries in that second cost nothing.
+pub const EXIT_PAUSE_MS: u64 = 1;
+
 /// Milliseconds that acknowledged bytes of a closed connection may wait for a peer that does not read, from the last byte
 /// that it took on: about what a kernel gives an orphan.
 pub const LINGER_MS: u32 = 60_000;

@@ -5,9 +5,11 @@ mod common;
 
 use std::os::fd::{AsFd, AsRawFd};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
+use tsloop_core::process::wait::{Bounds, Use, run};
 use tsloop_core::process::{Request, Stdio, spawn};
-use tsloop_core::sys::process::reap;
+use tsloop_core::sys::process::{Status, reap};
 
 /// Children of the long run.
 const MANY: u32 = 10_000;
@@ -64,6 +66,35 @@ fn a_start_without_descriptors_fails_at_any_step_and_leaves_none() {
     }
     let status = Command::new(std::env::current_exe().expect("a path"))
         .args(["--exact", "a_start_without_descriptors_fails_at_any_step_and_leaves_none", "--test-threads=1"])
+        .env(ROLE, "")
+        .status()
+        .expect("a child");
+    assert!(status.success());
+}
+
+/// The kernel answers no question about more descriptors than a process may have.
+fn wait_blindly() {
+    let child = Request { arguments: &[c"sh", c"-c", c"sleep 0.3; echo; exec sleep 30"], file: c"/bin/sh", ..request(&[Stdio::Ignore, Stdio::Pipe]) };
+    let uses = [Use { number: 1, input: None, output: true }];
+    let narrower = std::thread::spawn(|| {
+        std::thread::sleep(Duration::from_millis(100));
+        limit(1);
+    });
+    let start = Instant::now();
+    let waited = run(&child, &uses, Bounds { timeout: None, output: None, signal: libc::SIGTERM });
+    limit(MOST);
+    narrower.join().expect("it narrows");
+    assert_eq!((waited.error, waited.status), (-libc::EINVAL, Some(Status { code: 0, signal: libc::SIGTERM })));
+    assert!(start.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn a_wait_that_the_kernel_refuses_ends_with_the_child() {
+    if std::env::var(ROLE).is_ok() {
+        return wait_blindly();
+    }
+    let status = Command::new(std::env::current_exe().expect("a path"))
+        .args(["--exact", "a_wait_that_the_kernel_refuses_ends_with_the_child", "--test-threads=1"])
         .env(ROLE, "")
         .status()
         .expect("a child");

@@ -2,7 +2,6 @@
 
 use std::ffi::c_int;
 use std::os::fd::RawFd;
-use std::ptr;
 
 use tsloop_core::reactor::direct::Watch;
 
@@ -22,41 +21,20 @@ impl Watch for Poll {
     fn watch(&self, place: usize, fd: RawFd) -> bool {
         // SAFETY: see above.
         let state = unsafe { &*self.0 };
-        let Some(slot) = state.direct.get(place).filter(|slot| slot.get().is_null()) else { return false };
-        let handle = uv::allocate(uv::POLL);
-        // SAFETY: a zeroed handle of the right size on this thread's loop, and a descriptor that stays open until `forget`.
-        unsafe {
-            if handle.is_null() || uv::uv_poll_init(state.event_loop, handle, fd) != 0 {
-                uv::free(handle);
-                return false;
-            }
-            uv::uv_handle_set_data(handle, self.0.cast_mut().cast());
-            uv::uv_unref(handle);
-            slot.set(handle);
-            state.open_handles.set(state.open_handles.get() + 1);
-            if uv::uv_poll_start(handle, uv::READABLE | uv::DISCONNECT, Some(on_bytes)) != 0 {
-                self.forget(place);
-                return false;
-            }
-        }
-        true
+        state.handles.watch_stream(place, fd, self.0.cast_mut().cast(), on_bytes, env::on_closed)
     }
 
     fn forget(&self, place: usize) {
         // SAFETY: see above.
         let state = unsafe { &*self.0 };
-        let handle = state.direct.get(place).map_or(ptr::null_mut(), |slot| slot.replace(ptr::null_mut()));
-        if !handle.is_null() {
-            // SAFETY: initialised by `watch` and closed once; libuv lets go of the descriptor within the call.
-            unsafe { uv::uv_close(handle, Some(env::on_closed)) };
-        }
+        state.handles.forget_stream(place, env::on_closed);
     }
 }
 
 unsafe extern "C" fn on_bytes(handle: *mut uv::Handle, status: c_int, events: c_int) {
     // SAFETY: data was set by `watch`; the state is freed after the last close callback.
     let state = unsafe { &*uv::uv_handle_get_data(handle).cast::<State>() };
-    let Some(place) = state.direct.iter().position(|slot| slot.get() == handle) else { return };
+    let Some(place) = state.handles.place_of(handle) else { return };
     let over = status != 0 || events != uv::READABLE;
     let alone = state.core.heard(place, over);
     driver::deliver_polling(state, if alone { Heard::Bytes } else { Heard::Direct });

@@ -18,7 +18,7 @@ use tsloop_core::reactor::seat::Driver;
 use tsloop_core::runtime;
 
 use crate::convert;
-use crate::env::{self, State, control};
+use crate::env::{self, Reference, State, control};
 use crate::uv;
 
 /// What JavaScript's `deferred` is asked to run; `lib/native/protocol.ts` names the same.
@@ -31,26 +31,10 @@ mod phase {
     pub(super) const IMMEDIATE: i32 = 2;
 }
 
-/// The `uv_async` of one environment, for the core to wake it.
-pub(crate) struct Wake(pub(crate) *mut uv::Handle);
-
-// SAFETY: the only use is uv_async_send, which libuv allows from any thread; the core stops using it in `end`, before
-// the handle is closed.
-unsafe impl Send for Wake {}
-// SAFETY: see above.
-unsafe impl Sync for Wake {}
-
-impl Wake {
-    pub(crate) fn send(&self) {
-        // SAFETY: see above.
-        unsafe { uv::uv_async_send(self.0) };
-    }
-}
-
 /// The state behind a libuv handle of ours.
 ///
 /// # Safety
-/// Called in a callback of one of the three handles, which are closed before the state is freed.
+/// Called in a callback of a handle of ours: all of them are closed before the state is freed.
 unsafe fn state_of<'a>(handle: *mut uv::Handle) -> &'a State {
     // SAFETY: data was set when the handle was made.
     unsafe { &*uv::uv_handle_get_data(handle).cast::<State>() }
@@ -73,17 +57,15 @@ pub(crate) fn deliver_polling(state: &State, heard: Heard) {
 }
 
 unsafe extern "C" fn on_check(handle: *mut uv::Handle) {
-    // SAFETY: one of our handles, initialised and not closing.
-    let state = unsafe {
-        uv::uv_check_stop(handle);
-        state_of(handle)
-    };
+    // SAFETY: one of our handles.
+    let state = unsafe { state_of(handle) };
+    state.handles.check(None);
     state.delivered.set(Delivered::Nothing);
     if state.check_due.replace(false) && !state.ended.get() {
-        call(state, state.run_deferred, &[phase::CHECK], Scope::Open);
+        call(state, &state.run_deferred, &[phase::CHECK], Scope::Open);
     }
     if !state.ended.get() && immediates().is_none() && state.immediate_due.replace(false) {
-        call(state, state.run_deferred, &[phase::IMMEDIATE], Scope::None);
+        call(state, &state.run_deferred, &[phase::IMMEDIATE], Scope::None);
     }
 }
 
@@ -124,14 +106,13 @@ unsafe extern "C" fn on_immediate(_env: napi::napi_env, data: *mut c_void, _hint
         // SAFETY: see above, and nothing uses the state after this.
         unsafe { env::free_if_done(data.cast()) };
     } else {
-        call(state, state.run_deferred, &[phase::IMMEDIATE], Scope::None);
+        call(state, &state.run_deferred, &[phase::IMMEDIATE], Scope::None);
     }
 }
 
 /// Has JavaScript's `deferred` run in the check phase of this turn of libuv's loop.
 pub(crate) fn schedule_check(state: &State) {
-    // SAFETY: the check handle is initialised and not closing.
-    unsafe { uv::uv_check_start(state.check, Some(on_check)) };
+    state.handles.check(Some(on_check));
     state.check_due.set(true);
     if !state.polling.get() {
         set_idling(state, true);
@@ -142,7 +123,7 @@ unsafe extern "C" fn on_idle(handle: *mut uv::Handle) {
     // SAFETY: one of our handles.
     let state = unsafe { state_of(handle) };
     if state.deferred.replace(false) {
-        call(state, state.run_deferred, &[phase::TURN], Scope::Open);
+        call(state, &state.run_deferred, &[phase::TURN], Scope::Open);
     }
     deliver(state, Heard::Something);
 }
@@ -191,7 +172,7 @@ fn deliver(state: &State, heard: Heard) {
     let mut more = false;
     let mut load = Load::default();
     let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    if state.closing.get() {
+    if state.handles.is_passing() {
         // What was closed since the last delivery must be found closed by this one, with what that did to its peers here.
         state.core.catch_up();
     }
@@ -232,8 +213,7 @@ fn deliver(state: &State, heard: Heard) {
 /// each of its own callbacks and drains ticks between them. JavaScript stops where the kind changes and says where.
 fn hand_over(state: &State, batch: Batch) {
     state.delivered.set(if state.polling.get() { Delivered::Polling } else { Delivered::Early });
-    // SAFETY: the check handle is initialised and not closing; starting it twice does nothing.
-    unsafe { uv::uv_check_start(state.check, Some(on_check)) };
+    state.handles.check(Some(on_check));
     let events = i32::try_from(batch.len()).unwrap_or(0);
     let wants_blocks = i32::from(state.core.wants_blocks());
     let mut at = 0;
@@ -241,7 +221,7 @@ fn hand_over(state: &State, batch: Batch) {
     while at < events && misses < 2 {
         let scope = if state.scoped.get() { Scope::Open } else { Scope::None };
         let arguments = [batch.index.cast_signed(), at, events, wants_blocks, i32::from(state.scoped.get())];
-        if !call(state, state.dispatch, &arguments, scope) {
+        if !call(state, &state.dispatch, &arguments, scope) {
             break;
         }
         if state.ended.get() {
@@ -267,7 +247,7 @@ enum Scope {
 /// Calls JavaScript from libuv, with whatever escapes reported as an uncaught exception: save for null, which stands for one
 /// that was reported where it happened and after which the callback scope, having failed, drains nothing. True when JavaScript
 /// did what it was asked.
-fn call(state: &State, function: napi::napi_ref, arguments: &[i32], callback_scope: Scope) -> bool {
+fn call(state: &State, function: &Reference, arguments: &[i32], callback_scope: Scope) -> bool {
     let env = state.env;
     let mut scope = ptr::null_mut();
     // SAFETY: called from libuv on the JavaScript thread of a live environment (`ended` was looked at); every value
@@ -276,11 +256,10 @@ fn call(state: &State, function: napi::napi_ref, arguments: &[i32], callback_sco
         if napi::napi_open_handle_scope(env, &raw mut scope) != napi::Status::napi_ok {
             return false;
         }
-        let (mut callee, mut receiver, mut result) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
-        napi::napi_get_reference_value(env, function, &raw mut callee);
+        let mut result = ptr::null_mut();
         // An object of ours that inherits nothing: Node asks the receiver of a callback for its `domain`, and the global object,
         // or one with a prototype, has what the program put there.
-        napi::napi_get_reference_value(env, state.receiver, &raw mut receiver);
+        let (callee, receiver) = (function.value(), state.receiver.value());
         let mut values = [ptr::null_mut(); 5];
         for (value, argument) in values.iter_mut().zip(arguments) {
             *value = convert::int(env, *argument);
@@ -327,13 +306,7 @@ pub(crate) fn take_seat(state: &State, to: Driver) {
     }
     state.core.pass(to);
     state.set_control(control::DRIVER, to as i32);
-    // SAFETY: the poll handle is initialised and not closing (`ended` was looked at by all who call).
-    unsafe {
-        match to {
-            Driver::Inline => uv::uv_poll_start(state.poll, uv::READABLE, Some(on_readiness)),
-            Driver::Offload => uv::uv_poll_stop(state.poll),
-        };
-    }
+    state.handles.watch((to == Driver::Inline).then_some(on_readiness));
 }
 
 /// Makes the next turn of libuv's loop come without waiting, or not.
@@ -341,42 +314,24 @@ pub(crate) fn set_idling(state: &State, on: bool) {
     if state.idling.replace(on) == on {
         return;
     }
-    // SAFETY: the idle handle is initialised and not closing.
-    unsafe {
-        if on {
-            uv::uv_idle_start(state.idle, Some(on_idle));
-        } else {
-            uv::uv_idle_stop(state.idle);
-        }
-    }
+    state.handles.idle(on.then_some(on_idle));
 }
 
 /// Has JavaScript's close callbacks run in this turn's closing phase.
 pub(crate) fn schedule_closing(state: &State) {
-    if state.closing.replace(true) {
-        return;
-    }
-    let handle = uv::allocate(uv::IDLE);
-    // SAFETY: a zeroed handle of the right size; libuv calls back once and the callback frees it.
-    unsafe {
-        uv::uv_idle_init(state.event_loop, handle);
-        uv::uv_handle_set_data(handle, ptr::from_ref(state).cast_mut().cast());
-        uv::uv_close(handle, Some(on_closing));
-    }
+    state.handles.pass_closing(ptr::from_ref(state).cast_mut().cast(), on_closing);
 }
 
 unsafe extern "C" fn on_closing(handle: *mut uv::Handle) {
-    // SAFETY: as `state_of`; the state is not freed while `closing` is set.
+    // SAFETY: one of our handles.
     let state = unsafe { state_of(handle) };
-    // SAFETY: libuv is done with the handle.
-    unsafe { uv::free(handle) };
-    state.closing.set(false);
     if state.ended.get() {
-        // SAFETY: nothing uses the state after this.
-        unsafe { env::free_if_done(ptr::from_ref(state).cast_mut()) };
-    } else {
-        // A port and a descriptor are free again when 'close' is emitted.
-        state.core.catch_up();
-        call(state, state.run_closing, &[], Scope::Open);
+        // SAFETY: libuv is done with the handle, and nothing here uses the state after this.
+        unsafe { env::on_closed(handle) };
+        return;
     }
+    state.handles.forget(handle);
+    // A port and a descriptor are free again when 'close' is emitted.
+    state.core.catch_up();
+    call(state, &state.run_closing, &[], Scope::Open);
 }

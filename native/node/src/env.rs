@@ -11,13 +11,14 @@ use std::sync::Arc;
 use napi_sys as napi;
 use tsloop_core::env::{Environment, Progress};
 use tsloop_core::event::{Batch, WORDS};
-use tsloop_core::limits::{BATCH_BYTES, BATCH_EVENTS, DIRECT_STREAMS};
+use tsloop_core::limits::{BATCH_BYTES, BATCH_EVENTS};
 use tsloop_core::reactor::policy::Policy;
 use tsloop_core::reactor::seat::{Choice, Driver};
 use tsloop_core::runtime;
 
 use crate::convert::Call;
 use crate::driver::Delivered;
+use crate::handles::Handles;
 use crate::held::Held;
 use crate::{direct, driver, uv};
 
@@ -42,21 +43,15 @@ pub(crate) mod control {
 /// See the module.
 pub(crate) struct State {
     pub(crate) env: napi::napi_env,
-    pub(crate) event_loop: *mut uv::Loop,
     pub(crate) core: Arc<Environment>,
     pub(crate) policy: RefCell<Policy>,
     control: *mut i32,
     pub(crate) outbox: (*const u8, usize),
-    pub(crate) poll: *mut uv::Handle,
-    pub(crate) wake: *mut uv::Handle,
-    pub(crate) idle: *mut uv::Handle,
-    pub(crate) check: *mut uv::Handle,
+    pub(crate) handles: Handles,
     /// The check handle runs: the poll phase before it must not wait.
     pub(crate) check_due: Cell<bool>,
     /// Whether a batch has been handed over in this turn of libuv's loop.
     pub(crate) delivered: Cell<Delivered>,
-    /// The handles of streams that libuv watches itself; null where there is none.
-    pub(crate) direct: [Cell<*mut uv::Handle>; DIRECT_STREAMS],
     /// A callback of libuv's poll phase is on the stack: the check phase comes without waiting.
     pub(crate) polling: Cell<bool>,
     /// `uv_idle` runs: the next turn of libuv's loop does not wait.
@@ -65,21 +60,19 @@ pub(crate) struct State {
     pub(crate) deferred: Cell<bool>,
     /// Node's queue of immediates has an entry for us.
     pub(crate) immediate_due: Cell<bool>,
-    /// A handle is on its way through libuv's closing phase for JavaScript's close callbacks.
-    pub(crate) closing: Cell<bool>,
     /// The kind of the last event delivered, which the next one most likely shares.
     pub(crate) scoped: Cell<bool>,
-    pub(crate) dispatch: napi::napi_ref,
-    pub(crate) run_deferred: napi::napi_ref,
-    pub(crate) run_closing: napi::napi_ref,
+    pub(crate) dispatch: Reference,
+    pub(crate) run_deferred: Reference,
+    pub(crate) run_closing: Reference,
     /// `this` of those three.
-    pub(crate) receiver: napi::napi_ref,
+    pub(crate) receiver: Reference,
     pub(crate) held: Held,
-    memory: napi::napi_ref,
+    memory: Reference,
+    /// Nothing of ours runs JavaScript any more.
     pub(crate) ended: Cell<bool>,
     /// JavaScript runs no more, though the environment has not ended yet.
     pub(crate) stopped: Cell<bool>,
-    pub(crate) open_handles: Cell<u32>,
     cleanup: Cell<napi::napi_async_cleanup_hook_handle>,
 }
 
@@ -105,11 +98,42 @@ impl State {
     }
 }
 
-fn reference(env: napi::napi_env, value: napi::napi_value) -> Option<napi::napi_ref> {
-    let mut result = ptr::null_mut();
-    // SAFETY: a live environment and a local.
-    let status = unsafe { napi::napi_create_reference(env, value, 1, &raw mut result) };
-    (status == napi::Status::napi_ok).then_some(result)
+/// A value that is kept from the collector.
+pub(crate) struct Reference {
+    env: napi::napi_env,
+    raw: Cell<napi::napi_ref>,
+}
+
+impl Reference {
+    fn new(env: napi::napi_env, value: napi::napi_value) -> Option<Self> {
+        let mut raw = ptr::null_mut();
+        // SAFETY: a live environment and a local.
+        let status = unsafe { napi::napi_create_reference(env, value, 1, &raw mut raw) };
+        (status == napi::Status::napi_ok).then_some(Self { env, raw: Cell::new(raw) })
+    }
+
+    /// The value, in the handle scope that is open.
+    pub(crate) fn value(&self) -> napi::napi_value {
+        let mut value = ptr::null_mut();
+        // SAFETY: of a live environment, as JavaScript still runs; a local.
+        unsafe { napi::napi_get_reference_value(self.env, self.raw.get(), &raw mut value) };
+        value
+    }
+
+    /// Gives the value up; the environment's end at the latest.
+    fn release(&self) {
+        let raw = self.raw.replace(ptr::null_mut());
+        if !raw.is_null() {
+            // SAFETY: made in `new`, deleted once, and the environment is there: its end waits for our cleanup hook.
+            unsafe { napi::napi_delete_reference(self.env, raw) };
+        }
+    }
+}
+
+impl Drop for Reference {
+    fn drop(&mut self) {
+        self.release();
+    }
 }
 
 fn batches(call: &Call, memory: napi::napi_value) -> Option<Vec<Batch>> {
@@ -153,40 +177,37 @@ pub(crate) fn open(call: &Call) -> Option<*mut State> {
         3 => Choice::Random(u64::from(call.uint(3)) << 16 | 0x9e37),
         _ => Choice::Auto,
     };
-    let wake = uv::allocate(uv::ASYNC);
-    let target = driver::Wake(wake);
+    let reference = |name| Reference::new(call.env, call.property(callbacks, name));
+    let (dispatch, run_deferred) = (reference(c"dispatch")?, reference(c"deferred")?);
+    let (run_closing, receiver) = (reference(c"closing")?, reference(c"receiver")?);
+    let memory_kept = Reference::new(call.env, memory)?;
+    let handles = Handles::new(event_loop)?;
+    let wake = handles.wake();
     // SAFETY: the first three words of the control buffer, which is referenced until teardown.
     let progress = unsafe { Progress::new(NonNull::new(control.cast::<i32>().wrapping_add(control::APPLIED))?) };
-    let core = Environment::new(progress, batches(call, memory)?, Box::new(move || target.send())).ok()?;
+    let core = Environment::new(progress, batches(call, memory)?, Box::new(move || wake.send())).ok()?;
     let state = Box::into_raw(Box::new(State {
         env: call.env,
-        event_loop,
         core,
         policy: RefCell::new(Policy::new(choice)),
         control: control.cast(),
         outbox: (outbox, outbox_bytes),
-        poll: uv::allocate(uv::POLL),
-        wake,
-        idle: uv::allocate(uv::IDLE),
-        check: uv::allocate(uv::CHECK),
+        handles,
         check_due: Cell::new(false),
         delivered: Cell::new(Delivered::Nothing),
-        direct: [const { Cell::new(ptr::null_mut()) }; DIRECT_STREAMS],
         polling: Cell::new(false),
         idling: Cell::new(false),
         deferred: Cell::new(false),
         immediate_due: Cell::new(false),
-        closing: Cell::new(false),
         scoped: Cell::new(true),
-        dispatch: reference(call.env, call.property(callbacks, c"dispatch"))?,
-        run_deferred: reference(call.env, call.property(callbacks, c"deferred"))?,
-        run_closing: reference(call.env, call.property(callbacks, c"closing"))?,
-        receiver: reference(call.env, call.property(callbacks, c"receiver"))?,
-        memory: reference(call.env, memory)?,
+        dispatch,
+        run_deferred,
+        run_closing,
+        receiver,
+        memory: memory_kept,
         held: Held::default(),
         ended: Cell::new(false),
         stopped: Cell::new(false),
-        open_handles: Cell::new(0),
         cleanup: Cell::new(ptr::null_mut()),
     }));
     // SAFETY: just made, and only this thread knows it.
@@ -195,6 +216,8 @@ pub(crate) fn open(call: &Call) -> Option<*mut State> {
     live.core.end_at_hang_up(unsafe { uv::uv_version() } < uv::ASKS_BEHIND_HANG_UP);
     live.core.watch_with(Box::new(direct::Poll(state)), matches!(choice, Choice::Random(_)));
     if !start(live, state.cast()) {
+        // SAFETY: nobody else knows it.
+        unsafe { end(state) };
         return None;
     }
     // A seat that passes at random passes sooner or later: descriptors are counted in that mode, and the runtime's are there from
@@ -205,77 +228,80 @@ pub(crate) fn open(call: &Call) -> Option<*mut State> {
     Some(state)
 }
 
-/// Starts the libuv handles, unreferenced, and asks to be told when the environment ends.
+/// Asks to be told when the environment ends, which from then on waits for our handles, and starts these.
 fn start(state: &State, data: *mut c_void) -> bool {
-    // SAFETY: four zeroed handles of the right sizes on this thread's loop; each is closed in `end`.
-    unsafe {
-        if uv::uv_async_init(state.event_loop, state.wake, Some(driver::on_wake)) != 0
-            || uv::uv_idle_init(state.event_loop, state.idle) != 0
-            || uv::uv_check_init(state.event_loop, state.check) != 0
-            || uv::uv_poll_init(state.event_loop, state.poll, state.core.descriptor()) != 0
-        {
-            return false;
-        }
-        for handle in [state.wake, state.idle, state.check, state.poll] {
-            uv::uv_handle_set_data(handle, data);
-            uv::uv_unref(handle);
-        }
-        state.open_handles.set(4);
-        let mut hook = ptr::null_mut();
-        napi::napi_add_async_cleanup_hook(state.env, Some(on_cleanup), data, &raw mut hook);
-        state.cleanup.set(hook);
+    let mut hook = ptr::null_mut();
+    // SAFETY: a live environment, and a state that is there until the hook is removed.
+    let status = unsafe { napi::napi_add_async_cleanup_hook(state.env, Some(on_cleanup), data, &raw mut hook) };
+    state.cleanup.set(hook);
+    if status != napi::Status::napi_ok || !state.handles.open(data, state.core.descriptor(), driver::on_wake) {
+        return false;
     }
     let first = state.policy.borrow().first();
     driver::take_seat(state, first);
     true
 }
 
-/// The environment ends (Worker terminated, main thread done): nothing of ours may run JavaScript from here on.
+/// The environment ends (Worker terminated, main thread done).
 unsafe extern "C" fn on_cleanup(_hook: napi::napi_async_cleanup_hook_handle, data: *mut c_void) {
-    // SAFETY: the pointer from `start`; the state lives until the last close callback below.
-    let state = unsafe { &*data.cast::<State>() };
-    state.ended.set(true);
-    state.core.end();
-    state.held.close();
-    // SAFETY: four handles that `start` initialised, closed once.
-    unsafe {
-        for handle in [state.wake, state.idle, state.check, state.poll] {
-            uv::uv_close(handle, Some(on_closed));
-        }
-    }
+    // SAFETY: the pointer from `start`; the hook is removed before the state is freed.
+    unsafe { end(data.cast()) };
 }
 
+/// Nothing of ours runs JavaScript from here on; what libuv knows is closed, and the state freed behind that. Also of a birth that
+/// failed, whose environment lives on or ends meanwhile.
+///
+/// # Safety
+/// A state that has not been freed, and that the caller does not use again.
+unsafe fn end(data: *mut State) {
+    // SAFETY: promised by the caller.
+    let state = unsafe { &*data };
+    if state.ended.replace(true) {
+        return;
+    }
+    state.core.end();
+    state.held.close();
+    state.handles.close(on_closed);
+    // SAFETY: promised by the caller. libuv calls nobody back within `close`.
+    unsafe { free_if_done(data) };
+}
+
+/// libuv is done with one of our handles.
+///
+/// # Safety
+/// The callback of `uv_close` for one of them; nobody on the stack uses the state again.
 pub(crate) unsafe extern "C" fn on_closed(handle: *mut uv::Handle) {
     // SAFETY: data was set where the handle was initialised, and the state is freed only after the last of them.
     let data: *mut State = unsafe { uv::uv_handle_get_data(handle) }.cast();
-    // SAFETY: libuv is done with the handle.
-    unsafe { uv::free(handle) };
     // SAFETY: see above.
-    let state = unsafe { &*data };
-    state.open_handles.set(state.open_handles.get() - 1);
-    if state.open_handles.get() == 0 {
-        // SAFETY: the hook came from napi_add_async_cleanup_hook and is removed once; the references belong to this
-        // environment; functions answer `ended` no longer, since no JavaScript runs after the hook, and the core was
-        // told to end.
-        unsafe {
-            for reference in [state.dispatch, state.run_deferred, state.run_closing, state.receiver, state.memory] {
-                napi::napi_delete_reference(state.env, reference);
-            }
-            napi::napi_remove_async_cleanup_hook(state.cleanup.get());
+    unsafe {
+        (*data).handles.forget(handle);
+        if (*data).ended.get() {
             free_if_done(data);
         }
     }
 }
 
-/// Frees the state of an environment that has ended, once the last of those who still call back has done so: its
-/// handles, the one in the closing phase, an immediate.
+/// Frees the state of an environment that has ended, once libuv knows none of its handles and Node's queue of immediates has
+/// nothing of it. Once libuv knows none, Node may go on with the environment's end.
 ///
 /// # Safety
-/// The caller was one of them, and does not use the state again.
+/// The state has ended and has not been freed, and the caller does not use it again.
 pub(crate) unsafe fn free_if_done(data: *mut State) {
-    // SAFETY: not freed yet, as the caller was still to come.
+    // SAFETY: promised by the caller.
     let state = unsafe { &*data };
-    if state.open_handles.get() == 0 && !state.closing.get() && !state.immediate_due.get() {
+    if !state.handles.are_closed() {
+        return;
+    }
+    for reference in [&state.dispatch, &state.run_deferred, &state.run_closing, &state.receiver, &state.memory] {
+        reference.release();
+    }
+    let hook = state.cleanup.replace(ptr::null_mut());
+    if !hook.is_null() {
+        // SAFETY: from napi_add_async_cleanup_hook, and removed once.
+        unsafe { napi::napi_remove_async_cleanup_hook(hook) };
+    }
+    if !state.immediate_due.get() {
         // SAFETY: from Box::into_raw in `open`, and nobody else is left.
         drop(unsafe { Box::from_raw(data) });
     }

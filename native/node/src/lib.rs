@@ -5,6 +5,7 @@ mod datagrams;
 mod direct;
 mod driver;
 mod env;
+mod handles;
 mod held;
 mod processes;
 mod sockets;
@@ -134,14 +135,12 @@ function!(flush, |state, call| {
 });
 
 function!(hold, |state, call| {
-    // SAFETY: the handle is initialised and not closing.
-    unsafe { uv::uv_ref(state.wake) };
+    state.handles.hold(true);
     call.return_int(0)
 });
 
 function!(release, |state, call| {
-    // SAFETY: the handle is initialised and not closing.
-    unsafe { uv::uv_unref(state.wake) };
+    state.handles.hold(false);
     call.return_int(0)
 });
 

@@ -39,6 +39,7 @@ pub(crate) type PollCallback = unsafe extern "C" fn(*mut Handle, c_int, c_int);
 unsafe extern "C" {
     pub(crate) fn uv_version() -> u32;
     pub(crate) fn uv_handle_size(kind: c_int) -> usize;
+    pub(crate) fn uv_is_closing(handle: *const Handle) -> c_int;
     pub(crate) fn uv_close(handle: *mut Handle, callback: Option<Callback>);
     pub(crate) fn uv_ref(handle: *mut Handle);
     pub(crate) fn uv_unref(handle: *mut Handle);
@@ -74,9 +75,9 @@ pub(crate) unsafe fn uv_handle_get_data(handle: *const Handle) -> *mut c_void {
     unsafe { (*handle).data }
 }
 
-/// Zeroed memory for a handle of a kind; freed by [`free`] in its close callback.
+/// Zeroed memory for a handle of a kind, null without any; freed by [`free`], once libuv is done with it.
 pub(crate) fn allocate(kind: c_int) -> *mut Handle {
-    // SAFETY: calloc of a size that libuv tells; null is handled by the caller.
+    // SAFETY: calloc of a size that libuv tells.
     unsafe { libc::calloc(1, uv_handle_size(kind)).cast() }
 }
 

@@ -7,12 +7,11 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
-use std::time::Instant;
 
 use super::{Datagram, WRITABLE};
 use crate::limits::{GROUP_BYTES, GROUP_DATAGRAM_BYTES, GROUP_DATAGRAMS, SEND_MESSAGES};
+use crate::sys::Errno;
 use crate::sys::datagram::{self, Outgoing};
-use crate::sys::{self, Errno};
 
 /// Capacity that an empty queue keeps: a burst's worth.
 const KEPT_BYTES: usize = 64 * 1024;
@@ -191,24 +190,6 @@ pub(crate) fn flush(socket: &mut Datagram, into: &mut Flushed) {
             }),
         }
     }
-}
-
-/// The process ends: what counts as sent leaves, for a bounded time. Returns how many messages were left behind.
-pub(crate) fn finish(socket: &mut Datagram, deadline: Instant, into: &mut Flushed) -> usize {
-    socket.outbound.keep_acknowledged();
-    while !socket.outbound.is_empty() {
-        socket.flags.set(WRITABLE);
-        flush(socket, into);
-        if socket.outbound.is_empty() {
-            break;
-        }
-        let remaining = deadline.saturating_duration_since(Instant::now());
-        let millis = u64::try_from(remaining.as_millis()).unwrap_or(u64::MAX);
-        if millis == 0 || !sys::wait_writable(socket.fd.as_fd(), millis) {
-            break;
-        }
-    }
-    socket.outbound.messages.len()
 }
 
 #[cfg(test)]

@@ -110,7 +110,14 @@ impl Run<'_> {
             return false;
         }
         let deadline = self.deadline.filter(|_| self.status.is_none() && !self.killed);
-        if sys::wait_any(&mut entries, deadline.map(|at| at.saturating_duration_since(Instant::now()))) == 0 {
+        let told = match sys::wait_any(&mut entries, deadline.map(|at| at.saturating_duration_since(Instant::now()))) {
+            Ok(told) => told,
+            Err(errno) => {
+                self.give_up(errno);
+                return false;
+            }
+        };
+        if told == 0 {
             if deadline.is_some_and(|at| Instant::now() >= at) {
                 self.fail(-libc::ETIMEDOUT);
                 self.kill();
@@ -131,8 +138,21 @@ impl Run<'_> {
         true
     }
 
+    /// The kernel will not say any more what happens: the child is not left behind, nor without a status.
+    fn give_up(&mut self, errno: Errno) {
+        self.fail(errno);
+        if self.status.is_none() {
+            self.kill();
+            self.keep_status(process::reap_at_the_end(self.child.descriptor.as_fd()));
+        }
+    }
+
     fn take_status(&mut self) {
-        match process::reap(self.child.descriptor.as_fd()) {
+        self.keep_status(process::reap(self.child.descriptor.as_fd()));
+    }
+
+    fn keep_status(&mut self, status: Result<Option<Status>, Errno>) {
+        match status {
             Ok(None) => {}
             Ok(Some(status)) => self.status = Some(status),
             // Somebody else has taken it: nobody will ever know it, and waiting on would be for ever.

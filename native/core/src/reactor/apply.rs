@@ -1,9 +1,7 @@
 //! What JavaScript asks for, applied: at once by the inline driver, in order by the offload driver. One code for both.
 
 use std::os::fd::OwnedFd;
-use std::time::Instant;
 
-use super::writing::Told;
 use super::{DIRECT, Entry, Reactor};
 use crate::command::{CONNECTED, Command, NOTIFY, Reader, SHARED, WATCHED};
 use crate::dgram::{self, Datagram};
@@ -12,7 +10,7 @@ use crate::limits::{CLOSE_FLUSH_MS, LINGER_MS};
 use crate::net::listen::Listener;
 use crate::reactor::blocks::Block;
 use crate::stream::copies::Copied;
-use crate::stream::write::{Lent, Piece, Written};
+use crate::stream::write::{Lent, Piece};
 use crate::stream::{self, Stream};
 use crate::sys;
 use crate::table::Id;
@@ -181,37 +179,6 @@ impl Reactor {
             self.linger(id, if datagrams { CLOSE_FLUSH_MS } else { u64::from(LINGER_MS) });
             let _ = self.watch(id);
             self.enqueue(id);
-        }
-    }
-
-    /// Sends acknowledged bytes that still wait, at most until the deadline: the process is about to end, and they
-    /// count as written. Returns how many bytes were left behind. Should it live on (no program could take its place), what
-    /// ended here is told by the next turn.
-    pub fn flush_for_exit(&mut self, deadline: Instant) -> usize {
-        let mut left = self.flush_datagrams_for_exit(deadline);
-        for slot in 0..self.table.len() {
-            let id = Id { slot: u32::try_from(slot).expect("ids are numbers of slots"), generation: self.table[slot].generation };
-            left += self.flush_stream_for_exit(id, deadline);
-        }
-        left
-    }
-
-    fn flush_stream_for_exit(&mut self, id: Id, deadline: Instant) -> usize {
-        use std::os::fd::AsFd;
-        loop {
-            let Some(Entry::Stream(stream)) = self.entry(id) else { return 0 };
-            if stream.queue.as_ref().is_none_or(|queue| queue.is_empty()) {
-                return 0;
-            }
-            stream.flags.set(stream::WRITABLE);
-            let outcome = self.flush(id, Told::Now);
-            let Some(Entry::Stream(stream)) = self.entry(id) else { return 0 };
-            // What was not acknowledged gets the one try that libuv would have given it before; nobody waits for it.
-            let Some(queue) = stream.queue.as_ref().filter(|queue| outcome == Some(Written::Waits) && queue.starts_acknowledged()) else { return 0 };
-            let millis = u64::try_from(deadline.saturating_duration_since(Instant::now()).as_millis()).unwrap_or(u64::MAX);
-            if millis == 0 || !sys::wait_writable(stream.fd.as_fd(), millis) {
-                return queue.bytes();
-            }
         }
     }
 }

@@ -164,7 +164,7 @@ impl Reactor {
         self.datagrams.filled = filled;
     }
 
-    fn flush_datagram(&mut self, id: Id) {
+    pub(super) fn flush_datagram(&mut self, id: Id) {
         let Some(socket) = self.datagram(id) else { return };
         let mut flushed = Flushed::default();
         dgram::send::flush(socket, &mut flushed);
@@ -251,17 +251,6 @@ impl Reactor {
         }
         self.datagrams.waiting = self.datagrams.waiting.saturating_sub(socket.arrived.weight());
         self.stats.datagrams_dropped += u64::from(dropped(socket.fd.as_fd()).wrapping_sub(socket.dropped_before));
-    }
-
-    /// As `flush_for_exit`, for datagrams; bytes left behind.
-    pub(super) fn flush_datagrams_for_exit(&mut self, deadline: Instant) -> usize {
-        let mut left = 0;
-        for slot in &mut self.table {
-            let Entry::Datagram(socket) = &mut slot.entry else { continue };
-            dgram::send::finish(socket, deadline, &mut Flushed::default());
-            left += socket.outbound.bytes();
-        }
-        left
     }
 
     /// What there is of datagrams now.

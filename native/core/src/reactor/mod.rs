@@ -10,6 +10,7 @@ pub mod blocks;
 pub mod datagrams;
 mod deadlines;
 pub mod direct;
+pub mod leaving;
 mod line;
 pub mod passing;
 pub mod policy;

@@ -315,10 +315,22 @@ pub struct Status {
 /// # Errors
 /// `ECHILD` when somebody else has reaped it.
 pub fn reap(process: BorrowedFd<'_>) -> Result<Option<Status>, Errno> {
+    take_status(process, libc::WNOHANG)
+}
+
+/// As [`reap`], once it ends, by a descriptor that has not been made non-blocking.
+///
+/// # Errors
+/// As [`reap`].
+pub fn reap_at_the_end(process: BorrowedFd<'_>) -> Result<Option<Status>, Errno> {
+    take_status(process, 0)
+}
+
+fn take_status(process: BorrowedFd<'_>, options: c_int) -> Result<Option<Status>, Errno> {
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
     let id = libc::id_t::try_from(process.as_raw_fd()).map_err(|_| -libc::EBADF)?;
     // SAFETY: the pointer is to a local, which the kernel fills.
-    while unsafe { libc::waitid(libc::P_PIDFD, id, info.as_mut_ptr(), libc::WEXITED | libc::WNOHANG) } < 0 {
+    while unsafe { libc::waitid(libc::P_PIDFD, id, info.as_mut_ptr(), libc::WEXITED | options) } < 0 {
         let errno = last_errno();
         if errno != -libc::EINTR {
             return Err(errno);

@@ -226,24 +226,33 @@ pub fn duplicate(fd: RawFd) -> Result<OwnedFd, Errno> {
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
-/// Waits until a descriptor takes bytes again, at most `timeout_ms`; true if it does (or has failed).
+/// Waits until a descriptor takes bytes again, at most `timeout_ms`; true if it does, has failed, or a signal came in between:
+/// the caller tries, and knows its deadline.
 #[must_use]
 pub fn wait_writable(fd: BorrowedFd<'_>, timeout_ms: u64) -> bool {
     let mut entry = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
     let timeout = libc::c_int::try_from(timeout_ms).unwrap_or(libc::c_int::MAX);
     // SAFETY: one entry, a local.
-    unsafe { libc::poll(&raw mut entry, 1, timeout) > 0 }
+    match checked(unsafe { libc::poll(&raw mut entry, 1, timeout) }) {
+        Ok(count) => count > 0,
+        Err(errno) => errno == -libc::EINTR,
+    }
 }
 
 /// Waits until something is true of one of several descriptors, at most so long; how many there are, 0 also when a signal
 /// came in between.
-#[must_use]
-pub fn wait_any(entries: &mut [libc::pollfd], timeout: Option<std::time::Duration>) -> usize {
+///
+/// # Errors
+/// The negative errno of what another try meets as well: more entries than the process may have descriptors, or no memory.
+pub fn wait_any(entries: &mut [libc::pollfd], timeout: Option<Duration>) -> Result<usize, Errno> {
     // Rounded up, so that the time is over when the wait is.
     let timeout = timeout.map_or(-1, |time| libc::c_int::try_from(time.as_micros().div_ceil(1000)).unwrap_or(libc::c_int::MAX));
-    let count = libc::nfds_t::try_from(entries.len()).expect("few");
+    let count = libc::nfds_t::try_from(entries.len()).expect("no more than descriptors");
     // SAFETY: a slice of that length.
-    usize::try_from(unsafe { libc::poll(entries.as_mut_ptr(), count, timeout) }).unwrap_or(0)
+    match checked(unsafe { libc::poll(entries.as_mut_ptr(), count, timeout) }) {
+        Err(errno) if errno == -libc::EINTR => Ok(0),
+        result => result.map(|count| usize::try_from(count).expect("checked")),
+    }
 }
 
 /// Index of a network interface by name or number, 0 if there is none.
