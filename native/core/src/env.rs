@@ -2,6 +2,7 @@
 
 mod offload;
 mod progress;
+mod thread;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -21,7 +22,6 @@ use crate::reactor::leaving::Leaving;
 use crate::reactor::passing::Seat;
 use crate::reactor::seat::Driver;
 use crate::reactor::{Reactor, Turn};
-use crate::runtime;
 use crate::stats::Stats;
 use crate::stream::copies::Spares;
 use crate::sys::Errno;
@@ -30,6 +30,7 @@ use crate::table::{Id, Ids};
 
 pub use self::offload::Next;
 pub use self::progress::Progress;
+use self::thread::DriverThread;
 pub use crate::reactor::apply::{Caller, Request};
 pub use crate::reactor::datagrams::Waiting;
 
@@ -42,7 +43,7 @@ mod lack {
     pub(super) const BLOCK: u8 = 2;
 }
 
-/// See the module. Shared by the JavaScript thread and the runtime.
+/// See the module. Shared by the JavaScript thread and that of the offload driver.
 pub struct Environment {
     /// The reactor, what is asked of it, and who drives it.
     seat: Seat<Reactor, Request>,
@@ -60,6 +61,10 @@ pub struct Environment {
     descriptor: RawFd,
     waker: mio::Waker,
     wake_javascript: Box<dyn Fn() + Send + Sync>,
+    thread: DriverThread,
+    /// Goes from false to true, once. Release and Acquire, though nothing is read on the strength of it but that it is over: the
+    /// unparking that follows orders it already.
+    ended: AtomicBool,
 }
 
 impl fmt::Debug for Environment {
@@ -92,6 +97,8 @@ impl Environment {
             descriptor,
             waker,
             wake_javascript,
+            thread: DriverThread::default(),
+            ended: AtomicBool::new(false),
         }))
     }
 
@@ -159,12 +166,12 @@ impl Environment {
 
     fn post(&self, request: Request) {
         if self.seat.post(request) {
-            self.wake_runtime();
+            self.wake_driver();
         }
     }
 
-    /// The reactor's descriptor becomes readable, for whoever of the runtime's watches it.
-    pub(crate) fn wake_runtime(&self) {
+    /// The reactor's descriptor becomes readable, for the driver's thread if it waits for that.
+    pub(crate) fn wake_driver(&self) {
         // The waker's eventfd cannot overflow (mio resets it) and is open as long as we are; nothing else can fail.
         let _ = self.waker.wake();
     }
@@ -229,7 +236,7 @@ impl Environment {
     pub fn take(&self) -> Option<Batch> {
         let batch = self.mailbox.full.take();
         if batch.is_some() && self.reader_lacks.compare_exchange(lack::ROOM, lack::NOTHING, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
-            self.wake_runtime();
+            self.wake_driver();
         }
         batch
     }
@@ -245,26 +252,36 @@ impl Environment {
         batch.clear();
         let _ = self.mailbox.empty.post(batch);
         if self.reader_lacks.swap(lack::NOTHING, Ordering::SeqCst) != lack::NOTHING {
-            self.wake_runtime();
+            self.wake_driver();
         }
     }
 
-    /// JavaScript thread: passes the seat.
-    pub fn pass(self: &Arc<Self>, to: Driver) {
-        if self.driver() == to {
-            return;
+    /// JavaScript thread: passes the seat, and says who has it then: the inline driver keeps it where there is no thread for the other.
+    pub fn pass(self: &Arc<Self>, to: Driver) -> Driver {
+        if self.driver() == to || (to == Driver::Offload && !self.thread.is_there(self)) {
+            return self.driver();
         }
         match to {
             Driver::Offload => {
                 self.lock().take_all_back();
-                runtime::drive(Arc::clone(self), self.seat.pass_to_offload());
+                self.seat.pass_to_offload();
+                // It is parked, or still waits for readiness in an earlier term: what told it that that was over, an inline turn may
+                // have taken.
+                self.thread.unpark();
+                self.wake_driver();
             }
             Driver::Inline => {
                 self.seat.pass_to_inline(|reactor, asked| self.apply(reactor, asked));
                 // So that the offload driver sees that its term is over.
-                self.wake_runtime();
+                self.wake_driver();
             }
         }
+        to
+    }
+
+    /// Driver's thread: whether it is over with this environment.
+    fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
     }
 
     fn note_blocks(&self, reactor: &Reactor) {
@@ -392,7 +409,7 @@ impl Environment {
         let due = reactor.is_due();
         drop(reactor);
         if due && self.driver() == Driver::Offload {
-            self.wake_runtime();
+            self.wake_driver();
         }
         due
     }
@@ -407,12 +424,15 @@ impl Environment {
         reactor.clear();
         while self.mailbox.empty.take().is_some() {}
         drop(reactor);
-        self.wake_runtime();
+        // The thread, which keeps us, ends, whether it waits for readiness or is parked.
+        self.ended.store(true, Ordering::Release);
+        self.wake_driver();
+        self.thread.unpark();
     }
 }
 
 /// A turn whose panic is ours, not the peer's: counted, and what it had done until then is delivered. On the
-/// JavaScript thread it would otherwise end the process, on the runtime's take the batch with it.
+/// JavaScript thread it would otherwise end the process, on the driver's take the batch with it.
 fn guarded(reactor: &mut Reactor, turn: impl FnOnce(&mut Reactor) -> Turn) -> Turn {
     catch_unwind(AssertUnwindSafe(|| turn(reactor))).unwrap_or_else(|_| {
         reactor.stats().panics += 1;

@@ -138,7 +138,7 @@ impl World {
         }
     }
 
-    /// As `runtime::run`: turns until there is nothing to do, then sleep; stop when the term is over. `tell` is
+    /// As the driver's thread: turns until there is nothing to do, then sleep; stop when the term is over. `tell` is
     /// applied requests after which somebody waits to be told.
     fn drive(&self, term: u32, tell: Option<usize>) -> thread::JoinHandle<()> {
         let world = self.clone();

@@ -27,14 +27,19 @@ fn is_open(batch: &Batch) -> bool {
 }
 
 impl Environment {
-    /// Runtime: one turn of the offload driver's term.
-    pub fn offload_turn(&self, term: u32, scratch: &mut VecDeque<Request>) -> Next {
+    /// The term that the offload driver has, if it has the seat.
+    pub(super) fn offload_term(&self) -> Option<u32> {
+        self.seat.offload_term()
+    }
+
+    /// Driver's thread: one turn of its term; what is next, and whether anything got done.
+    pub fn offload_turn(&self, term: u32, scratch: &mut VecDeque<Request>) -> (Next, bool) {
         let mut was_asked = false;
         let entered = self.seat.enter(term, scratch, |reactor, asked| {
             was_asked = true;
             self.apply(reactor, asked);
         });
-        let Some(mut reactor) = entered else { return Next::Stop };
+        let Some(mut reactor) = entered else { return (Next::Stop, true) };
         let mut batch = self.open_batch();
         let before = batch.as_ref().map_or(0, Batch::len);
         let turn = guarded(&mut reactor, |reactor| reactor.turn(batch.as_mut()));
@@ -45,12 +50,13 @@ impl Environment {
         if let Some(batch) = batch {
             self.publish(batch);
         }
+        let worked = was_asked || told != before || turn.sockets > 0;
         let gathers = reactor.gathers(&turn, was_asked);
         // Whatever is left can be gone on with at once, unless it needs a block or room in a batch and there is none: then
         // only JavaScript can help. What the kernel has not told yet brings no new edge, so it must not wait for one.
         let helpless = ((turn.starved && !had_batch) || (turn.blocked && told == before)) && !reactor.is_saturated();
         if turn.more && !helpless {
-            return Next::Again;
+            return (Next::Again, worked);
         }
         if helpless {
             // Dekker's rule again: say what is lacking, then look once more; JavaScript helps, then looks. Blocks come
@@ -59,14 +65,15 @@ impl Environment {
             self.reader_lacks.store(lacks, Ordering::SeqCst);
             if turn.starved && self.can_fill() {
                 self.reader_lacks.store(lack::NOTHING, Ordering::SeqCst);
-                return Next::Again;
+                return (Next::Again, worked);
             }
         }
-        match (self.seat.may_sleep(&reactor), gathers) {
+        let next = match (self.seat.may_sleep(&reactor), gathers) {
             (true, true) => Next::Gather,
             (true, false) => Next::Sleep,
             (false, _) => Next::Again,
-        }
+        };
+        (next, worked)
     }
 
     /// JavaScript thread: carries out what was asked for and, if that was anything, asks the kernel what came of it, into the
@@ -96,7 +103,7 @@ impl Environment {
         drop(reactor);
         // Whatever was to wake the driver, this turn may have taken it from the kernel.
         if !inline {
-            self.wake_runtime();
+            self.wake_driver();
         }
     }
 
