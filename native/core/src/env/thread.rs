@@ -12,7 +12,8 @@ use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use super::{Environment, Next, Request};
+use super::offload::{DriverSide, Next};
+use super::{Environment, Request};
 use crate::limits::{GATHER_MICROS, IDLE_PAUSE_MS, IDLE_TURNS};
 use crate::sys;
 
@@ -27,9 +28,9 @@ impl DriverThread {
     /// Starts it, once. False where the system refuses threads: it is not asked again.
     pub(super) fn is_there(&self, environment: &Arc<Environment>) -> bool {
         let start = || {
-            let environment = Arc::clone(environment);
+            let side = DriverSide(Arc::clone(environment));
             // What is sent to the process is for the threads of Node's, which have handlers and know what may be interrupted.
-            let spawned = sys::with_signals_blocked(|| thread::Builder::new().name(NAME.into()).spawn(move || run(&environment)));
+            let spawned = sys::with_signals_blocked(|| thread::Builder::new().name(NAME.into()).spawn(move || run(&side)));
             spawned.ok().map(|handle| handle.thread().clone())
         };
         self.0.get_or_init(start).is_some()
@@ -43,11 +44,11 @@ impl DriverThread {
     }
 }
 
-fn run(environment: &Environment) {
+fn run(side: &DriverSide) {
     let mut requests = VecDeque::new();
-    while !environment.has_ended() {
-        match environment.offload_term() {
-            Some(term) => drive(environment, term, &mut requests),
+    while !side.is_over() {
+        match side.term() {
+            Some(term) => drive(side, term, &mut requests),
             // Whoever passes the seat, or ends, unparks behind that: if it was after we looked, this returns at once.
             None => thread::park(),
         }
@@ -57,10 +58,10 @@ fn run(environment: &Environment) {
 /// One term of the driver: turns while there is something to do, and sleep while there is not. The sleep is over when the kernel
 /// has something to tell, which the turn takes; so a driver that wakes again and again without getting anything done is one that
 /// something is wrong with (a call that the kernel refuses, a turn that panics), and it must not take a processor for it.
-fn drive(environment: &Environment, term: u32, requests: &mut VecDeque<Request>) {
+fn drive(side: &DriverSide, term: u32, requests: &mut VecDeque<Request>) {
     let mut idle = 0;
     loop {
-        let (next, worked) = turn(environment, term, requests);
+        let (next, worked) = turn(side, term, requests);
         idle = if worked { 0 } else { idle + 1 };
         if idle > IDLE_TURNS {
             thread::sleep(Duration::from_millis(IDLE_PAUSE_MS));
@@ -68,9 +69,9 @@ fn drive(environment: &Environment, term: u32, requests: &mut VecDeque<Request>)
         match next {
             Next::Stop => return,
             Next::Again => {}
-            Next::Sleep => wait(environment.descriptor()),
+            Next::Sleep => wait(side.descriptor()),
             Next::Gather => {
-                wait(environment.descriptor());
+                wait(side.descriptor());
                 thread::sleep(Duration::from_micros(GATHER_MICROS));
             }
         }
@@ -78,9 +79,9 @@ fn drive(environment: &Environment, term: u32, requests: &mut VecDeque<Request>)
 }
 
 /// A panic in a turn is ours, not the peer's: it is counted, the turn is lost, the next one goes on.
-fn turn(environment: &Environment, term: u32, requests: &mut VecDeque<Request>) -> (Next, bool) {
-    catch_unwind(AssertUnwindSafe(|| environment.offload_turn(term, requests))).unwrap_or_else(|_| {
-        environment.count_panic();
+fn turn(side: &DriverSide, term: u32, requests: &mut VecDeque<Request>) -> (Next, bool) {
+    catch_unwind(AssertUnwindSafe(|| side.turn(term, requests))).unwrap_or_else(|_| {
+        side.count_panic();
         (Next::Again, false)
     })
 }
