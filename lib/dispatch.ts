@@ -140,7 +140,7 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
     const environment = current;
     const { table } = environment;
     const record = words[batch] as Int32Array;
-    environment.delivering = true;
+    environment.beginDelivery(events);
     hasThrown();
     let index = from;
     for (let at = from * EVENT_WORDS; index < events; index += 1, at += EVENT_WORDS) {
@@ -213,8 +213,7 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
     }
     if (wantsBlocks === 1 && blocks.length === 0)
       for (let index = 0; index < BLOCKS; index += 1) lend(environment, index);
-    environment.delivering = false;
-    environment.submit();
+    environment.endDelivery();
     endSendingTurn();
     environment.control[Control.next] = index;
     end();

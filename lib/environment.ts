@@ -16,12 +16,15 @@ import { type Callbacks, createMemory, type Memory, type Native, open } from './
 import {
   Command,
   Control,
+  FEW_EVENTS,
   GATHER_MILLIS,
   HEADER_BYTES,
   INBOX_BYTES,
   LARGE_CHUNK,
   MORE_DATAGRAMS,
+  MOST_GATHER_MILLIS,
   OUTBOX_BYTES,
+  URGENT_WRITES,
   WRITES_PER_HANDOVER,
 } from './native/protocol';
 import {
@@ -46,12 +49,20 @@ export class Environment<T extends Entry> {
   readonly table: (T | undefined)[] = [];
   /** A delivery is under way: commands gather until its end. */
   delivering = false;
+  /** It is one of the inline driver's that tells of many: what is written meanwhile may gather as well. */
+  crowded = false;
+  /** Deliveries so far, wrapping. */
+  deliveries = 0;
   readonly #words: Int32Array;
   readonly #bytes: Buffer;
   #used = 0;
   #writes = 0;
   /** When something that gathers was last handed over, milliseconds. */
   #handedOver = 0;
+  /** Since when something gathers, milliseconds; 0 if nothing does. */
+  #gatheringSince = 0;
+  /** Writes that do not gather, as one before them waited for a slow callback. */
+  #urgent = 0;
   /** Datagrams in the outbox. */
   gathered = 0;
   /** Requests handed to the offload driver, and their bytes, wrapping like the control words they are held against. */
@@ -200,6 +211,7 @@ export class Environment<T extends Entry> {
     if (used === 0) return 0;
     this.#used = 0;
     this.#writes = 0;
+    this.#gatheringSince = 0;
     this.gathered = 0;
     if (this.offloaded) {
       this.#posted = (this.#posted + 1) | 0;
@@ -227,8 +239,33 @@ export class Environment<T extends Entry> {
 
   #submitAfter(gathered: number, most: number): void {
     const now = milliseconds();
-    if (gathered < most && now - this.#handedOver < GATHER_MILLIS) return;
+    this.#hasWaited(now);
+    if (this.#urgent > 0) this.#urgent -= 1;
+    else if (gathered < most && now - this.#handedOver < GATHER_MILLIS) {
+      if (this.#gatheringSince === 0) this.#gatheringSince = now;
+      return;
+    }
     this.#handedOver = now;
+    this.submit();
+  }
+
+  /** What gathers has waited for a callback that took its time: with such a program the next ones do not gather. */
+  #hasWaited(now: number): void {
+    if (this.#gatheringSince > 0 && now - this.#gatheringSince > MOST_GATHER_MILLIS) this.#urgent = URGENT_WRITES;
+  }
+
+  /** A delivery begins, of so many events. */
+  beginDelivery(events: number): void {
+    this.delivering = true;
+    this.crowded = events > FEW_EVENTS && !this.offloaded;
+    this.deliveries = (this.deliveries + 1) | 0;
+  }
+
+  /** A delivery ends: what gathered leaves. */
+  endDelivery(): void {
+    this.delivering = false;
+    this.crowded = false;
+    if (this.#gatheringSince > 0) this.#hasWaited(milliseconds());
     this.submit();
   }
 
@@ -249,6 +286,7 @@ export class Environment<T extends Entry> {
     const used = this.#used;
     this.#used = 0;
     this.#writes = 0;
+    this.#gatheringSince = 0;
     this.gathered = 0;
     if (this.offloaded) {
       this.#posted = (this.#posted + (used > 0 ? 2 : 1)) | 0;

@@ -1,5 +1,5 @@
 // @ts-check
-// Mocha's own spec output, and the counts beside it for the summary of scripts/test.mjs.
+// Mocha's own spec output, and beside it the counts and what failed, for the summary of scripts/test.mjs.
 
 import { writeFileSync } from 'node:fs';
 import Mocha from 'mocha';
@@ -17,8 +17,13 @@ export default class CountingReporter extends Mocha.reporters.Spec {
     // kept from running out of every count.
     const counts = { passed: 0, failed: 0, skipped: 0 };
     runner.on('pass', () => counts.passed++);
-    runner.on('fail', () => counts.failed++);
+    /** @type {string[]} */
+    const failures = [];
+    runner.on('fail', (test, error) => {
+      counts.failed++;
+      failures.push(`${test.fullTitle()}: ${String(error?.message ?? error)}`);
+    });
     runner.on('pending', () => counts.skipped++);
-    runner.once('end', () => writeFileSync(file, JSON.stringify(counts)));
+    runner.once('end', () => writeFileSync(file, JSON.stringify({ ...counts, failures })));
   }
 }

@@ -12,6 +12,16 @@ import { filesUnder } from './sources.mjs';
 
 /** @typedef {{ passed: number, failed: number, skipped: number }} Counts */
 
+/**
+ * What failed, said once more at the end: who keeps only the last lines of a long output has it there.
+ *
+ * @type {string[]}
+ */
+const failures = [];
+
+/** Most lines of one failure in that list. */
+const FAILURE_LINES = 12;
+
 /** Seconds for everything: what a continuous-integration job may take, less a margin to say what happened. */
 const BUDGET = 55 * 60;
 
@@ -40,6 +50,7 @@ function allowance(suite) {
 /** One failure that no suite counted: it did not run to its end. */
 function broken(/** @type {string} */ why) {
   console.error(why);
+  failures.push(why);
   return { passed: 0, failed: 1, skipped: 0 };
 }
 
@@ -67,6 +78,7 @@ async function rust() {
     counts.failed += Number(failed);
     counts.skipped += Number(ignored);
   }
+  failures.push(...Array.from(output.matchAll(/^test (.*) \.\.\. FAILED$/gm), ([, name]) => `rust: ${name}`));
   if (timedOut) console.error(`The Rust tests were stopped after their time.`);
   // Not built, crashed or stopped: cargo failed without counting a failure.
   if (code !== 0 && counts.failed === 0) counts.failed++;
@@ -97,7 +109,9 @@ async function mocha(suite) {
     if (timedOut) return broken(`test/${suite} was stopped after its time.`);
     let result;
     try {
-      result = /** @type {Counts} */ (JSON.parse(readFileSync(counts, 'utf8')));
+      const { failures: found, ...counted } = JSON.parse(readFileSync(counts, 'utf8'));
+      result = /** @type {Counts} */ (counted);
+      failures.push(.../** @type {string[]} */ (found).map((failure) => `${suite}: ${failure}`));
     } catch {
       return broken(`mocha ended early in test/${suite}.`);
     }
@@ -179,6 +193,10 @@ async function main() {
     total.failed++;
   }
   console.log();
+  for (const failure of failures) {
+    const [first, ...rest] = failure.trim().split('\n').slice(0, FAILURE_LINES);
+    console.log([`failed: ${first}`, ...rest.map((line) => `  ${line}`)].join('\n'));
+  }
   for (const row of table) {
     const counts = `${row.passed} passed, ${row.failed} failed, ${row.skipped} skipped`;
     console.log(`${row.suite.padEnd(8)} ${counts} (${row.seconds} s)`);

@@ -6,7 +6,13 @@
 import { Announcer, born, isExpecting } from '../hooks/async-hooks';
 import { errno } from '../native';
 import { Access, Control } from '../native/protocol';
-import { BufferFrom, BufferPrototypeUtf8Slice, StringPrototypeRepeat } from '../primordials';
+import {
+  BufferFrom,
+  BufferPrototypeUtf8Slice,
+  StringPrototypeIndexOf,
+  StringPrototypeRepeat,
+  StringPrototypeSlice,
+} from '../primordials';
 import { afterClosePipe } from './closed';
 import { isWatched } from './descriptors';
 import { countFallback } from './fallback';
@@ -25,6 +31,8 @@ const NAME_BYTES = 108;
 
 /** A name that has none, in a directory that is not there. */
 const LONG = `/nonexistent/${StringPrototypeRepeat('x', 200)}`;
+/** The same, short and with a NUL inside. */
+const TAILED = '/nonexistent/path\0tail';
 
 export function definePipe(
   Handle: ReturnType<typeof defineStreamHandle>,
@@ -32,18 +40,32 @@ export function definePipe(
   adoptIpc: (channel: object) => void,
   ipcOnly: boolean,
 ): NativeClass {
-  /** Long names: refused by newer lines, cut by older ones. Node's own handle knows, asked once. */
-  let refusesLongNames: boolean | undefined;
+  /** Whether a name is refused that older lines cut: Node's own handle knows, asked once of either kind. */
+  const asker = (name: string): (() => boolean) => {
+    let refused: boolean | undefined;
+    return () => {
+      if (refused === undefined) {
+        const probe = new Native(0);
+        refused = probe.bind(name) === errno.EINVAL;
+        probe.close();
+      }
+      return refused;
+    };
+  };
+  const refusesLong = asker(LONG);
+  const refusesTail = asker(TAILED);
   const fit = (name: string): string | null => {
-    const bytes = BufferFrom(name);
-    if (bytes.length <= NAME_BYTES) return name;
-    if (refusesLongNames === undefined) {
-      const probe = new Native(0);
-      refusesLongNames = probe.bind(LONG) === errno.EINVAL;
-      probe.close();
+    let path = name;
+    // A path ends at a NUL. An abstract name begins with one, and others in it are bytes like any.
+    const end = StringPrototypeIndexOf(name, '\0');
+    if (end > 0) {
+      if (refusesTail()) return null;
+      path = StringPrototypeSlice(name, 0, end);
     }
+    const bytes = BufferFrom(path);
+    if (bytes.length <= NAME_BYTES) return path;
     // What libuv keeps of a longer name: as much as fits with a terminator.
-    return refusesLongNames ? null : BufferPrototypeUtf8Slice(bytes, 0, NAME_BYTES - 1);
+    return refusesLong() ? null : BufferPrototypeUtf8Slice(bytes, 0, NAME_BYTES - 1);
   };
 
   class Pipe extends Handle {

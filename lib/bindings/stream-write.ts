@@ -1,9 +1,10 @@
 /**
  * Writing: small writes gather in the outbox, large ones stay in JavaScript's memory until the kernel has them.
  *
- * While the inline driver has the seat a write tries the kernel inside the call. While the offload driver has it, a
- * small write counts as written at once, up to a mark that a kernel's send buffer would take too; beyond the mark,
- * under back-pressure or behind a write that is under way it ends later, as a libuv write that did not fit does.
+ * While the inline driver has the seat a write tries the kernel inside the call, or, in a delivery that tells of many, with
+ * its neighbours. While the offload driver has it, or among such neighbours, a small write counts as written at once, up to a
+ * mark that a kernel's send buffer would take too; beyond the mark, under back-pressure or behind a write that is under way
+ * it ends later, as a libuv write that did not fit does.
  */
 
 import { errno } from '../native';
@@ -68,9 +69,27 @@ function mayAcknowledge(stream: Stream, bytes: number): boolean {
   return true;
 }
 
+/**
+ * Whether a small write may wait for others of the same delivery while the inline driver has the seat, and count as written
+ * meanwhile: never more than a kernel's send buffer would take, and not where that is known to be full or its peer gone.
+ */
+function mayGather(stream: Stream, bytes: number): boolean {
+  if (stream.pressed || stream.writes.length > 0 || !stream.open) return false;
+  const { deliveries } = env();
+  if (stream.gatheredIn !== deliveries) {
+    stream.gatheredIn = deliveries;
+    stream.gathered = 0;
+  }
+  if (stream.gathered + bytes > ACKNOWLEDGED_BYTES) return false;
+  stream.gathered += bytes;
+  return true;
+}
+
 /** Flags for a small write, decided before it is encoded: notice is only wanted if it may end later. */
 function flagsFor(stream: Stream, bytes: number): number {
-  return env().offloaded && mayAcknowledge(stream, bytes) ? 0 : NOTIFY;
+  const environment = env();
+  if (environment.offloaded) return mayAcknowledge(stream, bytes) ? 0 : NOTIFY;
+  return environment.crowded && mayGather(stream, bytes) ? 0 : NOTIFY;
 }
 
 /** Hands over a small write that was appended: 0 done, 1 waits, negative failed. */
@@ -78,7 +97,7 @@ function handOverGathered(stream: Stream, flags: number): number {
   const environment = env();
   if (flags === 0) {
     // Not before it was appended: that may have handed over what was there.
-    stream.acknowledgedIn = environment.nextRequest;
+    if (environment.offloaded) stream.acknowledgedIn = environment.nextRequest;
     environment.submitSoon();
     return 0;
   }
@@ -216,7 +235,7 @@ function writeLarge(
 ): WriteResult {
   if (total === 0) return nothing();
   const offloaded = env().offloaded;
-  const flags = flagsFor(stream, total);
+  const flags = offloaded ? flagsFor(stream, total) : NOTIFY;
   const status = handOverAll(stream, buffers, flags);
   stream.bytesWritten += total;
   if (flags === 0) {

@@ -190,6 +190,9 @@ export class Stream extends StreamState {
    */
   acknowledged = 0;
   acknowledgedIn = 0;
+  /** Bytes that count as written because they gathered in the inline driver's delivery `gatheredIn`. */
+  gathered = 0;
+  gatheredIn = 0;
   requests = 0;
 
   /** `accepted`: it is about to {@link adopt} its place. */

@@ -1,5 +1,5 @@
 /**
- * What crosses the border to the native part, number by number. The other half of each table stands in
+ * What crosses the border to the native part, number by number (`test/unit/protocol.spec.mts` holds both sides together). The other half of each table stands in
  * `native/core/src/event.rs`, `command.rs`, `limits.rs` and `native/node/src/env.rs`.
  */
 
@@ -131,8 +131,23 @@ export const ACKNOWLEDGED_BYTES = 128 * 1024;
  */
 export const GATHER_MILLIS = 0.15;
 
-/** Writes that are gathered during a delivery before the offload driver gets them: it starts early, wakes rarely. */
-export const WRITES_PER_HANDOVER = 8;
+/**
+ * Milliseconds that something has gathered after which a callback counts as one that takes its time: the bound above, and what
+ * the work in between may take.
+ */
+export const MOST_GATHER_MILLIS = 0.3;
+
+/** Small writes that leave at once after one has waited for a slow callback. */
+export const URGENT_WRITES = 1024;
+
+/**
+ * Events of a delivery of the inline driver up to which each write is given to the kernel in its call: with so few there is
+ * little to save, and a program hears inside the call what became of it.
+ */
+export const FEW_EVENTS = 2;
+
+/** Writes that are gathered during a delivery before they are handed over: the offload driver starts early and wakes rarely. */
+export const WRITES_PER_HANDOVER = 32;
 
 /** Datagrams that are gathered before they are handed over: as many as one group may have that the kernel cuts apart. */
 export const MORE_DATAGRAMS = 64;

@@ -51,7 +51,7 @@ describe('parity: unix-domain sockets', () => {
       server.on('listening', () => t.trace(length, 'listening', server.address() === path));
       try {
         server.listen(path);
-        await Promise.race([t.once(server, 'listening'), t.once(server, 'error')]).catch(() => {});
+        await new Promise((done) => server.once('listening', done).once('error', done));
       } catch (error) {
         t.trace(length, 'threw', (error as NodeJS.ErrnoException).code);
       }
@@ -83,6 +83,32 @@ describe('parity: unix-domain sockets', () => {
     await t.once(second, 'error').catch(() => {});
     server.close();
   });
+
+  for (const name of ['\0tsloop\0inside', '\0tsloop\0', 'path\0tail']) {
+    twin(
+      `a name with a NUL in it: ${JSON.stringify(name)}`,
+      { given: name, ledger: false, traffic: false },
+      async (t, name: string) => {
+        // Abstract names are the whole machine's.
+        const own = name.replace('tsloop', `tsloop-${process.pid}`);
+        t.pid(process.pid);
+        const server = t.net.createServer((socket) => socket.end('heard'));
+        server.on('error', (error: NodeJS.ErrnoException) => t.trace(error.code, error.syscall));
+        server.listen({ path: own });
+        await new Promise((done) => server.once('listening', done).once('error', done));
+        t.trace(
+          server.listening,
+          t.fs.readdirSync('.').filter((file) => file.startsWith('path')),
+        );
+        const client = t.net.connect({ path: own });
+        client.on('error', (error: NodeJS.ErrnoException) => t.trace(error.code, error.syscall));
+        client.on('data', (data) => t.trace(String(data)));
+        await t.closed(client);
+        if (server.listening) await new Promise<void>((done) => server.close(() => done()));
+        t.trace(t.fs.readdirSync('.').filter((file) => file.startsWith('path')));
+      },
+    );
+  }
 
   twin('readableAll and writableAll change the mode', { traffic: false }, async (t) => {
     process.umask(0o077);

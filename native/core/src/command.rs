@@ -8,14 +8,40 @@
 use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 
 use crate::table::Id;
+pub use op::{OPEN_PROCESS, OPEN_STREAM};
 
 /// Bytes of a header.
 pub const HEADER: usize = 20;
 
-/// The op of [`Command::OpenStream`].
-pub const OPEN_STREAM: i32 = 1;
-/// The op of [`Command::OpenProcess`].
-pub const OPEN_PROCESS: i32 = 13;
+/// The first word of each command; `lib/native/protocol.ts` names the same, and `test/unit/protocol.spec.mts` holds them together.
+pub mod op {
+    /// [`super::Command::OpenStream`]
+    pub const OPEN_STREAM: i32 = 1;
+    /// [`super::Command::OpenListener`]
+    pub const OPEN_LISTENER: i32 = 2;
+    /// [`super::Command::OpenConnecting`]
+    pub const OPEN_CONNECTING: i32 = 3;
+    /// [`super::Command::ReadStart`]
+    pub const READ_START: i32 = 4;
+    /// [`super::Command::ReadStop`]
+    pub const READ_STOP: i32 = 5;
+    /// [`super::Command::Write`]
+    pub const WRITE: i32 = 6;
+    /// [`super::Command::Shutdown`]
+    pub const SHUTDOWN: i32 = 7;
+    /// [`super::Command::Close`]
+    pub const CLOSE: i32 = 8;
+    /// [`super::Command::OpenDatagram`]
+    pub const OPEN_DATAGRAM: i32 = 9;
+    /// [`super::Command::Send`]
+    pub const SEND: i32 = 10;
+    /// [`super::Command::Share`]
+    pub const SHARE: i32 = 11;
+    /// [`super::Command::KeepBuffer`]
+    pub const KEEP_BUFFER: i32 = 12;
+    /// [`super::Command::OpenProcess`]; native code alone asks for it.
+    pub const OPEN_PROCESS: i32 = 13;
+}
 
 /// Appends a command's header to a stream of them.
 pub fn append(stream: &mut Vec<u8>, op: i32, id: Id, a: i32, b: i32) {
@@ -129,17 +155,17 @@ impl<'a> Iterator for Reader<'a> {
             self.0 = &[];
             return Some(Err(Malformed));
         }
-        let (op, a, b) = (self.word(0), self.word(3), self.word(4));
+        let (asked, a, b) = (self.word(0), self.word(3), self.word(4));
         let id = Id { slot: self.word(1).cast_unsigned(), generation: self.word(2).cast_unsigned() };
         let rest = &self.0[HEADER..];
         self.0 = rest;
-        let command = match op {
-            OPEN_STREAM => Command::OpenStream(a, b),
-            2 => Command::OpenListener(a, b),
-            3 => Command::OpenConnecting(a),
-            4 => Command::ReadStart,
-            5 => Command::ReadStop,
-            6 => {
+        let command = match asked {
+            op::OPEN_STREAM => Command::OpenStream(a, b),
+            op::OPEN_LISTENER => Command::OpenListener(a, b),
+            op::OPEN_CONNECTING => Command::OpenConnecting(a),
+            op::READ_START => Command::ReadStart,
+            op::READ_STOP => Command::ReadStop,
+            op::WRITE => {
                 let length = usize::try_from(a).unwrap_or(usize::MAX);
                 if length > rest.len() {
                     self.0 = &[];
@@ -148,13 +174,13 @@ impl<'a> Iterator for Reader<'a> {
                 self.0 = &rest[length.next_multiple_of(4).min(rest.len())..];
                 Command::Write(&rest[..length], b)
             }
-            7 => Command::Shutdown(b),
-            8 => Command::Close(a, b),
-            9 => Command::OpenDatagram(a, b),
-            11 => Command::Share,
-            12 => Command::KeepBuffer,
-            OPEN_PROCESS => Command::OpenProcess(a),
-            10 => {
+            op::SHUTDOWN => Command::Shutdown(b),
+            op::CLOSE => Command::Close(a, b),
+            op::OPEN_DATAGRAM => Command::OpenDatagram(a, b),
+            op::SHARE => Command::Share,
+            op::KEEP_BUFFER => Command::KeepBuffer,
+            op::OPEN_PROCESS => Command::OpenProcess(a),
+            op::SEND => {
                 let length = usize::try_from(a).unwrap_or(usize::MAX);
                 let Some((peer, bytes)) = rest.get(..length).and_then(|bytes| addressed(bytes, b)) else {
                     self.0 = &[];

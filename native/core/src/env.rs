@@ -345,7 +345,7 @@ impl Environment {
 
     /// Sets the counters back.
     pub fn reset_stats(&self) {
-        *self.lock().stats() = Stats::default();
+        self.lock().reset_stats();
     }
 
     /// Counts a panic that was caught.

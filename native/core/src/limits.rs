@@ -66,8 +66,8 @@ pub const EXIT_FLUSH_MS: u64 = 1_000;
 /// in less, and a thousand tries in that second cost nothing.
 pub const EXIT_PAUSE_MS: u64 = 1;
 
-/// Milliseconds that acknowledged bytes of a closed connection may wait for a peer that does not read (TCP: the
-/// kernel's `TCP_USER_TIMEOUT`; others: the first turn after it), about what a kernel gives an orphan.
+/// Milliseconds that acknowledged bytes of a closed connection may wait for a peer that does not read, from the last byte
+/// that it took on: about what a kernel gives an orphan.
 pub const LINGER_MS: u32 = 60_000;
 
 /// Turns in a row in which the offload driver got nothing done before it takes something to be wrong and pauses: some are usual
@@ -107,9 +107,13 @@ pub const DATAGRAMS_QUEUE_BYTES: usize = 32 * 1024 * 1024;
 /// What a datagram that waits costs besides its bytes: its length and its peer.
 pub const DATAGRAM_OVERHEAD: usize = 48;
 
-/// Milliseconds that closing a socket waits for datagrams which count as sent and which the kernel does not take at
-/// once: its buffer empties at the speed of the network, so this is long for any that works.
+/// Milliseconds that datagrams which count as sent, and which the kernel did not take when their socket was closed, have to
+/// leave: its buffer empties at the speed of the network, so this is long for any that works. Nobody waits for them.
 pub const CLOSE_FLUSH_MS: u64 = 100;
+
+/// Milliseconds after which datagrams that found a device's queue full (`ENOBUFS`) are tried again: nobody is told when it has
+/// room. A thousand packets, the usual queue, leave in 12 ms at a gigabit a second.
+pub const SEND_RETRY_MS: u64 = 10;
 
 /// Bytes that the kernel is asked to hold for a socket once datagrams come in crowds (it grants no more than
 /// `net.core.rmem_max`, and doubles what it grants for its own use): its usual buffer is full after 270 small ones, which

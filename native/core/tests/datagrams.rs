@@ -4,17 +4,18 @@ mod common;
 
 use std::net::UdpSocket;
 use std::os::fd::IntoRawFd;
+use std::os::unix::net::UnixDatagram;
+use std::time::{Duration, Instant};
 
 use common::{Bench, CLOSE, READ_START, encode};
+use tsloop_core::command::op::{SEND, SHARE};
 use tsloop_core::command::{NOTIFY, SHARED};
 use tsloop_core::env::Caller;
 use tsloop_core::event::Op;
-use tsloop_core::limits::{DATAGRAM_QUEUE_BYTES, RECEIVE_MESSAGES};
+use tsloop_core::limits::{CLOSE_FLUSH_MS, DATAGRAM_QUEUE_BYTES, RECEIVE_MESSAGES};
 use tsloop_core::table::Id;
 
 const OPEN: i32 = 9;
-const SEND: i32 = 10;
-const SHARE: i32 = 11;
 
 impl Bench {
     /// Messages in one hand-over, to the connected peer.
@@ -68,6 +69,74 @@ impl Bench {
     }
 }
 
+impl Bench {
+    /// A socket with messages that count as sent and of which its peer has taken none yet; how many.
+    fn stuck(&mut self) -> (Id, UnixDatagram, usize) {
+        let (ours, peer) = UnixDatagram::pair().expect("a pair");
+        ours.set_nonblocking(true).expect("a flag");
+        let id = self.open(OPEN, ours);
+        let (mut count, before) = (0, self.reactor.datagrams_waiting().outbound);
+        while self.reactor.datagrams_waiting().outbound == before || count % 50 != 0 {
+            self.send(id, &[u32::try_from(count).expect("few").to_ne_bytes().to_vec()], 0);
+            count += 1;
+        }
+        // JavaScript still waits for this one, and cancels it with the close.
+        self.send(id, &[b"never".to_vec()], NOTIFY);
+        (id, peer, count)
+    }
+
+    /// What the reactor's descriptor says within a time.
+    fn rings(&self, within: Duration) -> bool {
+        let mut entry = libc::pollfd { fd: self.reactor.descriptor(), events: libc::POLLIN, revents: 0 };
+        // SAFETY: one entry of ours.
+        unsafe { libc::poll(&raw mut entry, 1, i32::try_from(within.as_millis()).expect("short")) == 1 }
+    }
+}
+
+#[test]
+fn to_close_what_cannot_leave_waits_for_nobody_and_ends_in_time() {
+    let _alone = common::alone();
+    let mut bench = Bench::new();
+    let stuck: Vec<_> = (0..5).map(|_| bench.stuck()).collect();
+    let left = bench.reactor.datagrams_waiting().outbound;
+    let before = common::descriptors();
+    let start = Instant::now();
+    let mut commands = Vec::new();
+    for (id, ..) in &stuck {
+        encode(&mut commands, CLOSE, *id, 0, 0, &[]);
+    }
+    bench.reactor.apply(&commands, Caller::Waits);
+    let took = start.elapsed();
+    assert!(took < Duration::from_millis(CLOSE_FLUSH_MS / 2), "{took:?} for five");
+    assert_eq!((bench.reactor.lingering(), bench.reactor.stats().datagrams_failed), (5, 0));
+    while bench.reactor.lingering() > 0 {
+        assert!(bench.rings(common::PATIENCE), "the end is nobody's to come for");
+        bench.turn();
+    }
+    assert!(start.elapsed() >= Duration::from_millis(CLOSE_FLUSH_MS));
+    assert_eq!(bench.reactor.stats().datagrams_failed as usize * 4, left - 5 * 5, "what was left behind is counted");
+    assert_eq!(common::descriptors(), before - 5 + 1, "theirs are closed, and there is a timer");
+    assert!(!bench.rings(Duration::ZERO));
+}
+
+#[test]
+fn what_counts_as_sent_leaves_after_the_close_in_order() {
+    let _alone = common::alone();
+    let mut bench = Bench::new();
+    let (id, peer, count) = bench.stuck();
+    peer.set_read_timeout(Some(common::PATIENCE)).expect("a time");
+    bench.ask(CLOSE, id, 0, 0, &[]);
+    let mut buffer = [0; 16];
+    for expected in 0..count {
+        assert_eq!(peer.recv(&mut buffer).expect("it was sent"), 4);
+        assert_eq!(buffer[..4], u32::try_from(expected).expect("few").to_ne_bytes());
+        bench.turn();
+    }
+    assert_eq!((bench.reactor.lingering(), bench.reactor.next_deadline()), (0, None));
+    peer.set_nonblocking(true).expect("a flag");
+    assert!(peer.recv(&mut buffer).is_err(), "what JavaScript waited for was cancelled");
+}
+
 /// Messages that differ, in runs of one length.
 fn messages(count: usize) -> Vec<Vec<u8>> {
     (0..count).map(|index| format!("{index:0width$}", width = 4 + index / 10 % 5 * 8).into_bytes()).collect()
@@ -115,6 +184,25 @@ fn a_full_queue_leaves_the_rest_to_the_kernel_which_counts_what_it_drops() {
     assert!(dropped > 0);
     bench.ask(CLOSE, id, 0, 0, &[]);
     assert_eq!(bench.reactor.stats().datagrams_dropped, dropped, "a closed socket's are remembered");
+}
+
+#[test]
+fn what_was_dropped_before_the_counters_were_set_back_counts_no_more() {
+    let _alone = common::alone();
+    let mut bench = Bench::new();
+    let (id, peer) = bench.pair();
+    // Nobody reads.
+    let flood = || (0..50).for_each(|_| drop(peer.send(&[7; 60_000])));
+    flood();
+    let before = bench.reactor.datagrams_waiting().dropped;
+    assert!(before > 0);
+    bench.reactor.reset_stats();
+    assert_eq!(bench.reactor.datagrams_waiting().dropped, 0);
+    flood();
+    let since = bench.reactor.datagrams_waiting().dropped;
+    assert_eq!(since, 50);
+    bench.ask(CLOSE, id, 0, 0, &[]);
+    assert_eq!((bench.reactor.datagrams_waiting().dropped, bench.reactor.stats().datagrams_dropped), (0, since));
 }
 
 #[test]

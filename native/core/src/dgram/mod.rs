@@ -21,12 +21,6 @@ pub(crate) const READABLE: u16 = 1 << 1;
 pub(crate) const ERRED: u16 = 1 << 2;
 /// The kernel takes messages.
 pub(crate) const WRITABLE: u16 = 1 << 3;
-/// In the queue of sockets with something to do.
-pub(crate) const QUEUED: u16 = 1 << 4;
-/// The readiness set knows it.
-pub(crate) const REGISTERED: u16 = 1 << 5;
-/// The readiness set tells when the kernel takes messages again. Only then: every message that leaves is an edge.
-pub(crate) const WATCHES_WRITING: u16 = 1 << 6;
 /// JavaScript knows that messages wait.
 pub(crate) const PRESSED: u16 = 1 << 7;
 /// Datagrams came in a crowd, and the kernel was asked for what helps then.
@@ -36,6 +30,9 @@ pub(crate) const OWN_BUFFER: u16 = 1 << 9;
 /// Other processes may read from the descriptor: whoever knows nothing of joined datagrams must not meet one, and what this
 /// process has no time for is theirs.
 pub(crate) const SHARED: u16 = 1 << 10;
+
+/// Given up by JavaScript; messages that count as sent still wait.
+pub(crate) const LINGERING: u16 = 1 << 11;
 
 /// See the module.
 #[derive(Debug)]
@@ -47,13 +44,15 @@ pub struct Datagram {
     /// keeps one.
     pub(crate) failure: Errno,
     pub(crate) outbound: Outbound,
+    /// Messages that the kernel had dropped at it when the counters were set back.
+    pub(crate) dropped_before: u32,
 }
 
 impl Datagram {
     /// A socket that nothing is known of.
     #[must_use]
     pub fn new(fd: OwnedFd) -> Self {
-        Self { fd, flags: Flags::new(WRITABLE), arrived: Arrived::default(), failure: 0, outbound: Outbound::default() }
+        Self { fd, flags: Flags::new(WRITABLE), arrived: Arrived::default(), failure: 0, outbound: Outbound::default(), dropped_before: 0 }
     }
 
     /// Messages or an error for JavaScript are here or may be in the kernel.
@@ -61,7 +60,13 @@ impl Datagram {
         self.flags.has(RECEIVING) && (self.flags.has(READABLE) || self.failure != 0 || !self.arrived.is_empty())
     }
 
-    pub(crate) fn wants_turn(&self) -> bool {
-        self.wants_to_deliver() || (self.flags.has(WRITABLE) && !self.outbound.is_empty())
+    /// The kernel does not take what waits.
+    pub(crate) fn waits_to_send(&self) -> bool {
+        !self.flags.has(WRITABLE) && !self.outbound.is_empty()
+    }
+
+    /// The kernel may take what waits.
+    pub(crate) fn wants_to_send(&self) -> bool {
+        self.flags.has(WRITABLE) && !self.outbound.is_empty()
     }
 }

@@ -11,7 +11,7 @@ use std::os::fd::AsFd;
 
 use super::{CROWDED, Datagram, ERRED, OWN_BUFFER, READABLE, SHARED};
 use crate::event::{Batch, Event, Op};
-use crate::limits::{DATAGRAM_OVERHEAD, DATAGRAM_QUEUE_BYTES, DATAGRAMS_QUEUE_BYTES, KERNEL_BUFFER_BYTES, RECEIVE_MESSAGES, TURN_DATAGRAMS};
+use crate::limits::{DATAGRAM_OVERHEAD, DATAGRAM_QUEUE_BYTES, DATAGRAMS_QUEUE_BYTES, KERNEL_BUFFER_BYTES, RECEIVE_MESSAGES, TURN_BYTES, TURN_DATAGRAMS};
 use crate::sys;
 use crate::sys::datagram::{self, Receiver};
 use crate::table::Id;
@@ -45,11 +45,14 @@ impl Arrived {
         self.bytes.extend(bytes);
     }
 
-    /// Moves the oldest messages into a batch while there is room; how many.
-    fn drain_into(&mut self, id: Id, batch: &mut Batch) -> u32 {
+    /// Moves the oldest messages, up to a share of so many bytes, into a batch while there is room; how many.
+    fn drain_into(&mut self, id: Id, batch: &mut Batch, share: &mut usize) -> u32 {
         let mut count = 0;
         while let Some((peer, length)) = self.messages.front().copied() {
             let length = length as usize;
+            if *share == 0 {
+                break;
+            }
             let (first, second) = self.bytes.as_slices();
             let head = &first[..first.len().min(length)];
             if !place(batch, id, peer, head, &second[..length - head.len()]) {
@@ -57,6 +60,7 @@ impl Arrived {
             }
             self.bytes.drain(..length);
             self.messages.pop_front();
+            *share = share.saturating_sub(length.max(1));
             count += 1;
         }
         if self.messages.is_empty() {
@@ -113,8 +117,10 @@ pub(crate) fn receive(socket: &mut Datagram, id: Id, mut batch: Option<&mut Batc
     let mut done = Received::default();
     let before = socket.arrived.weight();
     let others = waiting.saturating_sub(before);
+    // As a stream's: otherwise one socket would fill the batches that others need.
+    let mut share = TURN_BYTES;
     if let Some(batch) = batch.as_deref_mut() {
-        done.delivered += socket.arrived.drain_into(id, batch);
+        done.delivered += socket.arrived.drain_into(id, batch, &mut share);
         if socket.failure != 0 && batch.has_room() {
             batch.push(Event::new(Op::DatagramError, id, socket.failure));
             socket.failure = 0;
@@ -137,9 +143,11 @@ pub(crate) fn receive(socket: &mut Datagram, id: Id, mut batch: Option<&mut Batc
                     for bytes in message.datagrams() {
                         done.messages += 1;
                         done.bytes += bytes.len();
-                        let direct = socket.arrived.is_empty() && batch.as_deref_mut().is_some_and(|batch| place(batch, id, message.peer, bytes, &[]));
+                        let direct =
+                            share > 0 && socket.arrived.is_empty() && batch.as_deref_mut().is_some_and(|batch| place(batch, id, message.peer, bytes, &[]));
                         if direct {
                             done.delivered += 1;
+                            share = share.saturating_sub(bytes.len().max(1));
                         } else {
                             socket.arrived.push(message.peer, bytes);
                         }
@@ -165,7 +173,7 @@ pub(crate) fn receive(socket: &mut Datagram, id: Id, mut batch: Option<&mut Batc
     }
     let after = socket.arrived.weight();
     *waiting = others + after;
-    done.starved = after > 0 || socket.failure != 0 || leaves;
+    done.starved = (after > 0 && share > 0) || socket.failure != 0 || leaves;
     done
 }
 
@@ -263,7 +271,7 @@ mod tests {
                 // The last round takes all, those before it one batch.
                 loop {
                     batch.clear();
-                    let count = arrived.drain_into(id, &mut batch);
+                    let count = arrived.drain_into(id, &mut batch, &mut usize::MAX.clone());
                     prop_assert_eq!(count as usize, batch.len());
                     out.extend(read(&batch));
                     if count == 0 || round + 1 < rounds.len() {

@@ -7,12 +7,11 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
-use std::time::Instant;
 
 use super::{Datagram, WRITABLE};
 use crate::limits::{GROUP_BYTES, GROUP_DATAGRAM_BYTES, GROUP_DATAGRAMS, SEND_MESSAGES};
+use crate::sys::Errno;
 use crate::sys::datagram::{self, Outgoing};
-use crate::sys::{self, Errno};
 
 /// Capacity that an empty queue keeps: a burst's worth.
 const KEPT_BYTES: usize = 64 * 1024;
@@ -57,11 +56,17 @@ pub(crate) struct Flushed {
     pub(crate) failure: Errno,
     /// How many of those failed.
     pub(crate) failures: u64,
+    /// The kernel takes no more and will not say when it does.
+    pub(crate) refused: bool,
 }
 
 impl Outbound {
     pub(crate) fn is_empty(&self) -> bool {
         self.messages.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.messages.len()
     }
 
     /// Bytes that wait.
@@ -168,6 +173,8 @@ pub(crate) fn flush(socket: &mut Datagram, into: &mut Flushed) {
             }
             // libuv takes both for a full buffer.
             Err(errno) if errno == -libc::EAGAIN || errno == -libc::ENOBUFS => {
+                // The one is a socket's buffer that is full, the other a device's queue: that empties, and no socket hears of it.
+                into.refused = errno == -libc::ENOBUFS;
                 socket.flags.clear(WRITABLE);
                 return;
             }
@@ -183,24 +190,6 @@ pub(crate) fn flush(socket: &mut Datagram, into: &mut Flushed) {
             }),
         }
     }
-}
-
-/// JavaScript lets go: what counts as sent leaves, for a bounded time. Returns how many messages were left behind.
-pub(crate) fn finish(socket: &mut Datagram, deadline: Instant, into: &mut Flushed) -> usize {
-    socket.outbound.keep_acknowledged();
-    while !socket.outbound.is_empty() {
-        socket.flags.set(WRITABLE);
-        flush(socket, into);
-        if socket.outbound.is_empty() {
-            break;
-        }
-        let remaining = deadline.saturating_duration_since(Instant::now());
-        let millis = u64::try_from(remaining.as_millis()).unwrap_or(u64::MAX);
-        if millis == 0 || !sys::wait_writable(socket.fd.as_fd(), millis) {
-            break;
-        }
-    }
-    socket.outbound.messages.len()
 }
 
 #[cfg(test)]

@@ -11,8 +11,8 @@ pub struct Listener {
     pub(crate) fd: OwnedFd,
     /// What it accepts is no TCP socket.
     pub(crate) local: bool,
-    /// In the reactor's queue of things to do.
-    pub(crate) queued: bool,
+    /// Somebody may wait.
+    pub(crate) waits: bool,
     /// Others accept from it as well: what waits is left to whoever's JavaScript comes for it first.
     pub(crate) shared: bool,
     /// Shared: JavaScript knows that somebody waits, and will say when it has looked.
@@ -26,7 +26,7 @@ impl Listener {
     #[must_use]
     pub fn new(fd: OwnedFd, shared: bool) -> Self {
         let local = !sys::is_tcp(fd.as_fd());
-        Self { fd, local, queued: false, shared, told: false, more: false }
+        Self { fd, local, waits: false, shared, told: false, more: false }
     }
 }
 

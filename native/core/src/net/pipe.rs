@@ -18,9 +18,10 @@ fn socket() -> Result<OwnedFd, Errno> {
     Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None).map(OwnedFd::from).map_err(|error| errno_of(&error))
 }
 
-/// The address of a name: a path, or with a leading NUL an abstract name. Nothing else may hold a NUL.
+/// The address of a name: a path, which holds no NUL, or with a leading one an abstract name, in which they are bytes like others.
 fn address(name: &[u8]) -> Result<SockAddr, Errno> {
-    if name.len() > NAME_BYTES || name.iter().skip(1).any(|byte| *byte == 0) {
+    let is_abstract = name.first() == Some(&0);
+    if name.len() > NAME_BYTES || (!is_abstract && name.contains(&0)) {
         return Err(-libc::EINVAL);
     }
     // SAFETY: the closure only writes inside the storage, which is larger than a sockaddr_un, and tells the length
@@ -30,8 +31,7 @@ fn address(name: &[u8]) -> Result<SockAddr, Errno> {
             let un = storage.cast::<libc::sockaddr_un>();
             (*un).sun_family = libc::sa_family_t::try_from(libc::AF_UNIX).expect("small");
             std::ptr::copy_nonoverlapping(name.as_ptr(), (&raw mut (*un).sun_path).cast(), name.len());
-            let used =
-                if name.first() == Some(&0) || name.is_empty() { offset_of!(libc::sockaddr_un, sun_path) + name.len() } else { size_of::<libc::sockaddr_un>() };
+            let used = if is_abstract || name.is_empty() { offset_of!(libc::sockaddr_un, sun_path) + name.len() } else { size_of::<libc::sockaddr_un>() };
             *length = libc::socklen_t::try_from(used).expect("small");
             Ok(())
         })

@@ -4,6 +4,7 @@
 
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
+use super::line::For;
 use super::{Entry, Reactor, Turn};
 use crate::event::{Batch, Event, Op, WAITS};
 use crate::net::listen::{self, Accepting};
@@ -12,18 +13,15 @@ use crate::sys::Errno;
 use crate::table::Id;
 
 impl Reactor {
-    pub(super) fn accept(&mut self, id: Id, batch: &mut Option<&mut Batch>, turn: &mut Turn) {
-        if self.leave_to_javascript(id, batch, turn) {
+    pub(super) fn accept(&mut self, id: Id, batch: &mut Option<&mut Batch>, turn: &mut Turn, waited: For) {
+        if self.leave_to_javascript(id, turn) {
             return;
         }
         let Some(into) = batch.as_deref_mut().filter(|batch| self.backlog.is_empty() && batch.has_room() && !batch.is_sealed()) else {
             turn.starved = true;
-            self.unserved.push(id);
-            return;
+            return self.starve(id, For::Room, waited);
         };
         let Entry::Listener(listener) = &mut self.table[id.slot as usize].entry else { return };
-        // Whatever happens below, the next readiness finds the listener again.
-        listener.queued = false;
         let local = listener.local;
         let ids = &self.ids;
         let mut accepted = Vec::new();
@@ -33,42 +31,34 @@ impl Reactor {
             accepted.push((new, fd));
             into.has_room()
         });
-        listener.queued = outcome.leaves_some();
+        listener.waits = outcome.leaves_some();
         turn.sockets += 1;
         self.stats.accepted += accepted.len() as u64;
         for (new, fd) in accepted {
             self.place(new, Entry::Stream(Stream::new(fd, local)));
         }
         match outcome {
-            Accepting::Drained => {}
-            Accepting::More => self.ready.push_back(id),
-            Accepting::Shed { count, drained } => {
-                self.stats.shed += count;
-                if !drained {
-                    self.ready.push_back(id);
-                }
-            }
+            Accepting::Drained | Accepting::More => {}
+            Accepting::Shed { count, .. } => self.stats.shed += count,
             // As libuv: JavaScript does not hear of it, and the next turn tries again, since whoever waits is still there
             // and brings no new edge.
-            Accepting::Failed => {
-                self.stats.accept_failures += 1;
-                self.ready.push_back(id);
-            }
+            Accepting::Failed => self.stats.accept_failures += 1,
         }
+        self.enqueue(id);
     }
 
     /// A shared listener is ready: JavaScript is told, unless it knows. False if the listener is not shared.
-    fn leave_to_javascript(&mut self, id: Id, batch: &mut Option<&mut Batch>, turn: &mut Turn) -> bool {
+    fn leave_to_javascript(&mut self, id: Id, turn: &mut Turn) -> bool {
         let Some(Entry::Listener(listener)) = self.entry(id).filter(|entry| matches!(entry, Entry::Listener(listener) if listener.shared)) else {
             return false;
         };
-        listener.queued = false;
+        listener.waits = false;
         if std::mem::replace(&mut listener.told, true) {
             listener.more = true;
             return true;
         }
         turn.sockets += 1;
-        self.emit(batch, Event { op: Op::Accept, id, a: 0, b: 0, c: WAITS });
+        self.backlog.push_back(Event { op: Op::Accept, id, a: 0, b: 0, c: WAITS });
         true
     }
 
@@ -76,9 +66,8 @@ impl Reactor {
     pub(super) fn tell_again(&mut self, id: Id) {
         let Some(Entry::Listener(listener)) = self.entry(id) else { return };
         listener.told = false;
-        if std::mem::take(&mut listener.more) && !std::mem::replace(&mut listener.queued, true) {
-            self.ready.push_back(id);
-        }
+        listener.waits |= std::mem::take(&mut listener.more);
+        self.enqueue(id);
     }
 
     /// JavaScript takes one connection of a shared listener: its id and descriptor.

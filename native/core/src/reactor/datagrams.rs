@@ -1,21 +1,20 @@
 //! Datagram sockets among the reactor's: readiness, turns, and sending what one hand-over brought at its end.
 
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use mio::event::Event as Readiness;
-use mio::unix::SourceFd;
-use mio::{Interest, Token};
 
-use super::{Entry, Reactor, Turn, token};
+use super::deadlines::Due;
+use super::line::For;
+use super::{Entry, Reactor, Turn};
 use crate::command::NOTIFY;
 use crate::dgram::send::Flushed;
 use crate::dgram::{self, Datagram};
-use crate::event::{Batch, Event, Op};
-use crate::limits::{CLOSE_FLUSH_MS, GATHER_AFTER, GATHER_ALONE_MS, GATHER_FROM};
+use crate::event::{Batch, Op};
+use crate::limits::{GATHER_AFTER, GATHER_ALONE_MS, GATHER_FROM, SEND_RETRY_MS};
 use crate::sys::datagram::{Receiver, dropped};
-use crate::sys::{self, Errno};
 use crate::table::Id;
 
 /// What the datagram sockets of an environment share.
@@ -46,9 +45,10 @@ pub struct Waiting {
     pub dropped: u64,
 }
 
-/// Remembers readiness; true if the socket is to be put into the queue.
+/// Remembers readiness; true if a turn looks at the socket though what it has finds no room: it has a queue of its own.
 pub(super) fn mark(socket: &mut Datagram, readiness: &Readiness) -> bool {
-    if readiness.is_readable() || readiness.is_error() {
+    let readable = readiness.is_readable() || readiness.is_error();
+    if readable {
         socket.flags.set(dgram::READABLE);
     }
     if readiness.is_error() {
@@ -57,11 +57,7 @@ pub(super) fn mark(socket: &mut Datagram, readiness: &Readiness) -> bool {
     if readiness.is_writable() || readiness.is_error() {
         socket.flags.set(dgram::WRITABLE);
     }
-    let due = socket.wants_turn() && !socket.flags.has(dgram::QUEUED);
-    if due {
-        socket.flags.set(dgram::QUEUED);
-    }
-    due
+    readable && socket.flags.has(dgram::RECEIVING)
 }
 
 impl Reactor {
@@ -72,65 +68,36 @@ impl Reactor {
         }
     }
 
-    /// Registers for what matters now. A socket that only sends is watched while its buffer is full, no longer: every
-    /// message that leaves the machine would be an edge.
-    fn watch_datagram(&mut self, id: Id, writing: bool) -> Result<(), Errno> {
-        let Some(socket) = self.datagram(id) else { return Ok(()) };
-        let known = socket.flags.has(dgram::REGISTERED);
-        if known && socket.flags.has(dgram::WATCHES_WRITING) == writing {
-            return Ok(());
-        }
-        let fd = socket.fd.as_raw_fd();
-        let interest = if writing { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
-        let (registry, token): (_, Token) = (self.poll.registry(), token(id));
-        let result = if known { registry.reregister(&mut SourceFd(&fd), token, interest) } else { registry.register(&mut SourceFd(&fd), token, interest) };
-        result.map_err(|error| sys::errno_of(&error))?;
-        if let Some(socket) = self.datagram(id) {
-            socket.flags.set(dgram::REGISTERED | if writing { dgram::WATCHES_WRITING } else { 0 });
-            if !writing {
-                socket.flags.clear(dgram::WATCHES_WRITING);
-            }
-        }
-        Ok(())
-    }
-
     pub(super) fn receive_start(&mut self, id: Id) {
         let Some(socket) = self.datagram(id) else { return };
         socket.flags.set(dgram::RECEIVING);
-        let writing = socket.flags.has(dgram::WATCHES_WRITING);
-        match self.watch_datagram(id, writing) {
-            Ok(()) => self.enqueue_datagram(id),
-            Err(errno) => self.backlog.push_back(Event::new(Op::DatagramError, id, errno)),
+        match self.watch(id) {
+            Ok(()) => self.enqueue(id),
+            Err(errno) => self.tell(Op::DatagramError, id, errno),
         }
     }
 
-    fn enqueue_datagram(&mut self, id: Id) {
-        if let Some(socket) = self.datagram(id)
-            && socket.wants_turn()
-            && !socket.flags.has(dgram::QUEUED)
-        {
-            socket.flags.set(dgram::QUEUED);
-            self.ready.push_back(id);
-        }
-    }
-
-    /// One socket's share of a turn.
-    pub(super) fn work_datagram(&mut self, id: Id, batch: &mut Option<&mut Batch>, turn: &mut Turn) {
+    /// One socket's share of a turn. `in_line` says that others wait for room before it: then it fills its own queue alone.
+    pub(super) fn work_datagram(&mut self, id: Id, batch: &mut Option<&mut Batch>, turn: &mut Turn, waited: For, in_line: bool) {
         let Some(socket) = self.datagram(id) else { return };
-        socket.flags.clear(dgram::QUEUED);
-        if socket.flags.has(dgram::WRITABLE) && !socket.outbound.is_empty() {
+        if socket.wants_to_send() {
             self.flush_datagram(id);
             turn.sockets += 1;
+            self.hand_out(batch);
         }
-        self.receive(id, batch, turn);
-        self.enqueue_datagram(id);
+        let mut none = None;
+        if self.receive(id, if in_line { &mut none } else { batch }, turn) {
+            self.starve(id, For::Room, waited);
+        }
+        self.enqueue(id);
     }
 
-    fn receive(&mut self, id: Id, batch: &mut Option<&mut Batch>, turn: &mut Turn) {
-        let Some(slot) = self.table.get_mut(id.slot as usize).filter(|slot| slot.generation == id.generation) else { return };
-        let Entry::Datagram(socket) = &mut slot.entry else { return };
+    /// True if there is more to deliver and there was room for nothing of it.
+    fn receive(&mut self, id: Id, batch: &mut Option<&mut Batch>, turn: &mut Turn) -> bool {
+        let Some(slot) = self.table.get_mut(id.slot as usize).filter(|slot| slot.generation == id.generation) else { return false };
+        let Entry::Datagram(socket) = &mut slot.entry else { return false };
         if !socket.wants_to_deliver() {
-            return;
+            return false;
         }
         // Events that wait for room go first.
         let into = if self.backlog.is_empty() { batch.as_deref_mut() } else { None };
@@ -141,6 +108,7 @@ impl Reactor {
         turn.sockets += done.messages.max(done.delivered);
         turn.datagrams += done.messages.max(done.delivered);
         turn.starved |= done.starved;
+        done.starved && done.delivered == 0
     }
 
     /// The descriptor goes to another process too: what the kernel does for us alone ends.
@@ -152,7 +120,7 @@ impl Reactor {
         dgram::receive::stop_joining(socket, receiver);
         socket.flags.set(dgram::SHARED);
         self.datagrams.waiting += socket.arrived.weight() - before;
-        self.enqueue_datagram(id);
+        self.enqueue(id);
     }
 
     /// After a turn of the offload driver: whether datagrams come so fast, and nothing else, that it should let the next ones
@@ -170,7 +138,12 @@ impl Reactor {
 
     /// Adds a message; it is sent at the end of the hand-over.
     pub(super) fn queue_datagram(&mut self, id: Id, peer: Option<SocketAddr>, bytes: &[u8], flags: i32) {
-        let Some(socket) = self.datagram(id) else { return };
+        let Some(socket) = self.datagram(id) else {
+            if flags & NOTIFY != 0 {
+                self.tell(Op::SendDone, id, -libc::EBADF);
+            }
+            return;
+        };
         socket.outbound.push(peer, bytes, flags & NOTIFY != 0);
         if self.datagrams.filled.last() != Some(&id) {
             self.datagrams.filled.push(id);
@@ -191,73 +164,150 @@ impl Reactor {
         self.datagrams.filled = filled;
     }
 
-    fn flush_datagram(&mut self, id: Id) {
+    pub(super) fn flush_datagram(&mut self, id: Id) {
         let Some(socket) = self.datagram(id) else { return };
         let mut flushed = Flushed::default();
         dgram::send::flush(socket, &mut flushed);
-        let waits = !socket.outbound.is_empty();
+        self.after_flush_of_datagrams(id, &flushed);
+    }
+
+    fn after_flush_of_datagrams(&mut self, id: Id, flushed: &Flushed) {
+        let Some(socket) = self.datagram(id) else { return };
+        let (waits, lingers) = (!socket.outbound.is_empty(), socket.flags.has(dgram::LINGERING));
         let turns = waits != socket.flags.has(dgram::PRESSED);
         if waits {
             socket.flags.set(dgram::PRESSED);
         } else {
             socket.flags.clear(dgram::PRESSED);
         }
-        let watching = socket.flags.has(dgram::WATCHES_WRITING);
-        self.tell_flushed(id, &flushed);
-        if waits != watching && self.watch_datagram(id, waits).is_err() && waits {
-            // Nobody would tell when the kernel takes more: try in every turn instead.
-            if let Some(socket) = self.datagram(id) {
-                socket.flags.set(dgram::WRITABLE);
+        self.count_flushed(flushed);
+        if lingers {
+            if !waits {
+                return self.remove(id);
             }
-            self.enqueue_datagram(id);
+        } else {
+            self.tell_flushed(id, flushed);
         }
-        if turns {
-            self.backlog.push_back(Event::new(Op::SendPressure, id, i32::from(waits)));
+        if flushed.refused {
+            let at = Instant::now() + Duration::from_millis(SEND_RETRY_MS);
+            self.deadlines.set(id, Due::Retry, at, self.poll.registry());
+        } else if waits && self.watch(id).is_err() {
+            // Nobody would tell when the kernel takes more: try in every turn instead.
+            self.retry_datagrams(id);
+        }
+        if turns && !lingers {
+            self.tell(Op::SendPressure, id, i32::from(waits));
         }
     }
 
-    pub(super) fn tell_flushed(&mut self, id: Id, flushed: &Flushed) {
+    /// The kernel may take messages, though it has not said so.
+    pub(super) fn retry_datagrams(&mut self, id: Id) {
+        if let Some(socket) = self.datagram(id) {
+            socket.flags.set(dgram::WRITABLE);
+        }
+        self.enqueue(id);
+    }
+
+    fn count_flushed(&mut self, flushed: &Flushed) {
         self.stats.datagrams_sent += flushed.sent;
         self.stats.sent += flushed.bytes;
         self.stats.datagrams_failed += flushed.failures;
+    }
+
+    fn tell_flushed(&mut self, id: Id, flushed: &Flushed) {
         for errno in &flushed.told {
-            self.backlog.push_back(Event::new(Op::SendDone, id, *errno));
+            self.tell(Op::SendDone, id, *errno);
         }
         if flushed.failure != 0 {
-            self.backlog.push_back(Event::new(Op::SendFailed, id, flushed.failure));
+            self.tell(Op::SendFailed, id, flushed.failure);
         }
     }
 
-    /// JavaScript lets go of a socket; always true, it can be closed now.
-    pub(super) fn finish_datagram(&mut self, id: Id) -> bool {
-        let deadline = Instant::now() + Duration::from_millis(CLOSE_FLUSH_MS);
+    /// JavaScript lets go of a socket. True if it can be closed now; false while messages that count as sent wait.
+    pub(super) fn close_datagram(&mut self, id: Id) -> bool {
         let Some(socket) = self.datagram(id) else { return true };
+        socket.outbound.keep_acknowledged();
+        socket.flags.clear(dgram::RECEIVING);
+        // Whatever fits now leaves now: the port is free as soon as can be.
+        socket.flags.set(dgram::WRITABLE);
         let mut flushed = Flushed::default();
-        let left = dgram::send::finish(socket, deadline, &mut flushed);
-        self.stats.datagrams_sent += flushed.sent;
-        self.stats.sent += flushed.bytes;
-        self.stats.datagrams_failed += flushed.failures + left as u64;
-        true
+        dgram::send::flush(socket, &mut flushed);
+        let waits = !socket.outbound.is_empty();
+        if waits {
+            socket.flags.set(dgram::LINGERING);
+        }
+        self.count_flushed(&flushed);
+        if flushed.refused {
+            let at = Instant::now() + Duration::from_millis(SEND_RETRY_MS);
+            self.deadlines.set(id, Due::Retry, at, self.poll.registry());
+        }
+        !waits
     }
 
-    /// What of a socket outlives it.
-    pub(super) fn forget_datagram(&mut self, socket: Datagram) -> OwnedFd {
+    /// What of a socket outlives it: the counters, of what was left behind as well.
+    pub(super) fn forget_datagram(&mut self, socket: Datagram) {
+        if socket.flags.has(dgram::LINGERING) {
+            self.stats.datagrams_failed += socket.outbound.len() as u64;
+        }
         self.datagrams.waiting = self.datagrams.waiting.saturating_sub(socket.arrived.weight());
-        self.stats.datagrams_dropped += u64::from(dropped(socket.fd.as_fd()));
-        socket.fd
+        self.stats.datagrams_dropped += u64::from(dropped(socket.fd.as_fd()).wrapping_sub(socket.dropped_before));
     }
 
     /// What there is of datagrams now.
     #[must_use]
     pub fn datagrams_waiting(&self) -> Waiting {
-        let mut waiting = Waiting::default();
-        for slot in &self.table {
+        let mut waiting = Waiting { open: self.open.datagrams, ..Waiting::default() };
+        let slots = if waiting.open > 0 { &self.table[..] } else { &[] };
+        for slot in slots {
             let Entry::Datagram(socket) = &slot.entry else { continue };
-            waiting.open += 1;
             waiting.arrived += socket.arrived.len();
             waiting.outbound += socket.outbound.bytes();
-            waiting.dropped += u64::from(dropped(socket.fd.as_fd()));
+            waiting.dropped += u64::from(dropped(socket.fd.as_fd()).wrapping_sub(socket.dropped_before));
         }
         waiting
+    }
+
+    /// What the kernel has dropped until now counts no more.
+    pub(super) fn forget_dropped(&mut self) {
+        for slot in &mut self.table {
+            if let Entry::Datagram(socket) = &mut slot.entry {
+                socket.dropped_before = dropped(socket.fd.as_fd());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::table::Ids;
+
+    #[test]
+    #[cfg_attr(miri, ignore = "asks the kernel")]
+    fn messages_that_a_device_refused_are_tried_again() {
+        let ids = Arc::new(Ids::default());
+        let (mut reactor, _waker) = Reactor::new(Arc::clone(&ids)).expect("descriptors");
+        let bound = || UdpSocket::bind("127.0.0.1:0").expect("a port");
+        let (ours, peer) = (bound(), bound());
+        ours.connect(peer.local_addr().expect("bound")).expect("loopback");
+        let id = ids.allocate();
+        let mut socket = Datagram::new(ours.into());
+        socket.outbound.push(None, b"again", false);
+        // As `flush` leaves it behind `ENOBUFS`; no loopback has a queue to fill.
+        socket.flags.clear(dgram::WRITABLE);
+        socket.flags.set(dgram::PRESSED);
+        reactor.place(id, Entry::Datagram(Box::new(socket)));
+        reactor.after_flush_of_datagrams(id, &Flushed { refused: true, ..Flushed::default() });
+        assert!(!reactor.is_due());
+        let mut entry = libc::pollfd { fd: reactor.descriptor(), events: libc::POLLIN, revents: 0 };
+        // SAFETY: one entry of ours.
+        assert_eq!(unsafe { libc::poll(&raw mut entry, 1, 10_000) }, 1, "somebody tells");
+        reactor.turn(None);
+        peer.set_nonblocking(true).expect("a flag");
+        assert_eq!(peer.recv(&mut [0; 8]).expect("it was sent"), 5);
+        assert_eq!((reactor.datagrams_waiting().outbound, reactor.next_deadline()), (0, None));
     }
 }

@@ -9,8 +9,8 @@
 use std::fmt;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 
-use super::{Entry, Reactor};
-use crate::event::{Event, Op};
+use super::{DIRECT, Entry, REGISTERED, Reactor};
+use crate::event::Op;
 use crate::limits::{DIRECT_AFTER, DIRECT_STREAMS};
 use crate::stream;
 use crate::sys;
@@ -94,7 +94,7 @@ impl Reactor {
         stream.flags.set(stream::READABLE);
         self.enqueue(id);
         self.stats.direct_turns += 1;
-        self.ready.len() == 1
+        self.line.len() == 1
     }
 
     /// An inline turn has ended that served so many sockets, this one last.
@@ -122,26 +122,24 @@ impl Reactor {
 
     fn make_direct(&mut self, id: Id) {
         let Some(at) = self.direct.room() else { return };
-        let Some(Entry::Stream(stream)) = self.entry(id) else { return };
-        let plain = stream::REGISTERED | stream::READING;
+        let Some(slot) = self.slot(id) else { return };
+        let Entry::Stream(stream) = &slot.entry else { return };
         // Nothing is left to read, nothing waits to be written, and the peer is there.
-        if !stream.flags.has_only(plain | stream::READABLE | stream::HUNG_UP | stream::ENDED | stream::LINGERING, plain) || stream.queue.is_some() {
+        let of = stream::READING | stream::READABLE | stream::HUNG_UP | stream::ENDED | stream::LINGERING;
+        if !slot.state.has(REGISTERED) || !stream.flags.has_only(of, stream::READING) || stream.queue.is_some() {
             return;
         }
         let fd = stream.fd.as_raw_fd();
         // The loop tells of a peer that is gone together with its last bytes only where that has an event of its own.
-        if sys::option(stream.fd.as_fd(), libc::SOL_SOCKET, libc::SO_TYPE).is_err() || self.unregister(fd).is_err() {
+        if sys::option(stream.fd.as_fd(), libc::SOL_SOCKET, libc::SO_TYPE).is_err() || !self.unwatch(id) {
             return;
-        }
-        if let Some(Entry::Stream(stream)) = self.entry(id) {
-            stream.flags.clear(stream::REGISTERED);
         }
         if let Some(before) = self.direct.places[at].map(|place| place.id) {
             self.take_back(before);
         }
         self.direct.places[at] = Some(Place { id, unheard: 0 });
-        if let Some(Entry::Stream(stream)) = self.entry(id) {
-            stream.flags.set(stream::DIRECT);
+        if let Some(slot) = self.slot(id) {
+            slot.state.set(DIRECT);
         }
         if !self.direct.watch.as_ref().is_some_and(|watch| watch.watch(at, fd)) {
             self.direct.places[at] = None;
@@ -151,8 +149,8 @@ impl Reactor {
 
     /// Ends the loop's watch over a stream, which is about to close or to come back; false if there was none.
     pub(super) fn forget_direct(&mut self, id: Id) {
-        if let Some(Entry::Stream(stream)) = self.entry(id) {
-            stream.flags.clear(stream::DIRECT);
+        if let Some(slot) = self.slot(id) {
+            slot.state.clear(DIRECT);
         }
         if let Some(place) = self.direct.place_of(id) {
             self.direct.places[place] = None;
@@ -164,8 +162,8 @@ impl Reactor {
 
     /// Puts a stream back into the readiness set, which tells at once what there is to tell.
     fn take_back(&mut self, id: Id) {
-        if let Err(errno) = self.watch_stream(id) {
-            self.backlog.push_back(Event::new(Op::ReadEnd, id, errno));
+        if let Err(errno) = self.watch(id) {
+            self.tell(Op::ReadEnd, id, errno);
         }
     }
 

@@ -7,7 +7,8 @@
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::{Duration, Instant};
 
-use super::{Entry, Reactor, Told};
+use super::writing::Told;
+use super::{Entry, Reactor};
 use crate::dgram;
 use crate::limits::EXIT_PAUSE_MS;
 use crate::stream::{self, write::Written};
@@ -92,7 +93,7 @@ impl Reactor {
                     return None;
                 }
                 stream.flags.set(stream::WRITABLE);
-                let outcome = self.flush(id, &mut None, Told::Now);
+                let outcome = self.flush(id, Told::Now);
                 let Some(Entry::Stream(stream)) = self.entry(id) else { return None };
                 let queue = stream.queue.as_ref().filter(|queue| outcome == Some(Written::Waits) && queue.starts_acknowledged())?;
                 Some(Waiting { id, fd: stream.fd.as_raw_fd(), bytes: queue.bytes(), ready: false })
@@ -103,11 +104,10 @@ impl Reactor {
                     return None;
                 }
                 socket.flags.set(dgram::WRITABLE);
-                let mut flushed = dgram::send::Flushed::default();
-                dgram::send::flush(socket, &mut flushed);
-                let (fd, bytes, waits) = (socket.fd.as_raw_fd(), socket.outbound.bytes(), !socket.outbound.is_empty());
-                self.tell_flushed(id, &flushed);
-                waits.then_some(Waiting { id, fd, bytes, ready: false })
+                self.flush_datagram(id);
+                let Some(Entry::Datagram(socket)) = self.entry(id) else { return None };
+                let waits = !socket.outbound.is_empty();
+                waits.then(|| Waiting { id, fd: socket.fd.as_raw_fd(), bytes: socket.outbound.bytes(), ready: false })
             }
             _ => None,
         }

@@ -1,51 +1,51 @@
 //! One environment's sockets: the readiness set, the table, the turn. Never blocks.
 //!
 //! Readiness is edge-triggered and remembered per socket, so it does not matter which thread takes an edge from the
-//! kernel: whoever runs the next turn finds it in the table. A socket with something to do is in `ready` exactly
-//! once; a turn looks at each once and puts back what is left over.
+//! kernel: whoever runs the next turn finds it in the table. A socket with something to do stands in line (`line.rs`); a turn looks at
+//! each once, as far as there is something for it, and puts back what is left over.
 
 mod accepting;
 pub mod apply;
 pub mod blocks;
 pub mod datagrams;
+mod deadlines;
 pub mod direct;
 pub mod leaving;
-mod lingering;
+mod line;
 pub mod passing;
 pub mod policy;
 mod processes;
 pub mod seat;
 mod trial;
 mod turn;
+mod watching;
+mod writing;
 
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use mio::unix::SourceFd;
-use mio::{Interest, Token};
+use mio::Token;
 
 use crate::dgram::Datagram;
-use crate::event::{Batch, Event, Op};
-use crate::limits::POLL_EVENTS;
+use crate::event::{Batch, DEAD, Event, Op};
+use crate::flags::Flags;
 use crate::net::listen::Listener;
 use crate::stats::Stats;
-use crate::stream::write::Written;
 use crate::stream::{self, Stream};
-use crate::sys::{self, Errno, Reserve};
+use crate::sys::{self, Reserve};
 use crate::table::{Id, Ids};
+use apply::Caller;
 use blocks::Blocks;
 use datagrams::Datagrams;
+use deadlines::{Deadlines, Due};
 use direct::Direct;
-use lingering::Lingering;
+use line::{For, Line};
 use processes::Child;
-use turn::Course;
 pub use turn::Turn;
-
-/// What the kernel tells of a socket. Urgent bytes are among it because a read ends at them, though more lies behind.
-const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);
+use turn::{Course, Polled};
 
 /// Readiness of the waker rather than of a socket.
 const WAKER: Token = Token(usize::MAX);
@@ -60,20 +60,63 @@ enum Entry {
     Process(Child),
 }
 
-/// When a write's failure is told: what the peer has said comes first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Told {
-    /// At once.
-    Now,
-    /// At once to whoever waits for it. Who does not learns from the end of reading.
-    ByReading,
-    /// Once more has been read.
-    Waits,
+/// How many there are, counted as they come and go: `stats()` walks no table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Open {
+    /// Streams and attempts.
+    streams: usize,
+    datagrams: usize,
+    children: usize,
 }
 
+impl Open {
+    fn and(mut self, entry: &Entry, change: isize) -> Self {
+        let count = match entry {
+            Entry::Vacant | Entry::Listener(_) => return self,
+            Entry::Connecting(_) | Entry::Stream(_) => &mut self.streams,
+            Entry::Datagram(_) => &mut self.datagrams,
+            Entry::Process(_) => &mut self.children,
+        };
+        *count = count.wrapping_add_signed(change);
+        self
+    }
+}
+
+impl Entry {
+    /// Bytes that wait to be written to a stream.
+    fn queued(&self) -> usize {
+        if let Self::Stream(stream) = self { stream.queued() } else { 0 }
+    }
+
+    /// True when a turn has something to do for it: what waits for room in line is left to that.
+    fn wants_turn(&self, starved: bool) -> bool {
+        match self {
+            Self::Vacant | Self::Connecting(_) | Self::Process(_) => false,
+            Self::Listener(listener) => listener.waits && !starved,
+            Self::Datagram(socket) => socket.wants_to_send() || (socket.wants_to_deliver() && !starved),
+            Self::Stream(stream) => stream.wants_to_write(starved) || (stream.wants_to_read() && !starved),
+        }
+    }
+}
+
+/// Among those to look at in the next turn.
+const QUEUED: u16 = 1;
+/// In line for room or for a block, and read, or accepted from, no sooner. Bytes that wait to be written still leave.
+const STARVED: u16 = 1 << 1;
+/// The readiness set has it.
+const REGISTERED: u16 = 1 << 2;
+/// The readiness set also tells when the kernel takes more.
+const WRITING: u16 = 1 << 3;
+/// It has told so while nothing waited.
+const WASTED: u16 = 1 << 4;
+/// Watched by the inline driver's loop itself, not in the readiness set.
+const DIRECT: u16 = 1 << 5;
+
+/// One of the table, and how the reactor stands to it, whatever it is.
 #[derive(Debug)]
 struct Slot {
     generation: u32,
+    state: Flags,
     entry: Entry,
 }
 
@@ -81,23 +124,22 @@ struct Slot {
 #[derive(Debug)]
 pub struct Reactor {
     poll: mio::Poll,
-    polled: mio::Events,
+    polled: Polled,
     table: Vec<Slot>,
-    /// By id, not by slot: a socket that took the slot of one that closed while it waited here has not been told of
-    /// any readiness yet (one that is connecting would be taken for connected).
-    ready: VecDeque<Id>,
-    /// Those of a turn that found no room: empty between turns.
-    unserved: Vec<Id>,
+    line: Line,
     /// Children that ended: looked at last in a turn, as libuv does, so that what they wrote comes before.
     ended: Vec<Id>,
-    /// Events that found no room; they go first into the next batch. Bounded by what JavaScript has under way: each
+    /// What JavaScript is to be told, in order; it goes into the batch before anything is read into that. Bounded by what JavaScript has under way: each
     /// answers a request of its own or announces a state that changes only with JavaScript's help.
     backlog: VecDeque<Event>,
     blocks: Blocks,
     ids: Arc<Ids>,
     reserve: Reserve,
-    lingering: Lingering,
+    deadlines: Deadlines,
     datagrams: Datagrams,
+    open: Open,
+    /// Bytes that wait in write queues.
+    queued: usize,
     direct: Direct,
     stats: Stats,
     /// How often JavaScript was told of a full send buffer, wrapping.
@@ -106,14 +148,6 @@ pub struct Reactor {
     course: Course,
     /// What libuv takes for the end, see [`Reactor::end_at_hang_up`].
     ends_at_hang_up: bool,
-}
-
-fn token(id: Id) -> Token {
-    Token((id.generation as usize) << 32 | id.slot as usize)
-}
-
-fn id_of(token: Token) -> Id {
-    Id { slot: u32::try_from(token.0 & 0xffff_ffff).expect("masked"), generation: u32::try_from(token.0 >> 32).expect("shifted") }
 }
 
 impl Reactor {
@@ -126,17 +160,18 @@ impl Reactor {
         let waker = mio::Waker::new(poll.registry(), WAKER)?;
         let reactor = Self {
             poll,
-            polled: mio::Events::with_capacity(POLL_EVENTS),
+            polled: Polled::default(),
             table: Vec::new(),
-            ready: VecDeque::new(),
-            unserved: Vec::new(),
+            line: Line::default(),
             ended: Vec::new(),
             backlog: VecDeque::new(),
             blocks: Blocks::default(),
             ids,
             reserve: Reserve::default(),
-            lingering: Lingering::default(),
+            deadlines: Deadlines::default(),
             datagrams: Datagrams::default(),
+            open: Open::default(),
+            queued: 0,
             direct: Direct::default(),
             stats: Stats::default(),
             pressures: 0,
@@ -163,28 +198,42 @@ impl Reactor {
         &mut self.stats
     }
 
+    /// Sets the counters back.
+    pub fn reset_stats(&mut self) {
+        self.stats = Stats::default();
+        self.forget_dropped();
+    }
+
     /// Open streams and attempts, listeners excluded.
     #[must_use]
     pub fn open_streams(&self) -> usize {
-        self.table.iter().filter(|slot| matches!(slot.entry, Entry::Stream(_) | Entry::Connecting(_))).count()
+        debug_assert_eq!(self.open, self.table.iter().fold(Open::default(), |open, slot| open.and(&slot.entry, 1)));
+        self.open.streams
     }
 
     /// Bytes that wait in write queues.
     #[must_use]
     pub fn queued_bytes(&self) -> usize {
-        self.table.iter().map(|slot| if let Entry::Stream(stream) = &slot.entry { stream.queue.as_ref().map_or(0, |queue| queue.bytes()) } else { 0 }).sum()
+        debug_assert_eq!(self.queued, self.table.iter().map(|slot| slot.entry.queued()).sum());
+        self.queued
     }
 
-    /// Streams given up whose acknowledged bytes still leave.
+    /// Sockets given up of which acknowledged bytes or messages still leave. They hold no process.
     #[must_use]
     pub fn lingering(&self) -> u32 {
-        self.lingering.count()
+        self.deadlines.ends()
+    }
+
+    /// When a turn has something to do though nothing has happened by then. The readiness set tells of it.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.next()
     }
 
     /// True when a turn has something to do before any new readiness.
     #[must_use]
     pub fn is_due(&self) -> bool {
-        !self.ready.is_empty() || !self.ended.is_empty() || !self.backlog.is_empty()
+        !self.line.is_empty() || !self.ended.is_empty() || !self.backlog.is_empty()
     }
 
     /// True once lent blocks would pay.
@@ -193,47 +242,39 @@ impl Reactor {
         self.blocks.wanted()
     }
 
+    fn slot(&mut self, id: Id) -> Option<&mut Slot> {
+        self.table.get_mut(id.slot as usize).filter(|slot| slot.generation == id.generation)
+    }
+
     fn entry(&mut self, id: Id) -> Option<&mut Entry> {
-        let slot = self.table.get_mut(id.slot as usize)?;
-        (slot.generation == id.generation).then_some(&mut slot.entry)
+        self.slot(id).map(|slot| &mut slot.entry)
     }
 
     fn place(&mut self, id: Id, entry: Entry) {
         let at = id.slot as usize;
         while self.table.len() <= at {
-            self.table.push(Slot { generation: 0, entry: Entry::Vacant });
+            self.table.push(Slot { generation: 0, state: Flags::new(0), entry: Entry::Vacant });
         }
-        self.table[at] = Slot { generation: id.generation, entry };
+        self.open = self.open.and(&entry, 1);
+        self.table[at] = Slot { generation: id.generation, state: Flags::new(0), entry };
     }
 
-    fn register(&self, fd: RawFd, id: Id) -> Result<(), Errno> {
-        self.poll.registry().register(&mut SourceFd(&fd), token(id), INTEREST).map_err(|error| sys::errno_of(&error))
-    }
-
-    fn unregister(&self, fd: RawFd) -> io::Result<()> {
-        self.poll.registry().deregister(&mut SourceFd(&fd))
-    }
-
-    /// Closes the descriptor and frees the id. Deregistering first matters when the descriptor was duplicated (sent
-    /// to another process): the kernel keeps a registration for as long as any duplicate lives.
+    /// Closes the descriptor and frees the id.
     fn remove(&mut self, id: Id) {
         self.forget_direct(id);
+        self.unwatch(id);
+        if !self.deadlines.is_empty() {
+            self.deadlines.forget(id);
+        }
         let Some(entry) = self.entry(id) else { return };
-        let fd = match std::mem::replace(entry, Entry::Vacant) {
+        let entry = std::mem::replace(entry, Entry::Vacant);
+        self.open = self.open.and(&entry, -1);
+        self.queued -= entry.queued();
+        match entry {
             Entry::Vacant => return,
-            Entry::Listener(listener) => listener.fd,
-            Entry::Connecting(fd) => fd,
-            Entry::Stream(stream) => {
-                if !stream.flags.has(stream::REGISTERED) {
-                    self.ids.release(id);
-                    return;
-                }
-                stream.fd
-            }
             Entry::Datagram(socket) => self.forget_datagram(*socket),
-            Entry::Process(child) => child.fd,
-        };
-        let _ = self.unregister(fd.as_raw_fd());
+            Entry::Listener(_) | Entry::Connecting(_) | Entry::Stream(_) | Entry::Process(_) => {}
+        }
         self.ids.release(id);
     }
 
@@ -253,12 +294,13 @@ impl Reactor {
     pub fn clear(&mut self) {
         self.forget_all();
         self.table.clear();
-        self.ready.clear();
-        self.unserved.clear();
+        self.line = Line::default();
+        (self.open, self.queued) = (Open::default(), 0);
         self.ended.clear();
         self.backlog.clear();
         self.blocks = Blocks::default();
         self.datagrams = Datagrams::default();
+        self.deadlines = Deadlines::default();
     }
 
     /// How often JavaScript was told of a full send buffer, wrapping.
@@ -269,114 +311,73 @@ impl Reactor {
     /// Tells JavaScript not to count a stream's writes as written, as its buffer is full or it is gone.
     fn tell_pressure(&mut self, id: Id, why: i32) {
         self.pressures = self.pressures.wrapping_add(1);
-        self.backlog.push_back(Event::new(Op::Pressure, id, why));
+        self.tell(Op::Pressure, id, why);
     }
 
-    fn emit(&mut self, batch: &mut Option<&mut Batch>, event: Event) {
-        match batch {
-            Some(batch) if self.backlog.is_empty() && batch.has_room() => batch.push(event),
-            _ => self.backlog.push_back(event),
+    /// Tells JavaScript something, behind all that it was told before.
+    fn tell(&mut self, op: Op, id: Id, a: i32) {
+        self.backlog.push_back(Event::new(op, id, a));
+    }
+
+    /// Moves what is told into a batch, as far as there is room.
+    fn hand_out(&mut self, batch: &mut Option<&mut Batch>) {
+        let Some(batch) = batch else { return };
+        while batch.has_room() {
+            let Some(event) = self.backlog.pop_front() else { break };
+            batch.push(event);
         }
     }
 
-    /// Puts a stream into the queue if it has something to do and is not there yet.
+    /// Puts a socket in line for the next turn if it has something to do there and is not in line already.
     fn enqueue(&mut self, id: Id) {
-        if let Some(Entry::Stream(stream)) = self.entry(id)
-            && stream.wants_turn()
-            && !stream.flags.has(stream::QUEUED)
+        let Some(slot) = self.slot(id) else { return };
+        let starved = slot.state.has(STARVED);
+        if slot.entry.wants_turn(starved) {
+            self.look_at(id);
+        }
+    }
+
+    /// Puts a socket in line for the next turn, whatever it has to do there.
+    fn look_at(&mut self, id: Id) {
+        if let Some(slot) = self.slot(id)
+            && !slot.state.has(QUEUED)
         {
-            stream.flags.set(stream::QUEUED);
-            self.ready.push_back(id);
+            slot.state.set(QUEUED);
+            self.line.push_back(For::Turn, id);
         }
     }
 
-    /// Offers the kernel what a stream has queued, reports what came of it, and says how it stands; None if it is no stream.
-    fn flush(&mut self, id: Id, batch: &mut Option<&mut Batch>, told: Told) -> Option<Written> {
-        let Some(Entry::Stream(stream)) = self.table.get_mut(id.slot as usize).map(|slot| &mut slot.entry) else { return None };
-        let mut done = 0;
-        let mut outcome = stream::write::flush(stream, &mut self.stats.sent, &mut done);
-        if let Written::Failed(errno) = outcome
-            && told == Told::Waits
-        {
-            // The next turns read on, and come back here.
-            stream.failure = errno;
-            outcome = Written::Waits;
+    /// Puts a socket in line for what a turn lacked: at its end, or where it was if it had waited for that already.
+    fn starve(&mut self, id: Id, lack: For, waited: For) {
+        let Some(slot) = self.slot(id) else { return };
+        if waited == lack {
+            slot.state.set(STARVED);
+            self.line.put_back(lack, id);
+        } else if !slot.state.has(STARVED) {
+            slot.state.set(STARVED);
+            self.line.push_back(lack, id);
         }
-        self.settle(id, outcome, done, batch, told);
-        Some(outcome)
     }
 
-    /// Reports what a flush did and carries out what waited for it.
-    fn settle(&mut self, id: Id, outcome: Written, done: u32, batch: &mut Option<&mut Batch>, told: Told) {
-        for _ in 0..done {
-            self.emit(batch, Event::new(Op::WriteDone, id, 0));
-        }
-        let Some(Entry::Stream(stream)) = self.entry(id) else { return };
-        match outcome {
-            Written::Waits => {}
-            Written::Failed(errno) => {
-                let awaited = stream.queue.take().map_or(0, |queue| queue.awaited());
-                stream.failure = errno;
-                let (lingers, ending, pressed) = (stream.flags.has(stream::LINGERING), stream.flags.has(stream::ENDING), stream.flags.has(stream::PRESSED));
-                stream.flags.clear(stream::ENDING | stream::PRESSED);
-                for _ in 0..awaited {
-                    self.emit(batch, Event::new(Op::WriteDone, id, errno));
-                }
-                if awaited == 0 && !lingers && told != Told::ByReading {
-                    self.emit(batch, Event::new(Op::WriteFailed, id, errno));
-                }
-                if ending {
-                    self.emit(batch, Event::new(Op::ShutdownDone, id, errno));
-                }
-                if pressed {
-                    self.emit(batch, Event::new(Op::Pressure, id, 0));
-                }
-                if lingers {
-                    self.end_lingering(id);
-                }
-            }
-            Written::Done => {
-                if stream.queue.is_some() {
-                    return;
-                }
-                let (lingers, ending) = (stream.flags.has(stream::LINGERING), stream.flags.has(stream::ENDING));
-                let pressed = stream.flags.has(stream::PRESSED);
-                stream.flags.clear(stream::PRESSED);
-                let ended = if ending { stream::end::shutdown(stream) } else { None };
-                if pressed {
-                    self.emit(batch, Event::new(Op::Pressure, id, 0));
-                }
-                if let Some(status) = ended {
-                    self.emit(batch, Event::new(Op::ShutdownDone, id, status));
-                }
-                if lingers {
-                    self.end_lingering(id);
-                }
+    /// JavaScript gave a socket up, of which something that counts as sent has not left: it gets so long, from each byte that
+    /// leaves on.
+    fn linger(&mut self, id: Id, millis: u64) {
+        let at = Instant::now() + Duration::from_millis(millis);
+        self.deadlines.set(id, Due::End, at, self.poll.registry());
+    }
+
+    /// Does what is due: a peer that never reads keeps no descriptor.
+    pub fn meet_deadlines(&mut self, now: Instant) {
+        while let Some((id, due)) = self.deadlines.expired(now) {
+            match due {
+                Due::End => self.remove(id),
+                Due::Retry => self.retry_datagrams(id),
             }
         }
+        self.deadlines.ring(self.poll.registry());
     }
 
-    fn lingers(&self, id: Id) -> bool {
-        self.table
-            .get(id.slot as usize)
-            .is_some_and(|slot| slot.generation == id.generation && matches!(&slot.entry, Entry::Stream(stream) if stream.flags.has(stream::LINGERING)))
-    }
-
-    fn end_lingering(&mut self, id: Id) {
-        self.lingering.end();
-        self.remove(id);
-    }
-
-    /// Closes what has lingered for its time: a peer that never reads keeps no descriptor.
-    pub fn end_old_lingering(&mut self, now: Instant) {
-        while let Some(id) = self.lingering.expired(now) {
-            if self.lingers(id) {
-                self.end_lingering(id);
-            }
-        }
-    }
-
-    fn finish_connecting(&mut self, id: Id, batch: &mut Option<&mut Batch>, turn: &mut Turn) {
+    fn finish_connecting(&mut self, id: Id, turn: &mut Turn) {
         let entry = &mut self.table[id.slot as usize].entry;
         let Entry::Connecting(fd) = &*entry else { return };
         let status = sys::socket_error(fd.as_fd());
@@ -388,11 +389,11 @@ impl Reactor {
             let mut stream = Stream::new(fd, false);
             // The edge that ended the attempt may have brought bytes and even the peer's end with it, and no other comes:
             // read until the kernel says that there is nothing.
-            stream.flags.set(stream::REGISTERED | stream::READABLE | stream::UNSURE);
+            stream.flags.set(stream::READABLE | stream::UNSURE);
             *entry = Entry::Stream(stream);
         }
         turn.sockets += 1;
         self.stats.connected += u64::from(status == 0);
-        self.emit(batch, Event::new(Op::Connected, id, status));
+        self.tell(Op::Connected, id, status);
     }
 }

@@ -6,7 +6,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use super::{Entry, Reactor, Turn};
-use crate::event::{Batch, Event, Op};
+use crate::event::Op;
 use crate::sys::process;
 use crate::table::Id;
 
@@ -44,7 +44,7 @@ impl Reactor {
     /// Children that run, or whose status nobody has asked for yet.
     #[must_use]
     pub fn children(&self) -> usize {
-        self.table.iter().filter(|slot| matches!(slot.entry, Entry::Process(_))).count()
+        self.open.children
     }
 
     /// JavaScript knew of the end before it had asked for what the child wrote: now it has.
@@ -56,7 +56,7 @@ impl Reactor {
     }
 
     /// Tells of those that ended, after everything else in a turn.
-    pub(super) fn end_children(&mut self, batch: &mut Option<&mut Batch>, turn: &mut Turn) {
+    pub(super) fn end_children(&mut self, turn: &mut Turn) {
         for id in std::mem::take(&mut self.ended) {
             let Some(Entry::Process(child)) = self.entry(id) else { continue };
             if child.given_up {
@@ -68,7 +68,7 @@ impl Reactor {
                 self.ended.push(id);
             } else if !std::mem::replace(&mut child.told, true) {
                 turn.sockets += 1;
-                self.emit(batch, Event::new(Op::Exited, id, 0));
+                self.tell(Op::Exited, id, 0);
             }
         }
     }

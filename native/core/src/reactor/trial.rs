@@ -30,8 +30,9 @@ const LONGEST_WINDOW: Duration = Duration::from_millis(50);
 const PAUSE: Duration = Duration::from_millis(2);
 /// How much better the challenger must be: a trial does not tell less from nothing.
 const MARGIN: f64 = 0.05;
-/// The least speed for which the offload driver is ever chosen: no relief of JavaScript's thread is worth more.
-const LEAST_SPEED: f64 = 0.8;
+/// The least speed for which the offload driver is kept: no relief of JavaScript's thread is worth any. Half of what a trial does
+/// not tell from nothing, so that drivers of the same speed do not change places with every trial.
+const LEAST_SPEED: f64 = 1.0 - MARGIN / 2.0;
 
 /// Wall time and the processors' time of the whole process, since whenever.
 pub trait Clock {
@@ -41,6 +42,8 @@ pub trait Clock {
     fn processors(&self) -> Duration;
     /// Processor time of this thread, JavaScript's.
     fn thread(&self) -> Duration;
+    /// Processors that this process may use at a time: what its affinity and its control group's quota leave it.
+    fn room(&self) -> u32;
 }
 
 /// The kernel's clocks.
@@ -59,6 +62,10 @@ impl Clock for System {
     fn thread(&self) -> Duration {
         sys::clock(libc::CLOCK_THREAD_CPUTIME_ID)
     }
+
+    fn room(&self) -> u32 {
+        std::thread::available_parallelism().map_or(1, |room| u32::try_from(room.get()).unwrap_or(u32::MAX))
+    }
 }
 
 /// What a driver did in its windows of a trial.
@@ -70,12 +77,22 @@ struct Tally {
     thread: Duration,
 }
 
+impl Tally {
+    /// Seconds that a unit of work takes. A window is shorter than the period of a control group's quota, within which two threads
+    /// use it up and then stand still together: so no driver is taken for faster than the processors' time that it needs.
+    fn time(&self, room: u32) -> f64 {
+        self.wall.as_secs_f64().max(self.processors.as_secs_f64() / f64::from(room.max(1))) / self.work
+    }
+}
+
 /// One driver against the other.
 #[derive(Debug, Default)]
 pub(super) struct Trial {
     /// Windows that are over.
     windows: usize,
     began: Duration,
+    /// Processors that there are for its threads.
+    room: u32,
     /// Least time of a window.
     lasts: Duration,
     /// Deliveries of the present window.
@@ -91,8 +108,8 @@ pub(super) struct Trial {
 
 impl Trial {
     /// A trial after a verdict that was to hold so long.
-    pub(super) fn after(held: Duration, began: Duration) -> Self {
-        Self { began, lasts: (held / WINDOW_SHARE).clamp(FIRST_WINDOW, LONGEST_WINDOW), ..Self::default() }
+    pub(super) fn after(held: Duration, clock: &impl Clock) -> Self {
+        Self { began: clock.wall(), room: clock.room(), lasts: (held / WINDOW_SHARE).clamp(FIRST_WINDOW, LONGEST_WINDOW), ..Self::default() }
     }
 
     /// When it began.
@@ -145,22 +162,22 @@ impl Trial {
     ///
     /// Speed counts whole: it is what users see, but where processors are taken it jumps with whoever takes them. The
     /// price in all threads' time, which does not jump, counts half. What is left on JavaScript's thread, the one that
-    /// cannot be multiplied and that the program's own work waits for, counts a quarter, and not against a fifth of the speed.
+    /// cannot be multiplied and that the program's own work waits for, counts a quarter. Neither makes up for speed that is lost.
     pub(super) fn verdict(&self, before: Option<Driver>) -> Driver {
         let [inline, offload] = &self.tallies;
         let per_work = |time: fn(&Tally) -> Duration| {
             let of = |tally: &Tally| time(tally).as_secs_f64() / tally.work;
             of(offload) / of(inline)
         };
-        let speed = 1.0 / per_work(|tally| tally.wall);
+        let speed = inline.time(self.room) / offload.time(self.room);
         let price = per_work(|tally| tally.processors);
         let left = per_work(|tally| tally.thread);
         let worth = speed / (price.sqrt() * left.sqrt().sqrt());
-        let asked = match before {
-            Some(Driver::Inline) => 1.0 + MARGIN,
-            Some(Driver::Offload) => 1.0 - MARGIN,
-            None => 1.0,
+        let (least, asked) = match before {
+            Some(Driver::Inline) => (1.0, 1.0 + MARGIN),
+            Some(Driver::Offload) => (LEAST_SPEED, 1.0 - MARGIN),
+            None => (1.0, 1.0),
         };
-        if speed >= LEAST_SPEED && worth >= asked { Driver::Offload } else { Driver::Inline }
+        if speed >= least && worth >= asked { Driver::Offload } else { Driver::Inline }
     }
 }

@@ -8,13 +8,17 @@ use std::time::{Duration, Instant};
 
 use mio::event::Event as Readiness;
 
+use super::deadlines::TIMER;
 use super::direct::FEW;
-use super::{Entry, Reactor, Told, WAKER, datagrams, id_of};
+use super::line::For;
+use super::watching::id_of;
+use super::writing::Told;
+use super::{Entry, QUEUED, Reactor, STARVED, WAKER, datagrams};
 use crate::event::{Batch, DEAD};
 use crate::limits::{CHUNK_BYTES, POLL_EVENTS, TURN_BYTES, TURN_ROUNDS};
 use crate::stream::{
     self,
-    read::{Progress, Share},
+    read::{LEAST_ROOM, Progress, Share},
 };
 use crate::table::Id;
 
@@ -25,6 +29,8 @@ pub struct Turn {
     pub sockets: u32,
     /// Datagrams among that: each counts as a socket.
     pub datagrams: u32,
+    /// Sockets that it looked at: what it cost.
+    pub looked_at: u32,
     /// Something is left to do without waiting for readiness.
     pub more: bool,
     /// What is left needs room in a batch.
@@ -38,8 +44,6 @@ pub struct Turn {
 /// How far a turn has come.
 #[derive(Debug, Default)]
 pub(super) struct Course {
-    /// How many of the sockets at the front of `ready` are part of it.
-    due: usize,
     /// It began with so few sockets that each is a round: what JavaScript does at the first is done before the second is read, as
     /// with libuv. Two ends of one conversation are two sockets of such a turn.
     one_by_one: bool,
@@ -57,6 +61,33 @@ pub(super) struct Course {
 enum Pace {
     Turn,
     Round,
+}
+
+/// What the kernel has told last, and how much of it has been looked at.
+#[derive(Debug)]
+pub(super) struct Polled {
+    events: mio::Events,
+    marked: usize,
+    under_way: bool,
+}
+
+impl Default for Polled {
+    fn default() -> Self {
+        Self { events: mio::Events::with_capacity(POLL_EVENTS), marked: 0, under_way: false }
+    }
+}
+
+/// Readiness that is being looked at, and goes back where it came from whatever happens: without its memory the kernel tells
+/// nothing any more.
+struct Taken<'a> {
+    reactor: &'a mut Reactor,
+    events: mio::Events,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        std::mem::swap(&mut self.reactor.polled.events, &mut self.events);
+    }
 }
 
 impl Reactor {
@@ -77,7 +108,7 @@ impl Reactor {
     /// with libuv, and ends this one.
     #[must_use]
     pub fn goes_on(&self) -> bool {
-        self.course.due > 0 && self.backlog.is_empty()
+        self.line.is_due() && self.backlog.is_empty()
     }
 
     /// True while the kernel may have more to tell than the last turn took.
@@ -92,82 +123,104 @@ impl Reactor {
     }
 
     fn begin(&mut self, asks: bool) {
-        if self.lingering.count() > 0 {
-            self.end_old_lingering(Instant::now());
+        if !self.deadlines.is_empty() {
+            self.meet_deadlines(Instant::now());
         }
         let saturated = asks && self.take_readiness();
-        let due = self.ready.len();
-        self.course = Course { due, one_by_one: due <= FEW as usize, saturated, ..Course::default() };
+        let due = self.line.begin();
+        self.course = Course { one_by_one: due <= FEW as usize, saturated, ..Course::default() };
     }
 
     fn serve(&mut self, mut batch: Option<&mut Batch>, pace: Pace) -> Turn {
         let mut turn = Turn::default();
-        if let Some(batch) = batch.as_deref_mut() {
-            while batch.has_room() {
-                let Some(event) = self.backlog.pop_front() else { break };
-                batch.push(event);
-            }
-        }
-        while self.course.due > 0 {
-            let Some(id) = self.ready.pop_front() else { break };
-            self.course.due -= 1;
-            self.work(id, &mut batch, &mut turn, pace);
+        self.hand_out(&mut batch);
+        let mut interrupted = false;
+        while let Some((id, waited)) = self.next(batch.as_deref()) {
+            turn.looked_at += 1;
+            self.work(id, waited, &mut batch, &mut turn, pace);
+            self.hand_out(&mut batch);
             let enough = |batch: &Batch| batch.received() >= CHUNK_BYTES || (self.course.one_by_one && !batch.is_empty());
             if pace == Pace::Round && batch.as_deref().is_some_and(enough) {
+                interrupted = true;
                 break;
             }
         }
-        // Who got nothing is first in line, before those who were served: otherwise a few that always have bytes would use up
-        // every batch and every block.
-        while let Some(id) = self.unserved.pop() {
-            self.ready.push_front(id);
-        }
-        turn.goes_on = self.goes_on() && !turn.starved && !turn.blocked;
+        turn.goes_on = interrupted && self.goes_on() && !turn.starved && !turn.blocked;
         self.course.served += turn.sockets;
+        let (blocked, out) = (self.line.has(For::Block), self.blocks.are_out());
+        turn.blocked |= blocked && out;
+        turn.starved |= self.line.has(For::Room) || (blocked && !out);
         if !turn.goes_on {
-            self.end_children(&mut batch, &mut turn);
+            self.line.end();
+            self.end_children(&mut turn);
+            self.hand_out(&mut batch);
             if pace == Pace::Round {
                 self.weigh_direct(self.course.served, self.course.last);
             }
         }
         turn.starved |= !self.backlog.is_empty();
-        turn.more = !self.ready.is_empty() || turn.starved || self.course.saturated;
+        turn.more = !self.line.is_empty() || turn.starved || self.course.saturated;
         turn
+    }
+
+    /// Who is next in the turn: nobody is looked at whom it has nothing to give.
+    fn next(&mut self, batch: Option<&Batch>) -> Option<(Id, For)> {
+        let batch = batch.filter(|batch| self.backlog.is_empty() && !batch.is_sealed() && batch.has_room());
+        let room = batch.map(Batch::room);
+        let block = room.is_some() && !self.blocks.are_out();
+        self.line.next(|reason| match reason {
+            For::Block => block,
+            For::Room => room.is_some_and(|room| room >= LEAST_ROOM),
+            For::Turn => true,
+        })
     }
 
     /// Takes what the kernel has to tell, without waiting; true if it may have more. An interrupted or failed call
     /// is looked at again by the next turn: the descriptor stays readable.
     fn take_readiness(&mut self) -> bool {
-        if self.poll.poll(&mut self.polled, Some(Duration::ZERO)).is_err() {
+        if self.polled.under_way {
+            // A panic cut the last turn short. What the kernel has told by then it does not tell again.
+            self.mark_polled(Self::mark);
             return true;
         }
-        let polled = std::mem::replace(&mut self.polled, mio::Events::with_capacity(0));
-        let mut count = 0;
-        for readiness in &polled {
-            self.mark(readiness);
-            count += 1;
+        if self.poll.poll(&mut self.polled.events, Some(Duration::ZERO)).is_err() {
+            return true;
         }
-        self.polled = polled;
-        count == POLL_EVENTS
+        self.polled.marked = 0;
+        self.mark_polled(Self::mark);
+        self.polled.marked == POLL_EVENTS
+    }
+
+    fn mark_polled(&mut self, mark: impl Fn(&mut Self, &Readiness)) {
+        self.polled.under_way = true;
+        let events = std::mem::replace(&mut self.polled.events, mio::Events::with_capacity(0));
+        let taken = Taken { reactor: self, events };
+        for readiness in taken.events.iter().skip(taken.reactor.polled.marked) {
+            taken.reactor.polled.marked += 1;
+            mark(taken.reactor, readiness);
+        }
+        taken.reactor.polled.under_way = false;
     }
 
     fn mark(&mut self, readiness: &Readiness) {
-        if readiness.token() == WAKER {
-            return;
+        match readiness.token() {
+            WAKER => return,
+            TIMER => {
+                self.deadlines.rung();
+                return self.meet_deadlines(Instant::now());
+            }
+            _ => {}
         }
         let id = id_of(readiness.token());
         let hung_up = readiness.is_read_closed() || readiness.is_error() || readiness.is_write_closed();
-        let mut dead = false;
         let ends_at_hang_up = self.ends_at_hang_up;
-        let due = match self.entry(id) {
-            None | Some(Entry::Vacant) => false,
-            Some(Entry::Process(_)) => {
-                self.ended.push(id);
-                false
-            }
-            Some(Entry::Connecting(_)) => true,
-            Some(Entry::Listener(listener)) => !std::mem::replace(&mut listener.queued, true),
-            Some(Entry::Datagram(socket)) => datagrams::mark(socket, readiness),
+        let mut looks = false;
+        match self.entry(id) {
+            None | Some(Entry::Vacant) => return,
+            Some(Entry::Process(_)) => return self.ended.push(id),
+            Some(Entry::Connecting(_)) => looks = true,
+            Some(Entry::Listener(listener)) => listener.waits = true,
+            Some(Entry::Datagram(socket)) => looks = datagrams::mark(socket, readiness),
             Some(Entry::Stream(stream)) => {
                 if readiness.is_readable() || hung_up {
                     stream.flags.set(stream::READABLE);
@@ -185,70 +238,68 @@ impl Reactor {
                     stream.flags.set(stream::WRITABLE);
                 }
                 // Both directions are dead: writes fail from here on, and JavaScript must not count them as written.
-                dead = (readiness.is_error() || readiness.is_write_closed()) && !stream.flags.has(stream::PRESSED | stream::LINGERING);
-                if dead {
+                if (readiness.is_error() || readiness.is_write_closed()) && !stream.flags.has(stream::PRESSED | stream::LINGERING) {
                     stream.flags.set(stream::PRESSED);
+                    self.tell_pressure(id, DEAD);
                 }
-                let due = stream.wants_turn() && !stream.flags.has(stream::QUEUED);
-                if due {
-                    stream.flags.set(stream::QUEUED);
-                }
-                due
             }
-        };
-        if dead {
-            self.tell_pressure(id, DEAD);
         }
-        if due {
-            self.ready.push_back(id);
+        if looks {
+            self.look_at(id);
+        } else {
+            self.enqueue(id);
+        }
+        if readiness.is_writable() && !hung_up {
+            self.waste(id);
         }
     }
 
-    fn work(&mut self, id: Id, batch: &mut Option<&mut Batch>, turn: &mut Turn, pace: Pace) {
-        match self.entry(id) {
-            None | Some(Entry::Vacant | Entry::Process(_)) => {}
-            Some(Entry::Connecting(_)) => self.finish_connecting(id, batch, turn),
-            Some(Entry::Listener(_)) => self.accept(id, batch, turn),
-            Some(Entry::Datagram(_)) => self.work_datagram(id, batch, turn),
-            Some(Entry::Stream(stream)) => {
-                stream.flags.clear(stream::QUEUED);
-                // As libuv does: what the peer said comes before what became of our writes. Whoever uploads to a server that
-                // refuses early gets the refusal.
-                let reads = stream.reads();
-                let before = stream.taken;
-                let progress = match pace {
-                    Pace::Turn => self.read(id, batch, turn, Share { bytes: TURN_BYTES, in_rounds: false }),
-                    Pace::Round => {
-                        let progress = self.read(id, batch, turn, Share { bytes: CHUNK_BYTES, in_rounds: true });
-                        if self.has_another_round(id, progress, turn) {
-                            return;
-                        }
-                        progress
-                    }
-                };
-                if let Some(Entry::Stream(stream)) = self.entry(id)
-                    && stream.flags.has(stream::WRITABLE)
-                    && stream.queue.is_some()
-                {
-                    let told = match progress {
-                        Progress::More | Progress::Full | Progress::NoBlock => Told::Waits,
-                        Progress::Drained | Progress::EndWaits if reads => Told::ByReading,
-                        Progress::Drained | Progress::EndWaits => Told::Now,
-                    };
-                    self.flush(id, batch, told);
-                    turn.sockets += 1;
-                }
-                if matches!(progress, Progress::Full | Progress::NoBlock)
-                    && let Some(Entry::Stream(stream)) = self.entry(id)
-                    && stream.taken == before
-                {
-                    stream.flags.set(stream::QUEUED);
-                    self.unserved.push(id);
-                } else {
-                    self.enqueue(id);
-                }
-            }
+    fn work(&mut self, id: Id, waited: For, batch: &mut Option<&mut Batch>, turn: &mut Turn, pace: Pace) {
+        let Some(slot) = self.slot(id) else { return };
+        slot.state.clear(if waited == For::Turn { QUEUED } else { STARVED });
+        let in_line = slot.state.has(STARVED);
+        match &slot.entry {
+            Entry::Vacant | Entry::Process(_) => {}
+            Entry::Connecting(_) => self.finish_connecting(id, turn),
+            Entry::Listener(_) => self.accept(id, batch, turn, waited),
+            Entry::Datagram(_) => self.work_datagram(id, batch, turn, waited, in_line),
+            Entry::Stream(_) => self.work_stream(id, waited, in_line, batch, turn, pace),
         }
+    }
+
+    /// One stream's share of a turn: read first, as libuv does, so that what the peer said comes before what became of our
+    /// writes. Whoever uploads to a server that refuses early gets the refusal. `in_line`: its reading waits for its place.
+    fn work_stream(&mut self, id: Id, waited: For, in_line: bool, batch: &mut Option<&mut Batch>, turn: &mut Turn, pace: Pace) {
+        let Some(Entry::Stream(stream)) = self.entry(id) else { return };
+        let (reads, before) = (stream.reads(), stream.taken);
+        let progress = match pace {
+            _ if in_line => Progress::Full,
+            Pace::Turn => self.read(id, batch, turn, Share { bytes: TURN_BYTES, in_rounds: false }),
+            Pace::Round => {
+                let progress = self.read(id, batch, turn, Share { bytes: CHUNK_BYTES, in_rounds: true });
+                if self.has_another_round(id, progress, turn) {
+                    return;
+                }
+                progress
+            }
+        };
+        let Some(Entry::Stream(stream)) = self.entry(id) else { return };
+        let served = stream.taken != before;
+        if stream.wants_to_write(in_line) {
+            let told = match progress {
+                Progress::More | Progress::Full | Progress::NoBlock => Told::Waits,
+                Progress::Drained | Progress::EndWaits if reads => Told::ByReading,
+                Progress::Drained | Progress::EndWaits => Told::Now,
+            };
+            self.flush(id, told);
+            turn.sockets += 1;
+        }
+        match progress {
+            Progress::Full if !served && !in_line => self.starve(id, For::Room, waited),
+            Progress::NoBlock if !served => self.starve(id, For::Block, waited),
+            _ => {}
+        }
+        self.enqueue(id);
     }
 
     /// After a chunk of a stream: true if it keeps its place, as the kernel has whole ones of it.
@@ -260,16 +311,14 @@ impl Reactor {
         self.course.rounds += 1;
         if self.course.rounds >= TURN_ROUNDS {
             // Others first, in the next turn.
-            self.course.due = 0;
+            self.line.end();
             return false;
         }
-        if let Some(Entry::Stream(stream)) = self.entry(id) {
-            stream.flags.set(stream::QUEUED);
-            self.ready.push_front(id);
-            self.course.due += 1;
-            // It counts when it has been read.
-            turn.sockets -= 1;
-        }
+        let Some(slot) = self.slot(id).filter(|slot| !slot.state.has(QUEUED)) else { return false };
+        slot.state.set(QUEUED);
+        self.line.keep_in_turn(id);
+        // It counts when it has been read.
+        turn.sockets -= 1;
         true
     }
 
@@ -291,5 +340,50 @@ impl Reactor {
         turn.blocked |= progress == Progress::NoBlock;
         self.stats.read_stalls += u64::from(progress == Progress::Full);
         progress
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::stream::Stream;
+    use crate::table::Ids;
+
+    #[test]
+    #[cfg_attr(miri, ignore = "asks the kernel")]
+    fn a_panic_while_readiness_is_looked_at_leaves_nobody_deaf() {
+        let ids = Arc::new(Ids::default());
+        let (mut reactor, _waker) = Reactor::new(Arc::clone(&ids)).expect("descriptors");
+        let mut peers = Vec::new();
+        for _ in 0..4 {
+            let (ours, mut peer) = UnixStream::pair().expect("a pair");
+            let id = ids.allocate();
+            reactor.place(id, Entry::Stream(Stream::new(ours.into(), true)));
+            reactor.watch(id).expect("memory");
+            peer.write_all(b"x").expect("room");
+            peers.push((id, peer));
+        }
+        let seen = AtomicUsize::new(0);
+        reactor.poll.poll(&mut reactor.polled.events, Some(Duration::ZERO)).expect("four");
+        let planted = catch_unwind(AssertUnwindSafe(|| {
+            reactor.mark_polled(|_, _| assert!(seen.fetch_add(1, Ordering::Relaxed) < 1, "planted at the second"));
+        }));
+        assert!(planted.is_err());
+        let told = |reactor: &mut Reactor| {
+            peers.iter().filter(|(id, _)| matches!(reactor.entry(*id), Some(Entry::Stream(stream)) if stream.flags.has(stream::READABLE))).count()
+        };
+        reactor.turn(None);
+        assert_eq!(told(&mut reactor), 2, "those behind the one that panicked are looked at");
+        for (_, peer) in &peers {
+            (&*peer).write_all(b"x").expect("room");
+        }
+        let turn = reactor.turn(None);
+        assert_eq!((told(&mut reactor), turn.more), (4, false), "and the kernel is asked on");
     }
 }

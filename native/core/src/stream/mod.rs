@@ -21,10 +21,6 @@ pub const WRITABLE: u16 = 1 << 2;
 pub const HUNG_UP: u16 = 1 << 3;
 /// The end, or an error, was delivered.
 pub const ENDED: u16 = 1 << 4;
-/// In the readiness set.
-pub const REGISTERED: u16 = 1 << 5;
-/// In the reactor's queue of things to do.
-pub const QUEUED: u16 = 1 << 6;
 /// Recent reads were large: the next one goes to a lent block.
 pub const BULK: u16 = 1 << 7;
 /// `shutdown` waits for the write queue.
@@ -39,8 +35,6 @@ pub const TAKEN: u16 = 1 << 11;
 /// Both directions are at an end (`EPOLLHUP`), and where libuv is one that takes this for the end, so do we once the bytes
 /// are read: a reset behind them is not told.
 pub const OVER: u16 = 1 << 12;
-/// Watched by the inline driver's loop itself, not in the readiness set.
-pub const DIRECT: u16 = 1 << 13;
 /// A short read does not mean that nothing more is there: not until the kernel says so.
 pub const UNSURE: u16 = 1 << 14;
 /// As [`UNSURE`], always: what is no TCP socket ends a read where something lay beside the bytes (descriptors, a packet's
@@ -82,9 +76,23 @@ impl Stream {
         self.flags.has_only(READING | ENDED, READING)
     }
 
-    /// True when a turn has something to do for this stream.
-    pub(crate) fn wants_turn(&self) -> bool {
+    /// True when JavaScript reads and the kernel may have something.
+    pub(crate) fn wants_to_read(&self) -> bool {
         self.flags.has_only(READING | READABLE | ENDED, READING | READABLE)
-            || (self.flags.has(WRITABLE) && self.queue.as_ref().is_some_and(|queue| queue.is_due()))
+    }
+
+    /// Bytes that wait to be written.
+    pub(crate) fn queued(&self) -> usize {
+        self.queue.as_ref().map_or(0, |queue| queue.bytes())
+    }
+
+    /// True while the kernel does not take what waits.
+    pub(crate) fn waits_to_write(&self) -> bool {
+        !self.flags.has(WRITABLE) && self.queue.as_ref().is_some_and(|queue| queue.is_due())
+    }
+
+    /// True when the kernel may take what waits. A failure that is told once more has been read waits with the reading.
+    pub(crate) fn wants_to_write(&self, starved: bool) -> bool {
+        self.flags.has(WRITABLE) && !(starved && self.failure != 0) && self.queue.as_ref().is_some_and(|queue| queue.is_due())
     }
 }

@@ -13,7 +13,7 @@ use crate::table::Id;
 const BROKEN: i32 = -libc::EPIPE;
 
 /// Below this much room in a batch a read would cut chunks small for no reason: better wait for the next batch.
-const LEAST_ROOM: usize = 4 * 1024;
+pub(crate) const LEAST_ROOM: usize = 4 * 1024;
 
 /// What a read loop did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -89,6 +89,8 @@ pub struct Queue {
     chunks: VecDeque<Chunk>,
     /// Chunks of requests whose last piece is here; the rest must wait for theirs.
     complete: usize,
+    /// Bytes in all of them.
+    bytes: usize,
 }
 
 /// How a request stands after the call that brought its last piece, or a flush.
@@ -164,6 +166,7 @@ pub(crate) fn flush(stream: &mut Stream, sent: &mut u64, done: &mut u32) -> Writ
             Err(errno) => return Written::Failed(errno),
         };
         *sent += taken as u64;
+        queue.bytes -= taken;
         let short = taken < offered;
         while let Some(chunk) = queue.chunks.front_mut() {
             let rest = chunk.rest().len();
@@ -190,6 +193,7 @@ pub(crate) fn flush(stream: &mut Stream, sent: &mut u64, done: &mut u32) -> Writ
 impl Queue {
     fn push(&mut self, chunk: Chunk) {
         let last = chunk.last;
+        self.bytes += chunk.rest().len();
         self.chunks.push_back(chunk);
         if last {
             self.complete = self.chunks.len();
@@ -220,6 +224,7 @@ impl Queue {
             self.chunks.pop_back();
         }
         self.complete = self.chunks.len();
+        self.bytes = self.chunks.iter().map(|chunk| chunk.rest().len()).sum();
     }
 
     /// True when the next bytes to send were acknowledged.
@@ -229,7 +234,7 @@ impl Queue {
 
     /// Bytes that wait.
     pub(crate) fn bytes(&self) -> usize {
-        self.chunks.iter().map(|chunk| chunk.rest().len()).sum()
+        self.bytes
     }
 
     /// True with nothing in it.

@@ -5,5 +5,6 @@ mod unix;
 pub mod datagram;
 pub mod process;
 pub mod sync;
+pub mod timer;
 
 pub use unix::*;

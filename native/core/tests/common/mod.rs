@@ -1,5 +1,5 @@
 //! A JavaScript thread without JavaScript: memory for the batches, a loop that waits as libuv would, and commands.
-#![allow(dead_code, reason = "every test file uses its own part")]
+#![allow(dead_code, unused_imports, reason = "every test file uses its own part")]
 
 use std::collections::VecDeque;
 use std::io::Read;
@@ -20,14 +20,7 @@ use tsloop_core::reactor::policy::{Load, Policy, System};
 use tsloop_core::reactor::seat::{Choice, Driver};
 use tsloop_core::table::{Id, Ids};
 
-pub(crate) const OPEN_LISTENER: i32 = 2;
-pub(crate) const OPEN_CONNECTING: i32 = 3;
-pub(crate) const READ_START: i32 = 4;
-pub(crate) const READ_STOP: i32 = 5;
-pub(crate) const WRITE: i32 = 6;
-pub(crate) const SHUTDOWN: i32 = 7;
-pub(crate) const CLOSE: i32 = 8;
-pub(crate) const SHARE: i32 = 11;
+pub(crate) use tsloop_core::command::op::{CLOSE, OPEN_CONNECTING, OPEN_LISTENER, READ_START, READ_STOP, SHARE, SHUTDOWN, WRITE};
 
 /// Nothing on a loopback takes this long: whoever still waits then waits for ever.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
