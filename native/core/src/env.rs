@@ -2,6 +2,7 @@
 
 mod offload;
 mod progress;
+mod thread;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -21,15 +22,14 @@ use crate::reactor::leaving::Leaving;
 use crate::reactor::passing::Seat;
 use crate::reactor::seat::Driver;
 use crate::reactor::{Reactor, Turn};
-use crate::runtime;
 use crate::stats::Stats;
 use crate::stream::copies::Spares;
 use crate::sys::Errno;
 use crate::sys::sync::MutexGuard;
 use crate::table::{Id, Ids};
 
-pub use self::offload::Next;
 pub use self::progress::Progress;
+use self::thread::DriverThread;
 pub use crate::reactor::apply::{Caller, Request};
 pub use crate::reactor::datagrams::Waiting;
 
@@ -42,7 +42,8 @@ mod lack {
     pub(super) const BLOCK: u8 = 2;
 }
 
-/// See the module. Shared by the JavaScript thread and the runtime.
+/// See the module. What it offers is for its JavaScript's thread, counters aside, which anybody may ask for; what the thread of its
+/// offload driver may do is `offload::DriverSide`.
 pub struct Environment {
     /// The reactor, what is asked of it, and who drives it.
     seat: Seat<Reactor, Request>,
@@ -60,6 +61,10 @@ pub struct Environment {
     descriptor: RawFd,
     waker: mio::Waker,
     wake_javascript: Box<dyn Fn() + Send + Sync>,
+    thread: DriverThread,
+    /// Goes from false to true, once. Release and Acquire, though nothing is read on the strength of it but that it is over: the
+    /// unparking that follows orders it already.
+    ended: AtomicBool,
 }
 
 impl fmt::Debug for Environment {
@@ -92,6 +97,8 @@ impl Environment {
             descriptor,
             waker,
             wake_javascript,
+            thread: DriverThread::default(),
+            ended: AtomicBool::new(false),
         }))
     }
 
@@ -111,7 +118,7 @@ impl Environment {
         self.descriptor
     }
 
-    /// JavaScript thread: hands a stream of commands over. Returns the status of its last write (inline; 0 offload)
+    /// Hands a stream of commands over. Returns the status of its last write (inline; 0 offload)
     /// and whether a turn is due without readiness.
     pub fn submit(&self, bytes: &[u8]) -> (i32, bool) {
         match self.driver() {
@@ -127,7 +134,7 @@ impl Environment {
         }
     }
 
-    /// JavaScript thread: lends a block. No wake-up: it is for reads to come.
+    /// Lends a block. No wake-up: it is for reads to come.
     pub fn lend_block(&self, block: Block) {
         match self.driver() {
             Driver::Inline => {
@@ -137,7 +144,7 @@ impl Environment {
         }
     }
 
-    /// JavaScript thread: as [`Environment::submit`], with a request behind the commands that does not fit a stream
+    /// As [`Environment::submit`], with a request behind the commands that does not fit a stream
     /// of bytes. Both are handed over together: one wake-up, and nothing in between for a turn to find half done.
     pub fn submit_with(&self, bytes: &[u8], request: Request) -> (i32, bool) {
         match self.driver() {
@@ -159,12 +166,12 @@ impl Environment {
 
     fn post(&self, request: Request) {
         if self.seat.post(request) {
-            self.wake_runtime();
+            self.wake_driver();
         }
     }
 
-    /// The reactor's descriptor becomes readable, for whoever of the runtime's watches it.
-    pub(crate) fn wake_runtime(&self) {
+    /// The reactor's descriptor becomes readable, for the driver's thread if it waits for that.
+    pub(crate) fn wake_driver(&self) {
         // The waker's eventfd cannot overflow (mio resets it) and is open as long as we are; nothing else can fail.
         let _ = self.waker.wake();
     }
@@ -185,23 +192,23 @@ impl Environment {
         self.progress.add(requests, bytes, reactor.pressures());
     }
 
-    /// JavaScript thread, once: the loop that the inline driver runs in, as [`Reactor::watch_with`].
+    /// Once: the loop that the inline driver runs in, as [`Reactor::watch_with`].
     pub fn watch_with(&self, watch: Box<dyn Watch>, eager: bool) {
         self.lock().watch_with(watch, eager);
     }
 
-    /// JavaScript thread, once: as [`Reactor::end_at_hang_up`].
+    /// Once: as [`Reactor::end_at_hang_up`].
     pub fn end_at_hang_up(&self, on: bool) {
         self.lock().end_at_hang_up(on);
     }
 
-    /// JavaScript thread, inline driver: the loop has heard of a stream that it watches itself. See [`Reactor::heard`].
+    /// Inline driver: the loop has heard of a stream that it watches itself. See [`Reactor::heard`].
     #[must_use]
     pub fn heard(&self, place: usize, over: bool) -> bool {
         self.lock().heard(place, over)
     }
 
-    /// JavaScript thread, inline driver: the first round of a turn, as [`Reactor::first_round`]. None when there is no empty batch, which cannot
+    /// Inline driver: the first round of a turn, as [`Reactor::first_round`]. None when there is no empty batch, which cannot
     /// happen while JavaScript gives back what it takes.
     pub fn inline_turn(&self, asks: bool) -> Option<(Batch, Turn)> {
         let mut batch = self.mailbox.empty.take()?;
@@ -212,7 +219,7 @@ impl Environment {
         Some((batch, turn))
     }
 
-    /// JavaScript thread, inline driver: the next round of a turn that goes on. None when it does not any more: the seat has
+    /// Inline driver: the next round of a turn that goes on. None when it does not any more: the seat has
     /// passed meanwhile, or JavaScript asked for something whose answer it must not hear in this turn of the loop.
     pub fn inline_round(&self) -> Option<(Batch, Turn)> {
         let mut reactor = self.lock();
@@ -225,46 +232,51 @@ impl Environment {
         Some((batch, turn))
     }
 
-    /// JavaScript thread: the oldest batch that the offload driver filled.
+    /// The oldest batch that the offload driver filled.
     pub fn take(&self) -> Option<Batch> {
         let batch = self.mailbox.full.take();
         if batch.is_some() && self.reader_lacks.compare_exchange(lack::ROOM, lack::NOTHING, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
-            self.wake_runtime();
+            self.wake_driver();
         }
         batch
     }
 
-    /// JavaScript thread: true when filled batches wait; otherwise the next one wakes it.
+    /// True when filled batches wait; otherwise the next one wakes it.
     #[must_use]
     pub fn has_more(&self) -> bool {
         !self.mailbox.full.fall_asleep()
     }
 
-    /// JavaScript thread: an emptied batch, for the reactor.
+    /// An emptied batch, for the reactor.
     pub fn give_back(&self, mut batch: Batch) {
         batch.clear();
         let _ = self.mailbox.empty.post(batch);
         if self.reader_lacks.swap(lack::NOTHING, Ordering::SeqCst) != lack::NOTHING {
-            self.wake_runtime();
+            self.wake_driver();
         }
     }
 
-    /// JavaScript thread: passes the seat.
-    pub fn pass(self: &Arc<Self>, to: Driver) {
-        if self.driver() == to {
-            return;
+    /// Passes the seat, and says who has it then: the inline driver keeps it where there is no thread for the other.
+    pub fn pass(self: &Arc<Self>, to: Driver) -> Driver {
+        if self.driver() == to || (to == Driver::Offload && !self.thread.is_there(self)) {
+            return self.driver();
         }
         match to {
             Driver::Offload => {
                 self.lock().take_all_back();
-                runtime::drive(Arc::clone(self), self.seat.pass_to_offload());
+                self.seat.pass_to_offload();
+                // It is parked, or still waits for readiness in an earlier term: what told it that that was over, an inline turn may
+                // have taken.
+                self.thread.unpark();
+                self.wake_driver();
             }
             Driver::Inline => {
                 self.seat.pass_to_inline(|reactor, asked| self.apply(reactor, asked));
                 // So that the offload driver sees that its term is over.
-                self.wake_runtime();
+                self.wake_driver();
             }
         }
+        to
     }
 
     fn note_blocks(&self, reactor: &Reactor) {
@@ -273,13 +285,13 @@ impl Environment {
         }
     }
 
-    /// JavaScript thread: carries out what was asked so far, whoever has the seat, before something that the caller
+    /// Carries out what was asked so far, whoever has the seat, before something that the caller
     /// must be sure of (a listener's port is free again, a descriptor is about to be sent away).
     pub fn settle(&self) {
         drop(self.settled());
     }
 
-    /// JavaScript thread: carries out commands of native code's own at once, whoever has the seat: what is in them is in the
+    /// Carries out commands of native code's own at once, whoever has the seat: what is in them is in the
     /// reactor when this returns, and closed at the environment's end. True if a turn is due without readiness.
     pub fn open_now(&self, commands: &[u8]) -> bool {
         let mut reactor = self.settled();
@@ -291,19 +303,19 @@ impl Environment {
         self.seat.settle(&mut VecDeque::new(), |reactor, asked| self.apply(reactor, asked))
     }
 
-    /// JavaScript thread: whether bytes of a stream have been taken from the kernel, once everything asked for is done.
+    /// Whether bytes of a stream have been taken from the kernel, once everything asked for is done.
     #[must_use]
     pub fn has_read(&self, id: Id) -> bool {
         self.settled().has_read(id)
     }
 
-    /// JavaScript thread: bytes of a stream that the kernel has not taken, once everything asked for is done.
+    /// Bytes of a stream that the kernel has not taken, once everything asked for is done.
     #[must_use]
     pub fn unsent(&self, id: Id) -> usize {
         self.settled().unsent(id)
     }
 
-    /// JavaScript thread: a second descriptor, out of the reserve if need be.
+    /// A second descriptor, out of the reserve if need be.
     ///
     /// # Errors
     /// As [`crate::sys::duplicate`].
@@ -311,7 +323,7 @@ impl Environment {
         self.lock().duplicate(fd)
     }
 
-    /// JavaScript thread: takes one connection of a shared listener.
+    /// Takes one connection of a shared listener.
     ///
     /// # Errors
     /// As [`Reactor::accept_one`].
@@ -359,13 +371,13 @@ impl Environment {
         self.wants_blocks.load(Ordering::Relaxed)
     }
 
-    /// JavaScript thread: a new id.
+    /// A new id.
     #[must_use]
     pub fn allocate(&self) -> Id {
         self.ids.allocate()
     }
 
-    /// JavaScript thread: sends what was acknowledged, at most [`EXIT_FLUSH_MS`]. How many bytes were left behind, and as
+    /// Sends what was acknowledged, at most [`EXIT_FLUSH_MS`]. How many bytes were left behind, and as
     /// [`Environment::open_now`] whether a turn is due.
     pub fn flush(&self) -> (usize, bool) {
         let (reactor, left) = self.let_leave(self.settled());
@@ -392,12 +404,12 @@ impl Environment {
         let due = reactor.is_due();
         drop(reactor);
         if due && self.driver() == Driver::Offload {
-            self.wake_runtime();
+            self.wake_driver();
         }
         due
     }
 
-    /// JavaScript thread: the environment ends. After this nothing touches JavaScript's memory or wakes it.
+    /// The environment ends. After this nothing touches JavaScript's memory or wakes it.
     pub fn end(&self) {
         // Retired first: no driver turns any more, so none is kept waiting, and nothing is read that nobody would hear of.
         let (mut reactor, _) = self.let_leave(self.seat.retire(|reactor, asked| self.apply(reactor, asked)));
@@ -407,12 +419,15 @@ impl Environment {
         reactor.clear();
         while self.mailbox.empty.take().is_some() {}
         drop(reactor);
-        self.wake_runtime();
+        // The thread, which keeps us, ends, whether it waits for readiness or is parked.
+        self.ended.store(true, Ordering::Release);
+        self.wake_driver();
+        self.thread.unpark();
     }
 }
 
 /// A turn whose panic is ours, not the peer's: counted, and what it had done until then is delivered. On the
-/// JavaScript thread it would otherwise end the process, on the runtime's take the batch with it.
+/// JavaScript thread it would otherwise end the process, on the driver's take the batch with it.
 fn guarded(reactor: &mut Reactor, turn: impl FnOnce(&mut Reactor) -> Turn) -> Turn {
     catch_unwind(AssertUnwindSafe(|| turn(reactor))).unwrap_or_else(|_| {
         reactor.stats().panics += 1;

@@ -2,7 +2,7 @@
 //!
 //! Map: [`mod@env`] ties one JavaScript environment together; [`reactor`] owns its sockets and runs turns;
 //! [`command`] is what JavaScript asks for, [`event`] what it is told; [`mailbox`] carries both across threads;
-//! [`runtime`] is the tokio side of the offload driver; [`net`], [`stream`] and [`dgram`] hold what a socket does,
+//! [`pool`] is for work that is long by nature; [`net`], [`stream`] and [`dgram`] hold what a socket does,
 //! [`mod@process`] what a child does; [`limits`] has every cap.
 //!
 //! Threading rules, in order of importance:
@@ -19,9 +19,9 @@ mod flags;
 pub mod limits;
 pub mod mailbox;
 pub mod net;
+pub mod pool;
 pub mod process;
 pub mod reactor;
-pub mod runtime;
 pub mod stats;
 pub mod stream;
 pub mod sys;

@@ -70,12 +70,12 @@ pub const EXIT_PAUSE_MS: u64 = 1;
 /// that it took on: about what a kernel gives an orphan.
 pub const LINGER_MS: u32 = 60_000;
 
-/// Turns that the offload driver runs in a row before it lets other tasks of the runtime run.
-pub const TURNS_IN_A_ROW: u32 = 32;
+/// Turns in a row in which the offload driver got nothing done before it takes something to be wrong and pauses: some are usual
+/// (a peer that takes what a unix-domain socket has sent is heard of each time), hundreds are not.
+pub const IDLE_TURNS: u32 = 256;
 
-/// Milliseconds between two turns of an offload driver that cannot watch the reactor's descriptor, as the term before it still
-/// does: it tries again each time, and must not spin meanwhile.
-pub const UNWATCHED_MS: u64 = 1;
+/// Milliseconds of that pause: a driver whose every turn comes to nothing then takes less than a hundredth of a processor.
+pub const IDLE_PAUSE_MS: u64 = 1;
 
 /// Datagrams taken from the kernel by one call: enough to make the call's own price vanish; the memory for them is
 /// two megabytes, of which pages that no large datagram touched are never there.

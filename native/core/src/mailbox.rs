@@ -1,4 +1,4 @@
-//! The only way between the runtime and a JavaScript thread: batches one way, requests the other, each with a flag
+//! The only way between a driver's thread and JavaScript's: batches one way, requests the other, each with a flag
 //! that makes one wake-up do for any number of posts.
 //!
 //! The flags follow one rule (Dekker's): the sleeper raises its flag and then looks once more; the poster posts and

@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 pub struct Id {
     /// Index into the table.
     pub slot: u32,
-    /// Reuse count of that slot, 31 bits so that JavaScript sees a small integer.
+    /// Reuse count of that slot, 30 bits so that JavaScript sees a small integer on every machine.
     pub generation: u32,
 }
 

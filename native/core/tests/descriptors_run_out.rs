@@ -10,7 +10,6 @@ use std::process::{Command, Stdio};
 use common::{CHOICES, CLOSE, Loop, READ_START};
 use tsloop_core::command::NOTIFY;
 use tsloop_core::event::Op;
-use tsloop_core::runtime;
 
 const ROLE: &str = "TSLOOP_TEST_CHOICE";
 /// Descriptors that the child may have beyond those it starts with.
@@ -19,7 +18,6 @@ const PEERS: usize = 64;
 
 /// An echo server under a limit, until it is told to quit; then it says what it shed.
 fn serve(choice: usize) {
-    assert!(runtime::is_available());
     let mut this = Loop::new(CHOICES[choice]);
     let (_, address) = this.listen();
     // Whatever else opens descriptors has opened them by now.

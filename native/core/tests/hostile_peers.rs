@@ -15,7 +15,6 @@ use tsloop_core::event::{Op, UV_EOF};
 use tsloop_core::limits::{CHUNK_BYTES, EXIT_FLUSH_MS};
 use tsloop_core::net::{pipe, tcp};
 use tsloop_core::reactor::seat::{Choice, Driver};
-use tsloop_core::runtime;
 use tsloop_core::table::Id;
 
 const SMALL: usize = 4096;
@@ -407,7 +406,6 @@ fn the_flush_at_exit_is_bounded_by_time_however_many_do_not_read() {
 #[test]
 fn a_panic_is_counted_and_traffic_goes_on() {
     let _alone = common::alone();
-    assert!(runtime::is_available());
     let before = common::descriptors();
     let panicked = std::sync::atomic::AtomicBool::new(false);
     let mut this = Loop::with(Choice::Fixed(Driver::Offload), move || {

@@ -8,8 +8,8 @@
 use std::collections::VecDeque;
 
 use loom::model::Builder;
-use loom::sync::atomic::{AtomicU32, Ordering};
-use loom::sync::{Arc, Notify};
+use loom::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use loom::sync::{Arc, Condvar, Mutex, Notify};
 use loom::thread;
 use tsloop_core::mailbox::Tray;
 use tsloop_core::reactor::passing::Seat;
@@ -138,7 +138,7 @@ impl World {
         }
     }
 
-    /// As `runtime::run`: turns until there is nothing to do, then sleep; stop when the term is over. `tell` is
+    /// A driver for one term: turns until there is nothing to do, then sleep; stop when the term is over. `tell` is
     /// applied requests after which somebody waits to be told.
     fn drive(&self, term: u32, tell: Option<usize>) -> thread::JoinHandle<()> {
         let world = self.clone();
@@ -219,6 +219,89 @@ fn a_driver_of_an_ended_term_leaves_the_next_one_alone() {
         assert_eq!(world.end(second), [1, 2]);
         old.join().expect("the first driver stops");
         new.join().expect("the second driver stops");
+    });
+}
+
+/// A readiness set: who waits for it takes nothing, and whoever turns takes all there is.
+#[derive(Default)]
+struct Readiness {
+    is_there: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Readiness {
+    fn wake(&self) {
+        *self.is_there.lock().expect("nobody panics") = true;
+        self.changed.notify_all();
+    }
+
+    fn take(&self) {
+        *self.is_there.lock().expect("nobody panics") = false;
+    }
+
+    fn wait(&self) {
+        let mut is_there = self.is_there.lock().expect("nobody panics");
+        while !*is_there {
+            is_there = self.changed.wait(is_there).expect("nobody panics");
+        }
+    }
+}
+
+/// As `env::thread`: one thread through all terms, parked between them. Whatever told it that a term is over an inline turn may have
+/// taken, so that it still waits when the next one has begun.
+#[test]
+fn one_thread_drives_every_term_and_ends() {
+    bounded(|| {
+        let seat = Arc::new(Seat::<Vec<u32>, u32>::new(Vec::new()));
+        let readiness = Arc::new(Readiness::default());
+        let (unparked, applied) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let ended = Arc::new(AtomicBool::new(false));
+        let driver = {
+            let (seat, readiness, unparked, applied, ended) =
+                (Arc::clone(&seat), Arc::clone(&readiness), Arc::clone(&unparked), Arc::clone(&applied), Arc::clone(&ended));
+            thread::spawn(move || {
+                let mut scratch = VecDeque::new();
+                while !ended.load(Ordering::Acquire) {
+                    let Some(term) = seat.offload_term() else {
+                        unparked.wait();
+                        continue;
+                    };
+                    while let Some(log) = seat.enter(term, &mut scratch, note) {
+                        readiness.take();
+                        if log.contains(&1) {
+                            applied.notify();
+                        }
+                        let sleeps = seat.may_sleep(&log);
+                        drop(log);
+                        if sleeps {
+                            readiness.wait();
+                        }
+                    }
+                }
+            })
+        };
+        let pass = || {
+            seat.pass_to_offload();
+            unparked.notify();
+            readiness.wake();
+        };
+        pass();
+        seat.pass_to_inline(note);
+        readiness.wake();
+        // A turn of JavaScript's.
+        seat.lock().push(1);
+        readiness.take();
+        // What is due in the reactor then brings no readiness of its own.
+        pass();
+        applied.wait();
+        if seat.post(2) {
+            readiness.wake();
+        }
+        assert_eq!(*seat.retire(note), [1, 2]);
+        ended.store(true, Ordering::Release);
+        readiness.wake();
+        unparked.notify();
+        driver.join().expect("it ends");
     });
 }
 

@@ -5,6 +5,7 @@ use std::os::fd::RawFd;
 
 use tsloop_core::reactor::direct::Watch;
 
+use crate::call::caught;
 use crate::driver::{self, Heard};
 use crate::env::{self, State};
 use crate::uv;
@@ -36,6 +37,6 @@ unsafe extern "C" fn on_bytes(handle: *mut uv::Handle, status: c_int, events: c_
     let state = unsafe { &*uv::uv_handle_get_data(handle).cast::<State>() };
     let Some(place) = state.handles.place_of(handle) else { return };
     let over = status != 0 || events != uv::READABLE;
-    let alone = state.core.heard(place, over);
+    let Some(alone) = caught(state, || state.core.heard(place, over)) else { return };
     driver::deliver_polling(state, if alone { Heard::Bytes } else { Heard::Direct });
 }

@@ -1,41 +1,26 @@
-//! The inline driver and the wake-up from the runtime: the ways from libuv into JavaScript.
+//! The inline driver and the wake-up from the other one: the ways from libuv into a delivery.
 //!
 //! - `uv_poll` on the reactor's descriptor, or on a stream that libuv watches itself (`direct`): a turn on this thread (inline);
-//! - `uv_async`: the runtime has filled a batch (offload);
-//! - `uv_idle`, started only for one turn of libuv's loop: something is left to do without readiness;
-//! - `uv_check`: the end of the poll phase, where libuv runs what it put off within a turn;
-//! - Node's queue of native immediates, right after it, where OpenSSL waits for its writes;
-//! - the closing phase: close callbacks run where Node's would (a handle of ours passes through `uv_close`).
+//! - `uv_async`: the other driver has filled a batch (offload);
+//! - `uv_idle`, started only for one turn of libuv's loop: something is left to do without readiness.
+//!
+//! What JavaScript has put off within a turn of the loop runs in `phases`.
 
-use std::ffi::{c_int, c_void};
-use std::ptr;
-use std::sync::OnceLock;
+use std::ffi::c_int;
 
-use napi_sys as napi;
 use tsloop_core::event::Batch;
 use tsloop_core::reactor::policy::{Load, System};
 use tsloop_core::reactor::seat::Driver;
-use tsloop_core::runtime;
 
-use crate::convert;
-use crate::env::{self, Reference, State, control};
-use crate::uv;
-
-/// What JavaScript's `deferred` is asked to run; `lib/native/protocol.ts` names the same.
-mod phase {
-    /// Early in the next turn of the loop.
-    pub(super) const TURN: i32 = 0;
-    /// The check phase of this turn.
-    pub(super) const CHECK: i32 = 1;
-    /// Node's native immediates.
-    pub(super) const IMMEDIATE: i32 = 2;
-}
+use crate::call::{Scope, call, caught};
+use crate::env::{State, control};
+use crate::{phases, uv};
 
 /// The state behind a libuv handle of ours.
 ///
 /// # Safety
 /// Called in a callback of a handle of ours: all of them are closed before the state is freed.
-unsafe fn state_of<'a>(handle: *mut uv::Handle) -> &'a State {
+pub(crate) unsafe fn state_of<'a>(handle: *mut uv::Handle) -> &'a State {
     // SAFETY: data was set when the handle was made.
     unsafe { &*uv::uv_handle_get_data(handle).cast::<State>() }
 }
@@ -52,80 +37,17 @@ unsafe extern "C" fn on_readiness(handle: *mut uv::Handle, _status: c_int, _even
 
 pub(crate) fn deliver_polling(state: &State, heard: Heard) {
     state.polling.set(true);
-    deliver(state, heard);
+    caught(state, || deliver(state, heard));
     state.polling.set(false);
-}
-
-unsafe extern "C" fn on_check(handle: *mut uv::Handle) {
-    // SAFETY: one of our handles.
-    let state = unsafe { state_of(handle) };
-    state.handles.check(None);
-    state.delivered.set(Delivered::Nothing);
-    if state.check_due.replace(false) && !state.ended.get() {
-        call(state, &state.run_deferred, &[phase::CHECK], Scope::Open);
-    }
-    if !state.ended.get() && immediates().is_none() && state.immediate_due.replace(false) {
-        call(state, &state.run_deferred, &[phase::IMMEDIATE], Scope::None);
-    }
-}
-
-/// `node_api_post_finalizer`, the one way from an addon into Node's queue of native immediates.
-type PostFinalizer = unsafe extern "C" fn(napi::napi_env, napi::napi_finalize, *mut c_void, *mut c_void) -> napi::napi_status;
-
-/// Node 20.10 and newer have it. Before that the check phase has to do, a moment ahead of Node's own immediates.
-fn immediates() -> Option<PostFinalizer> {
-    static FOUND: OnceLock<Option<PostFinalizer>> = OnceLock::new();
-    *FOUND.get_or_init(|| {
-        // SAFETY: a terminated name; a symbol of this name has this type since it exists.
-        unsafe {
-            let symbol = libc::dlsym(libc::RTLD_DEFAULT, c"node_api_post_finalizer".as_ptr());
-            std::mem::transmute::<*mut c_void, Option<PostFinalizer>>(symbol)
-        }
-    })
-}
-
-/// Has JavaScript's `deferred` run among Node's native immediates, in the order of those that Node's C++ sets itself.
-pub(crate) fn schedule_immediate(state: &State) {
-    if state.immediate_due.replace(true) {
-        return;
-    }
-    match immediates() {
-        // SAFETY: a live environment; the state is not freed while `immediate_due` is set.
-        Some(post) => unsafe {
-            post(state.env, Some(on_immediate), ptr::from_ref(state).cast_mut().cast(), ptr::null_mut());
-        },
-        None => schedule_check(state),
-    }
-}
-
-unsafe extern "C" fn on_immediate(_env: napi::napi_env, data: *mut c_void, _hint: *mut c_void) {
-    // SAFETY: the pointer from `schedule_immediate`; Node runs this once, at the environment's end at the latest.
-    let state = unsafe { &*data.cast::<State>() };
-    state.immediate_due.set(false);
-    if state.ended.get() {
-        // SAFETY: see above, and nothing uses the state after this.
-        unsafe { env::free_if_done(data.cast()) };
-    } else {
-        call(state, &state.run_deferred, &[phase::IMMEDIATE], Scope::None);
-    }
-}
-
-/// Has JavaScript's `deferred` run in the check phase of this turn of libuv's loop.
-pub(crate) fn schedule_check(state: &State) {
-    state.handles.check(Some(on_check));
-    state.check_due.set(true);
-    if !state.polling.get() {
-        set_idling(state, true);
-    }
 }
 
 unsafe extern "C" fn on_idle(handle: *mut uv::Handle) {
     // SAFETY: one of our handles.
     let state = unsafe { state_of(handle) };
-    if state.deferred.replace(false) {
-        call(state, &state.run_deferred, &[phase::TURN], Scope::Open);
-    }
-    deliver(state, Heard::Something);
+    caught(state, || {
+        phases::run_turn(state);
+        deliver(state, Heard::Something);
+    });
 }
 
 /// Whether a batch has been handed over in a turn of libuv's loop.
@@ -149,7 +71,7 @@ pub(crate) enum Heard {
     Direct,
 }
 
-/// One delivery: a batch of the runtime's if one waits, else (inline) a turn of our own.
+/// One delivery: a batch of the other driver's if one waits, else (inline) a turn of our own.
 ///
 /// At most one in a turn of libuv's loop, though both its idle phase and two handles of its poll phase come here. What a
 /// peer answers to the first must not be heard before Node's immediates have run: with libuv's own sockets it cannot be,
@@ -213,7 +135,15 @@ fn deliver(state: &State, heard: Heard) {
 /// each of its own callbacks and drains ticks between them. JavaScript stops where the kind changes and says where.
 fn hand_over(state: &State, batch: Batch) {
     state.delivered.set(if state.polling.get() { Delivered::Polling } else { Delivered::Early });
-    state.handles.check(Some(on_check));
+    phases::watch_check(state);
+    // Whatever comes of it the batch goes back: there are only so many.
+    caught(state, || hand_over_in_pieces(state, &batch));
+    if !state.ended.get() {
+        state.core.give_back(batch);
+    }
+}
+
+fn hand_over_in_pieces(state: &State, batch: &Batch) {
     let events = i32::try_from(batch.len()).unwrap_or(0);
     let wants_blocks = i32::from(state.core.wants_blocks());
     let mut at = 0;
@@ -234,79 +164,17 @@ fn hand_over(state: &State, batch: Batch) {
             state.scoped.set(!state.scoped.get());
         }
     }
-    state.core.give_back(batch);
 }
 
-/// Whether a call into JavaScript opens a callback scope.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Scope {
-    Open,
-    None,
-}
-
-/// Calls JavaScript from libuv, with whatever escapes reported as an uncaught exception: save for null, which stands for one
-/// that was reported where it happened and after which the callback scope, having failed, drains nothing. True when JavaScript
-/// did what it was asked.
-fn call(state: &State, function: &Reference, arguments: &[i32], callback_scope: Scope) -> bool {
-    let env = state.env;
-    let mut scope = ptr::null_mut();
-    // SAFETY: called from libuv on the JavaScript thread of a live environment (`ended` was looked at); every value
-    // made here belongs to the scope opened first and closed last.
-    unsafe {
-        if napi::napi_open_handle_scope(env, &raw mut scope) != napi::Status::napi_ok {
-            return false;
-        }
-        let mut result = ptr::null_mut();
-        // An object of ours that inherits nothing: Node asks the receiver of a callback for its `domain`, and the global object,
-        // or one with a prototype, has what the program put there.
-        let (callee, receiver) = (function.value(), state.receiver.value());
-        let mut values = [ptr::null_mut(); 5];
-        for (value, argument) in values.iter_mut().zip(arguments) {
-            *value = convert::int(env, *argument);
-        }
-        let status = match callback_scope {
-            Scope::Open => napi::napi_make_callback(env, ptr::null_mut(), receiver, callee, arguments.len(), values.as_ptr(), &raw mut result),
-            Scope::None => napi::napi_call_function(env, receiver, callee, arguments.len(), values.as_ptr(), &raw mut result),
-        };
-        let mut done = status == napi::Status::napi_ok;
-        if status == napi::Status::napi_pending_exception {
-            let mut error = ptr::null_mut();
-            if napi::napi_get_and_clear_last_exception(env, &raw mut error) == napi::Status::napi_ok {
-                let mut kind = napi::ValueType::napi_undefined;
-                done = napi::napi_typeof(env, error, &raw mut kind) == napi::Status::napi_ok && kind == napi::ValueType::napi_null;
-                if !done {
-                    napi::napi_fatal_exception(env, error);
-                }
-            }
-        }
-        if status != napi::Status::napi_ok && !runs(env) {
-            state.stopped.set(true);
-            done = false;
-        }
-        napi::napi_close_handle_scope(env, scope);
-        done && !state.ended.get()
-    }
-}
-
-/// Whether JavaScript runs at all: not in a thread that is being terminated. What waits in the kernel then stays there, unread.
-///
-/// # Safety
-/// A live environment, inside a handle scope.
-unsafe fn runs(env: napi::napi_env) -> bool {
-    let mut text = ptr::null_mut();
-    // SAFETY: promised by the caller. Of what can be asked of a number this is refused where nothing may run.
-    unsafe { napi::napi_coerce_to_string(env, convert::int(env, 0), &raw mut text) == napi::Status::napi_ok }
-}
-
-/// Passes the seat, libuv's watch with it. A runtime that cannot start leaves it here.
+/// Passes the seat, libuv's watch with it. Where there is no thread for the other driver it stays here.
 pub(crate) fn take_seat(state: &State, to: Driver) {
-    let to = if to == Driver::Offload && !runtime::is_available() { Driver::Inline } else { to };
-    if state.core.driver() != to {
+    let before = state.core.driver();
+    let now = state.core.pass(to);
+    if now != before {
         state.set_control(control::SEAT_CHANGES, state.control(control::SEAT_CHANGES).wrapping_add(1));
     }
-    state.core.pass(to);
-    state.set_control(control::DRIVER, to as i32);
-    state.handles.watch((to == Driver::Inline).then_some(on_readiness));
+    state.set_control(control::DRIVER, now as i32);
+    state.handles.watch((now == Driver::Inline).then_some(on_readiness));
 }
 
 /// Makes the next turn of libuv's loop come without waiting, or not.
@@ -315,23 +183,4 @@ pub(crate) fn set_idling(state: &State, on: bool) {
         return;
     }
     state.handles.idle(on.then_some(on_idle));
-}
-
-/// Has JavaScript's close callbacks run in this turn's closing phase.
-pub(crate) fn schedule_closing(state: &State) {
-    state.handles.pass_closing(ptr::from_ref(state).cast_mut().cast(), on_closing);
-}
-
-unsafe extern "C" fn on_closing(handle: *mut uv::Handle) {
-    // SAFETY: one of our handles.
-    let state = unsafe { state_of(handle) };
-    if state.ended.get() {
-        // SAFETY: libuv is done with the handle, and nothing here uses the state after this.
-        unsafe { env::on_closed(handle) };
-        return;
-    }
-    state.handles.forget(handle);
-    // A port and a descriptor are free again when 'close' is emitted.
-    state.core.catch_up();
-    call(state, &state.run_closing, &[], Scope::Open);
 }

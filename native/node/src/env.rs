@@ -12,9 +12,9 @@ use napi_sys as napi;
 use tsloop_core::env::{Environment, Progress};
 use tsloop_core::event::{Batch, WORDS};
 use tsloop_core::limits::{BATCH_BYTES, BATCH_EVENTS};
+use tsloop_core::pool;
 use tsloop_core::reactor::policy::Policy;
 use tsloop_core::reactor::seat::{Choice, Driver};
-use tsloop_core::runtime;
 
 use crate::convert::Call;
 use crate::driver::Delivered;
@@ -170,7 +170,7 @@ pub(crate) fn open(call: &Call) -> Option<*mut State> {
         return None;
     }
     let event_loop: *mut uv::Loop = event_loop.cast();
-    runtime::configure(usize::try_from(call.int(4)).unwrap_or(1));
+    pool::configure(usize::try_from(call.int(4)).unwrap_or(1));
     let choice = match call.int(2) {
         1 => Choice::Fixed(Driver::Inline),
         2 => Choice::Fixed(Driver::Offload),
@@ -219,11 +219,6 @@ pub(crate) fn open(call: &Call) -> Option<*mut State> {
         // SAFETY: nobody else knows it.
         unsafe { end(state) };
         return None;
-    }
-    // A seat that passes at random passes sooner or later: descriptors are counted in that mode, and the runtime's are there from
-    // the start.
-    if matches!(choice, Choice::Random(_)) {
-        let _ = runtime::is_available();
     }
     Some(state)
 }

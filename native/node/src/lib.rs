@@ -1,5 +1,6 @@
 //! tsloop's addon: every export, in one list. It converts and decides nothing; the core acts.
 
+mod call;
 mod convert;
 mod datagrams;
 mod direct;
@@ -7,12 +8,15 @@ mod driver;
 mod env;
 mod handles;
 mod held;
+mod phases;
 mod processes;
 mod sockets;
 mod uv;
 
-use std::ffi::CStr;
+use std::ffi::{CStr, c_void};
+use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
+use std::sync::OnceLock;
 
 use napi_sys as napi;
 use tsloop_core::env::Request;
@@ -145,23 +149,22 @@ function!(release, |state, call| {
 });
 
 function!(defer, |state, call| {
-    state.deferred.set(true);
-    driver::set_idling(state, true);
+    phases::schedule_turn(state);
     call.return_int(0)
 });
 
 function!(defer_check, |state, call| {
-    driver::schedule_check(state);
+    phases::schedule_check(state);
     call.return_int(0)
 });
 
 function!(defer_immediate, |state, call| {
-    driver::schedule_immediate(state);
+    phases::schedule_immediate(state);
     call.return_int(0)
 });
 
 function!(schedule_closing, |state, call| {
-    driver::schedule_closing(state);
+    phases::schedule_closing(state);
     call.return_int(0)
 });
 
@@ -277,7 +280,7 @@ const FUNCTIONS: &[(&CStr, Callback)] = &[
     (c"canSpawn", processes::can_spawn),
 ];
 
-fn define(env: napi::napi_env, object: napi::napi_value, name: &CStr, callback: Callback, data: *mut std::ffi::c_void) {
+fn define(env: napi::napi_env, object: napi::napi_value, name: &CStr, callback: Callback, data: *mut c_void) {
     let mut function = ptr::null_mut();
     // SAFETY: a live environment, terminated names and a local.
     unsafe {
@@ -300,6 +303,9 @@ fn name_for_profiles(env: napi::napi_env) {
 unsafe extern "C" fn open(env: napi::napi_env, info: napi::napi_callback_info) -> napi::napi_value {
     // SAFETY: Node-API passes both, for this call.
     let call = unsafe { Call::new(env, info) };
+    if !stays_mapped() {
+        return ptr::null_mut();
+    }
     let Some(state) = env::open(&call) else { return ptr::null_mut() };
     let mut object = ptr::null_mut();
     // SAFETY: a live environment and a local.
@@ -322,6 +328,22 @@ unsafe extern "C" fn build_info(env: napi::napi_env, info: napi::napi_callback_i
         std::env::consts::OS,
         if cfg!(debug_assertions) { "debug" } else { "release" },
     ))
+}
+
+/// Keeps this code mapped until the process ends: Node lets go of it with the last environment that has loaded it, which may be a
+/// Worker's, and a driver's thread is still on its way out then. False where the loader refuses, and no thread may be made.
+fn stays_mapped() -> bool {
+    static STAYS: OnceLock<bool> = OnceLock::new();
+    *STAYS.get_or_init(|| {
+        let mut found = MaybeUninit::<libc::Dl_info>::zeroed();
+        let own: unsafe extern "C" fn(napi::napi_env, napi::napi_value) -> napi::napi_value = napi_register_module_v1;
+        // SAFETY: an address of ours and a local, which is filled in where the call says so; the path that it names is the loader's own.
+        // It is loaded already, so no code runs, and the handle is left open on purpose.
+        unsafe {
+            libc::dladdr(own as *const c_void, found.as_mut_ptr()) != 0
+                && !libc::dlopen(found.assume_init().dli_fname, libc::RTLD_NOW | libc::RTLD_NOLOAD | libc::RTLD_NODELETE).is_null()
+        }
+    })
 }
 
 /// What Node calls when it loads the addon, once per environment.

@@ -1,6 +1,8 @@
 //! The offload driver's side of an environment: its turns, the batches that it fills, and when it may sleep.
 
 use std::collections::VecDeque;
+use std::os::fd::RawFd;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::{Environment, Request, guarded, lack};
@@ -10,7 +12,7 @@ use crate::reactor::seat::Driver;
 
 /// What the offload driver does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
+pub(super) enum Next {
     /// Another turn.
     Again,
     /// Wait for readiness of the reactor's descriptor.
@@ -26,50 +28,80 @@ fn is_open(batch: &Batch) -> bool {
     !batch.is_sealed() && batch.received() < READ_AHEAD && batch.has_room() && batch.room() >= CHUNK_BYTES / 2
 }
 
-impl Environment {
-    /// Runtime: one turn of the offload driver's term.
-    pub fn offload_turn(&self, term: u32, scratch: &mut VecDeque<Request>) -> Next {
+/// An environment as its driver's thread has it: all that this thread may do. Whatever else an [`Environment`] offers is for
+/// JavaScript's.
+#[derive(Debug)]
+pub(super) struct DriverSide(pub(super) Arc<Environment>);
+
+impl DriverSide {
+    /// True once the environment has ended: then there is nothing to drive, ever.
+    pub(super) fn is_over(&self) -> bool {
+        self.0.ended.load(Ordering::Acquire)
+    }
+
+    /// The descriptor that says when a turn is due.
+    pub(super) fn descriptor(&self) -> RawFd {
+        self.0.descriptor
+    }
+
+    /// A panic that was caught.
+    pub(super) fn count_panic(&self) {
+        self.0.count_panic();
+    }
+
+    /// The term of this driver, if it has the seat.
+    pub(super) fn term(&self) -> Option<u32> {
+        self.0.seat.offload_term()
+    }
+
+    /// One turn of a term; what is next, and whether anything got done.
+    pub(super) fn turn(&self, term: u32, scratch: &mut VecDeque<Request>) -> (Next, bool) {
+        let environment = &*self.0;
         let mut was_asked = false;
-        let entered = self.seat.enter(term, scratch, |reactor, asked| {
+        let entered = environment.seat.enter(term, scratch, |reactor, asked| {
             was_asked = true;
-            self.apply(reactor, asked);
+            environment.apply(reactor, asked);
         });
-        let Some(mut reactor) = entered else { return Next::Stop };
-        let mut batch = self.open_batch();
+        let Some(mut reactor) = entered else { return (Next::Stop, true) };
+        let mut batch = environment.open_batch();
         let before = batch.as_ref().map_or(0, Batch::len);
         let turn = guarded(&mut reactor, |reactor| reactor.turn(batch.as_mut()));
-        self.note_blocks(&reactor);
+        environment.note_blocks(&reactor);
         reactor.stats().offload_turns += 1;
         let had_batch = batch.is_some();
         let told = batch.as_ref().map_or(0, Batch::len);
         if let Some(batch) = batch {
-            self.publish(batch);
+            environment.publish(batch);
         }
+        let worked = was_asked || told != before || turn.sockets > 0;
         let gathers = reactor.gathers(&turn, was_asked);
         // Whatever is left can be gone on with at once, unless it needs a block or room in a batch and there is none: then
         // only JavaScript can help. What the kernel has not told yet brings no new edge, so it must not wait for one.
         let helpless = ((turn.starved && !had_batch) || (turn.blocked && told == before)) && !reactor.is_saturated();
         if turn.more && !helpless {
-            return Next::Again;
+            return (Next::Again, worked);
         }
         if helpless {
             // Dekker's rule again: say what is lacking, then look once more; JavaScript helps, then looks. Blocks come
             // through the inbox, which `may_sleep` looks into.
             let lacks = if turn.starved { lack::ROOM } else { lack::BLOCK };
-            self.reader_lacks.store(lacks, Ordering::SeqCst);
-            if turn.starved && self.can_fill() {
-                self.reader_lacks.store(lack::NOTHING, Ordering::SeqCst);
-                return Next::Again;
+            environment.reader_lacks.store(lacks, Ordering::SeqCst);
+            if turn.starved && environment.can_fill() {
+                environment.reader_lacks.store(lack::NOTHING, Ordering::SeqCst);
+                return (Next::Again, worked);
             }
         }
-        match (self.seat.may_sleep(&reactor), gathers) {
+        let next = match (environment.seat.may_sleep(&reactor), gathers) {
             (true, true) => Next::Gather,
             (true, false) => Next::Sleep,
             (false, _) => Next::Again,
-        }
+        };
+        (next, worked)
     }
+}
 
-    /// JavaScript thread: carries out what was asked for and, if that was anything, asks the kernel what came of it, into the
+impl Environment {
+    /// Carries out what was asked for and, if that was anything, asks the kernel what came of it, into the
     /// batch that JavaScript takes next. So what it closed is closed, and a reset that it sent itself to another socket here
     /// is found with the bytes before it, as on one thread.
     pub fn catch_up(&self) {
@@ -96,7 +128,7 @@ impl Environment {
         drop(reactor);
         // Whatever was to wake the driver, this turn may have taken it from the kernel.
         if !inline {
-            self.wake_runtime();
+            self.wake_driver();
         }
     }
 

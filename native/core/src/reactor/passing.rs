@@ -45,6 +45,14 @@ impl<S, Q> Seat<S, Q> {
         if self.term.load(Ordering::Acquire) % 2 == 1 { Driver::Offload } else { Driver::Inline }
     }
 
+    /// The term of the offload driver that has the seat.
+    #[must_use]
+    pub fn offload_term(&self) -> Option<u32> {
+        // Acquire, as a driver looks before its first turn; it looks again, under the lock, in each.
+        let term = self.term.load(Ordering::Acquire);
+        (term % 2 == 1).then_some(term)
+    }
+
     /// Puts a request there without waking anybody: a [`Self::post`] follows.
     pub fn leave(&self, request: Q) {
         self.inbox.leave(request);

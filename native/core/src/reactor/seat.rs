@@ -1,4 +1,4 @@
-//! Who waits for readiness, libuv or the runtime.
+//! Who waits for readiness, libuv or the driver's thread.
 //!
 //! Nothing here guards data: a turn may run on either side under the reactor's lock. When the seat passes is the
 //! [policy](super::policy)'s business.
@@ -9,7 +9,7 @@
 pub enum Driver {
     /// libuv watches the reactor's descriptor; turns run on the JavaScript thread.
     Inline = 0,
-    /// The runtime watches it; turns run on its thread.
+    /// The environment's driver thread watches it, and turns run there.
     Offload = 1,
 }
 

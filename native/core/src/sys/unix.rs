@@ -2,6 +2,7 @@
 
 use std::ffi::CStr;
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::time::Duration;
@@ -253,6 +254,27 @@ pub fn wait_any(entries: &mut [libc::pollfd], timeout: Option<Duration>) -> Resu
         Err(errno) if errno == -libc::EINTR => Ok(0),
         result => result.map(|count| usize::try_from(count).expect("checked")),
     }
+}
+
+/// Signals that the kernel sends to the thread which brought them about; blocked, they would end the process unheard.
+const OWN_FAULTS: [libc::c_int; 7] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS, libc::SIGABRT];
+
+/// Does something, in it: makes a thread, which inherits what is blocked, with every signal blocked that is sent to the process.
+pub fn with_signals_blocked<R>(act: impl FnOnce() -> R) -> R {
+    let mut all = MaybeUninit::<libc::sigset_t>::uninit();
+    let mut before = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: pointers to locals of the right type; the first is filled before it is read, and the calls fail for bad arguments alone.
+    unsafe {
+        libc::sigfillset(all.as_mut_ptr());
+        for signal in OWN_FAULTS {
+            libc::sigdelset(all.as_mut_ptr(), signal);
+        }
+        libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
+    }
+    let result = act();
+    // SAFETY: filled by the call above.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), ptr::null_mut()) };
+    result
 }
 
 /// Index of a network interface by name or number, 0 if there is none.
