@@ -3,18 +3,19 @@
  * libuv's callbacks; an exception is reported where it happened and the batch goes on (contract 14).
  */
 
-import { connectionIn, hasThrown, reportException, reportTo } from './bindings/async-scope';
+import { kStream, makeAccepted } from './bindings/accepted';
 import { childAt } from './bindings/child';
 import { type Datagram, datagramAt } from './bindings/datagram';
 import { onDatagram, onDatagramError } from './bindings/datagram-receive';
 import { endSendingTurn, onSendFailed } from './bindings/datagram-send';
-import { attach, runClosing, runDeferred, type Stream, type StreamEnvironment } from './bindings/stream';
-import { kStream, makeAccepted } from './bindings/stream-handle';
+import { type Stream, table } from './bindings/stream';
 import { onBlock, onData, onReadEnd } from './bindings/stream-read';
 import { Consumer } from './bindings/stream-state';
-import { onWriteDone, onWriteFailed, writeHeldBack } from './bindings/stream-write';
-import { runBeforeExit } from './environment';
-import type { Callbacks } from './native';
+import { onWriteDone, onWriteFailed } from './bindings/stream-write';
+import { connectionIn, hasThrown, reportException } from './context/async-scope';
+import { type Environment, getEnvironment } from './context/environment';
+import { runClosing, runDeferred } from './context/phases';
+import type { Callbacks, Memory } from './native';
 import {
   BLOCKS,
   CHUNK_BYTES,
@@ -31,14 +32,13 @@ import { ArrayBufferPrototypeSlice, ArrayPrototypeMap, BufferAllocUnsafeSlow, Re
 /** What the native part does not report. */
 const LEAVE_TICKS = null;
 
-/** The callbacks for the native part; `setUp` makes them ready once the environment is open. */
-export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(environment: StreamEnvironment): void } {
-  let current: StreamEnvironment;
+/** The callbacks for the native part, on the memory that it fills. */
+export function createDispatcher(nativeTick: () => void, memory: Memory): Callbacks {
   const blocks: (ArrayBuffer | undefined)[] = [];
-  let words: Int32Array[] = [];
-  let bytes: Uint8Array[] = [];
-  let byteWords: Int32Array[] = [];
-  let buffers: readonly ArrayBuffer[] = [];
+  const words = ArrayPrototypeMap(memory.words, (buffer) => new Int32Array(buffer));
+  const bytes = ArrayPrototypeMap(memory.bytes, (buffer) => new Uint8Array(buffer));
+  const byteWords = ArrayPrototypeMap(memory.bytes, (buffer) => new Int32Array(buffer));
+  const buffers = memory.bytes;
 
   // A property with a getter on the global object: not to be asked for at every event.
   const receiver = process;
@@ -65,14 +65,14 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
     throw LEAVE_TICKS;
   };
 
-  const lend = (environment: StreamEnvironment, index: number): void => {
+  const lend = (environment: Environment, index: number): void => {
     const block = BufferAllocUnsafeSlow(CHUNK_BYTES).buffer as ArrayBuffer;
     blocks[index] = block;
     environment.lendBlock(index, block);
   };
 
   /** What a block brought, in memory of its very size: a full block itself, else a copy, as behind it lies what nobody wrote. */
-  const takeBlock = (environment: StreamEnvironment, index: number, length: number): ArrayBuffer => {
+  const takeBlock = (environment: Environment, index: number, length: number): ArrayBuffer => {
     const block = blocks[index] as ArrayBuffer;
     if (length === CHUNK_BYTES) {
       lend(environment, index);
@@ -84,7 +84,7 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
   };
 
   const accept = (
-    environment: StreamEnvironment,
+    environment: Environment,
     server: Stream | undefined,
     slot: number,
     generation: number,
@@ -103,7 +103,7 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
    * A connection waits at a listener that others accept from too: none is taken before JavaScript is there to serve it,
    * as on plain Node, so a busy process leaves them to the others.
    */
-  const acceptShared = (environment: StreamEnvironment, server: Stream): void => {
+  const acceptShared = (environment: Environment, server: Stream): void => {
     const { native, control } = environment;
     for (let count = 0; count < TURN_ACCEPTS && server.listening && !server.closed; count += 1) {
       const slot = native.acceptOne(server.slot, server.generation);
@@ -112,18 +112,6 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
       tick();
     }
     if (server.listening && !server.closed) environment.command(Command.readStart, server);
-  };
-
-  const setUp = (environment: StreamEnvironment): void => {
-    const { memory } = environment;
-    words = ArrayPrototypeMap(memory.words, (buffer) => new Int32Array(buffer));
-    bytes = ArrayPrototypeMap(memory.bytes, (buffer) => new Uint8Array(buffer));
-    byteWords = ArrayPrototypeMap(memory.bytes, (buffer) => new Int32Array(buffer));
-    buffers = memory.bytes;
-    current = environment;
-    attach(environment);
-    runBeforeExit(writeHeldBack);
-    reportTo(environment.native);
   };
 
   /** An event of a datagram socket: everything in it is for lib/. */
@@ -137,15 +125,15 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
   };
 
   const dispatch = (batch: number, from: number, events: number, wantsBlocks: number, scoped: number): void => {
-    const environment = current;
-    const { table } = environment;
+    const environment = getEnvironment();
+    const streams = table;
     const record = words[batch] as Int32Array;
     environment.delivering = true;
     hasThrown();
     let index = from;
     for (let at = from * EVENT_WORDS; index < events; index += 1, at += EVENT_WORDS) {
       const slot = record[at + 1] as number;
-      const found = table[slot];
+      const found = streams[slot];
       const stream = found !== undefined && found.generation === record[at + 2] ? found : undefined;
       const a = record[at + 3] as number;
       const b = record[at + 4] as number;
@@ -231,6 +219,5 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
       runClosing(tick);
       end();
     },
-    setUp,
   };
 }

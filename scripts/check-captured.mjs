@@ -13,7 +13,7 @@ const exempt = ['lib/primordials.ts', 'lib/boot/host.ts', 'lib/boot/config.ts', 
 
 /** Still to be converted: the list may only become shorter. Timers are asked for by name, lists of what is open by tools. */
 const unconverted = [
-  'lib/hooks/resources.ts',
+  'lib/patches/resources.ts',
   'lib/timers/clock.ts',
   'lib/timers/deadline.ts',
   'lib/timers/public.ts',
@@ -54,7 +54,7 @@ const methods = [
 ];
 
 /** What is asked of `process` while a program starts, by those who attach to it there. */
-const attached = ['lib/instance.ts', 'lib/bindings/seam.ts', 'lib/hooks/ends.ts', 'lib/hooks/stdio.ts'];
+const attached = ['lib/instance.ts', 'lib/seam.ts', 'lib/patches/ends.ts', 'lib/patches/stdio.ts'];
 
 /** @type {readonly { pattern: RegExp, say: string, but?: readonly string[] }[]} */
 const rules = [

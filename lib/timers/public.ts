@@ -56,11 +56,11 @@ export function resetTimerCounts(): void {
 }
 
 /**
- * Replaces the functions.
+ * Replaces the functions; returns how to put Node's back, where timers that wait go on waiting.
  *
  * @throws Error when Node's timers are not what we know: they stay as they are.
  */
-export function attachTimers(): void {
+export function hookTimers(): () => void {
   const timers = require('node:timers') as Timers;
   ours ??= createSetters(timers);
   if (refreshing?.prototype.refresh === refreshing?.original) setRefresh(refreshing?.ours);
@@ -71,6 +71,7 @@ export function attachTimers(): void {
     replace(timers, name, ours[name]);
     if (isNodes) replace(globals, name, ours[name]);
   }
+  return putBack;
 }
 
 function replace(on: Setters, name: keyof Setters, by: SetTimer): void {
@@ -78,8 +79,7 @@ function replace(on: Setters, name: keyof Setters, by: SetTimer): void {
   on[name] = by;
 }
 
-/** Puts Node's functions back; timers that wait go on waiting. */
-export function detachTimers(): void {
+function putBack(): void {
   for (const { on, name, by, was } of replaced) {
     if (on[name] === by) on[name] = was;
   }

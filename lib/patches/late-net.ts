@@ -4,7 +4,6 @@
  * come in through the three public places at which net takes a handle from outside (contract 1.2, 1.3).
  */
 
-import type { NativeClass } from '../bindings/seam';
 import { streamOf } from '../bindings/stream-handle';
 import {
   ArrayIsArray,
@@ -15,6 +14,7 @@ import {
   ObjectGetOwnPropertySymbols,
   ReflectApply,
 } from '../primordials';
+import type { NativeClass } from '../shapes';
 
 const SOCKET = 0;
 const SERVER = 1;

@@ -4,7 +4,7 @@
  * a handle.
  */
 
-import type { Provider } from '../bindings/async-scope';
+import type { Provider } from '../context/async-scope';
 
 /** Node's names for what keeps a process alive. */
 const resourceNames: Partial<Record<Provider, string>> = {
