@@ -1,6 +1,6 @@
 /**
  * One batch of events to the streams they belong to. Between two events ticks and microtasks run, as between two of
- * libuv's callbacks; an exception is reported where it happened and the batch goes on (contract 14).
+ * libuv's callbacks; an exception is reported where it happened and the batch goes on (docs/architecture.md, "One byte in").
  */
 
 import { kStream, makeAccepted } from './bindings/accepted';

@@ -75,7 +75,7 @@ export class Child {
     this.scope = scope;
   }
 
-  /** Keeps the event loop alive exactly when libuv would (contract 15). */
+  /** Keeps the event loop alive exactly when libuv would (docs/seams.md, "What holds the loop"). */
   #updateLiveness(): void {
     const alive = this.running && this.referenced && !this.closed;
     if (alive === this.#alive) return;

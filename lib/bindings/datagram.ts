@@ -90,7 +90,7 @@ export class Datagram {
     unplaced.add(this);
   }
 
-  /** Keeps the event loop alive exactly when libuv would (contract 15). */
+  /** Keeps the event loop alive exactly when libuv would (docs/seams.md, "What holds the loop"). */
   updateLiveness(): void {
     const alive = (this.receiving && this.referenced && !this.closed) || this.sends.length > 0;
     if (alive === this.#alive) return;

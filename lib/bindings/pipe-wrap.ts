@@ -1,5 +1,5 @@
 /**
- * `pipe_wrap`: unix-domain sockets and pipes as Node's lib/ knows them (contract 6). No method may exist here whose
+ * `pipe_wrap`: unix-domain sockets and pipes as Node's lib/ knows them (docs/seams.md, the row of `pipe_wrap`). No method may exist here whose
  * presence means TCP to lib/ (`getsockname`, `setNoDelay`, …).
  */
 

@@ -1,5 +1,5 @@
 /**
- * `process_wrap`: `Process` as Node's lib/ knows it (contract 11.1). A plain class, as nothing native reads from it.
+ * `process_wrap`: `Process` as Node's lib/ knows it (docs/architecture.md, "One child"). A plain class, as nothing native reads from it.
  */
 
 import { env as environ } from '../boot/host';

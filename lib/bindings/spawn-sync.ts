@@ -1,5 +1,5 @@
 /**
- * `spawn_sync`: children that their caller waits for (contract 11.3). Node's own copies the page tables of the process for
+ * `spawn_sync`: children that their caller waits for (docs/seams.md, the row of `spawn_sync`). Node's own copies the page tables of the process for
  * each; where these are large, or a reactor runs anyway, ours starts the child and does what libuv's loop would.
  */
 

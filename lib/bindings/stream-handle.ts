@@ -1,6 +1,6 @@
 /**
  * What TCP and Pipe handles have in common: a true native StreamBase (`JSStream`) outside, so that http's parser, http2
- * and Node's OpenSSL accept it, and a {@link Stream} of ours inside, which every method goes to (contract 2, 3, 4, 8).
+ * and Node's OpenSSL accept it, and a {@link Stream} of ours inside, which every method goes to (docs/seams.md, the rows of `JSStream`).
  */
 
 import { executionAsyncId } from 'node:async_hooks';
@@ -234,7 +234,7 @@ export function defineStreamHandle(
       return stream.fd < 0 ? errno.EBADF : 0;
     }
 
-    // What native consumers call (contract 8.1).
+    // What native consumers call (docs/seams.md, "What native consumers expect").
 
     isClosing(): boolean {
       return this[kStream].closed;

@@ -113,7 +113,7 @@ export class Stream extends StreamState {
     if (!accepted) unplaced.add(this);
   }
 
-  /** Keeps the event loop alive exactly when libuv would (contract 15). */
+  /** Keeps the event loop alive exactly when libuv would (docs/seams.md, "What holds the loop"). */
   updateLiveness(): void {
     const active = !this.closed && (this.listening || (this.reading && (this.open || this.lazy) && !this.ended));
     const alive = (active && this.referenced) || this.requests > 0;

@@ -1,4 +1,4 @@
-/** `tcp_wrap`: TCP as Node's lib/ knows it (contract 5). */
+/** `tcp_wrap`: TCP as Node's lib/ knows it (docs/seams.md, the row of `tcp_wrap`). */
 
 import { announcer, born, isExpecting } from '../context/async-hooks';
 import { getEnvironment } from '../context/environment';

@@ -1,5 +1,5 @@
 /**
- * `udp_wrap`: UDP as Node's lib/ knows it (contract 10). lib/ makes `bind6`, `connect6` and `send6` own properties under
+ * `udp_wrap`: UDP as Node's lib/ knows it (docs/seams.md, the row of `udp_wrap`). lib/ makes `bind6`, `connect6` and `send6` own properties under
  * the other names, and copies methods from one handle to another: they rely on `this` alone.
  */
 

@@ -1,6 +1,6 @@
 /**
  * Async context of handles and requests: each has a resource of the native type name, made when Node's C++ would make
- * it, and its callbacks run inside it with exceptions reported from within (contract 14).
+ * it, and its callbacks run inside it with exceptions reported from within (docs/seams.md, "Callbacks and their context").
  */
 
 import { ReflectApply } from '../primordials';

@@ -1,7 +1,7 @@
 /**
  * Sockets and servers that cross from one thread to another, on the lines of Node that allow it: Node's messages carry
  * native handles only, so ours leave as a native one on a duplicate of the descriptor, and a native one that arrives
- * becomes ours where lib/ takes it in (contract 16). Stays in place once it is there: open handles of ours go on after
+ * becomes ours where lib/ takes it in (docs/architecture.md, "One handle to another process or thread"). Stays in place once it is there: open handles of ours go on after
  * `uninstall()`, and may be sent.
  */
 

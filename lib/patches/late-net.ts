@@ -1,7 +1,7 @@
 /**
  * Processes in which `net` was loaded before the preload ran (any child with an IPC channel, cluster workers,
  * `--watch`, a script on standard input, proxies from the environment): lib/ has captured Node's classes, so ours
- * come in through the three public places at which net takes a handle from outside (contract 1.2, 1.3).
+ * come in through the three public places at which net takes a handle from outside (docs/seams.md, "Processes that loaded `net` first").
  */
 
 import { streamOf } from '../bindings/stream-handle';

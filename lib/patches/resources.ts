@@ -1,6 +1,6 @@
 /**
  * `process._getActiveHandles()`, `_getActiveRequests()` and `getActiveResourcesInfo()` with ours in them, in the order of their making
- * (contract 15). Wrapped while a program starts, as somebody may keep the functions; what they need is loaded when there may be
+ * (docs/seams.md has the row). Wrapped while a program starts, as somebody may keep the functions; what they need is loaded when there may be
  * a handle.
  */
 
