@@ -15,7 +15,7 @@ import { onWriteDone, onWriteFailed } from './bindings/stream-write';
 import { connectionIn, hasThrown, reportException } from './context/async-scope';
 import { type Environment, getEnvironment } from './context/environment';
 import { runClosing, runDeferred } from './context/phases';
-import type { Callbacks, Memory } from './native';
+import { type Callbacks, errno, type Memory } from './native';
 import {
   BLOCKS,
   CHUNK_BYTES,
@@ -27,7 +27,14 @@ import {
   TURN_ACCEPTS,
   WAITS,
 } from './native/protocol';
-import { ArrayBufferPrototypeSlice, ArrayPrototypeMap, BufferAllocUnsafeSlow, ReflectApply } from './primordials';
+import {
+  ArrayBufferPrototypeSlice,
+  ArrayPrototypeMap,
+  ArrayPrototypePop,
+  ArrayPrototypePush,
+  BufferAllocUnsafeSlow,
+  ReflectApply,
+} from './primordials';
 
 /** What the native part does not report. */
 const LEAVE_TICKS = null;
@@ -35,6 +42,10 @@ const LEAVE_TICKS = null;
 /** The callbacks for the native part, on the memory that it fills. */
 export function createDispatcher(nativeTick: () => void, memory: Memory): Callbacks {
   const blocks: (ArrayBuffer | undefined)[] = [];
+  /** Blocks that the reactor is to have, and that there was no memory for: in the next delivery there may be. */
+  const owed: number[] = [];
+  /** Blocks that the reactor has been promised. */
+  let known = 0;
   const words = ArrayPrototypeMap(memory.words, (buffer) => new Int32Array(buffer));
   const bytes = ArrayPrototypeMap(memory.bytes, (buffer) => new Uint8Array(buffer));
   const byteWords = ArrayPrototypeMap(memory.bytes, (buffer) => new Int32Array(buffer));
@@ -71,16 +82,33 @@ export function createDispatcher(nativeTick: () => void, memory: Memory): Callba
     environment.lendBlock(index, block);
   };
 
+  const lendOwed = (environment: Environment): void => {
+    try {
+      while (owed.length > 0) {
+        lend(environment, owed[owed.length - 1] as number);
+        ArrayPrototypePop(owed);
+      }
+    } catch {
+      // Reads do without it meanwhile.
+    }
+  };
+
   /** What a block brought, in memory of its very size: a full block itself, else a copy, as behind it lies what nobody wrote. */
   const takeBlock = (environment: Environment, index: number, length: number): ArrayBuffer => {
     const block = blocks[index] as ArrayBuffer;
     if (length === CHUNK_BYTES) {
-      lend(environment, index);
+      try {
+        lend(environment, index);
+      } catch {
+        ArrayPrototypePush(owed, index);
+      }
       return block;
     }
-    const copy = ArrayBufferPrototypeSlice(block, 0, length);
-    environment.lendBlock(index, block);
-    return copy;
+    try {
+      return ArrayBufferPrototypeSlice(block, 0, length);
+    } finally {
+      environment.lendBlock(index, block);
+    }
   };
 
   const accept = (
@@ -131,80 +159,101 @@ export function createDispatcher(nativeTick: () => void, memory: Memory): Callba
     environment.delivering = true;
     hasThrown();
     let index = from;
-    for (let at = from * EVENT_WORDS; index < events; index += 1, at += EVENT_WORDS) {
-      const slot = record[at + 1] as number;
-      const found = streams[slot];
-      const stream = found !== undefined && found.generation === record[at + 2] ? found : undefined;
-      const a = record[at + 3] as number;
-      const b = record[at + 4] as number;
-      const op = record[at] as number;
-      const unscoped = stream !== undefined && stream.consumer !== Consumer.lib && op <= Event.readEnd;
-      if (unscoped === (scoped === 1)) break;
-      if (op === Event.exited) {
-        childAt(slot, record[at + 2] as number)?.onExited();
-        tick();
-        continue;
-      }
-      if (op >= Event.datagram4) {
-        const socket = datagramAt(slot, record[at + 2] as number);
-        if (socket !== undefined) toDatagram(socket, batch, op, a, b, record[at + 5] as number);
-        tick();
-        continue;
-      }
-      switch (op) {
-        case Event.data:
-          if (stream !== undefined) onData(stream, buffers[batch] as ArrayBuffer, bytes[batch] as Uint8Array, a, b);
-          break;
-        case Event.block: {
-          const block = takeBlock(environment, a, b);
-          if (stream !== undefined) onBlock(stream, block);
-          break;
+    try {
+      for (let through = false; !through; ) {
+        try {
+          for (let at = index * EVENT_WORDS; index < events; index += 1, at += EVENT_WORDS) {
+            const slot = record[at + 1] as number;
+            const found = streams[slot];
+            const stream = found !== undefined && found.generation === record[at + 2] ? found : undefined;
+            const a = record[at + 3] as number;
+            const b = record[at + 4] as number;
+            const op = record[at] as number;
+            const unscoped = stream !== undefined && stream.consumer !== Consumer.lib && op <= Event.readEnd;
+            if (unscoped === (scoped === 1)) break;
+            if (op === Event.exited) {
+              childAt(slot, record[at + 2] as number)?.onExited();
+              tick();
+              continue;
+            }
+            if (op >= Event.datagram4) {
+              const socket = datagramAt(slot, record[at + 2] as number);
+              if (socket !== undefined) toDatagram(socket, batch, op, a, b, record[at + 5] as number);
+              tick();
+              continue;
+            }
+            switch (op) {
+              case Event.data:
+                if (stream !== undefined)
+                  onData(stream, buffers[batch] as ArrayBuffer, bytes[batch] as Uint8Array, a, b);
+                break;
+              case Event.block: {
+                const block = takeBlock(environment, a, b);
+                if (stream !== undefined) onBlock(stream, block);
+                break;
+              }
+              case Event.readEnd:
+                if (stream !== undefined) onReadEnd(stream, a);
+                break;
+              case Event.accept:
+                if (record[at + 5] === WAITS) {
+                  if (stream !== undefined) acceptShared(environment, stream);
+                  continue;
+                }
+                accept(environment, stream, a, b, record[at + 5] as number);
+                break;
+              case Event.acceptError:
+                if (stream !== undefined && !stream.closed) connectionIn(stream.scope, stream.handle, a, undefined);
+                break;
+              case Event.connected:
+                stream?.onConnected(a);
+                break;
+              case Event.writeDone:
+                if (stream !== undefined) onWriteDone(stream, a);
+                break;
+              case Event.shutdownDone:
+                stream?.onShutdownDone(a);
+                break;
+              case Event.pressure:
+                // Nobody's callback: what a throwing one before it left waits on.
+                if (a !== 0) environment.pressuresHeard = (environment.pressuresHeard + 1) | 0;
+                if (stream !== undefined) {
+                  stream.pressed = a !== 0;
+                  if (a === DEAD) stream.broken = true;
+                }
+                continue;
+              case Event.writeFailed:
+                if (stream !== undefined) onWriteFailed(stream, a);
+                break;
+              case Event.closed:
+                stream?.onClosed();
+                break;
+            }
+            tick();
+          }
+          through = true;
+        } catch (error) {
+          // No memory was left for what the event brought. Callbacks report what they throw; this is one event's, too.
+          const at = index * EVENT_WORDS;
+          const stream = streams[record[at + 1] as number];
+          const lost = record[at] === Event.data || record[at] === Event.block;
+          // Nothing may follow a hole: a stream ends as one of libuv's does that gets no memory to read into.
+          if (lost && stream !== undefined && stream.generation === record[at + 2]) onReadEnd(stream, errno.ENOBUFS);
+          else reportException(error);
+          tick();
+          index += 1;
         }
-        case Event.readEnd:
-          if (stream !== undefined) onReadEnd(stream, a);
-          break;
-        case Event.accept:
-          if (record[at + 5] === WAITS) {
-            if (stream !== undefined) acceptShared(environment, stream);
-            continue;
-          }
-          accept(environment, stream, a, b, record[at + 5] as number);
-          break;
-        case Event.acceptError:
-          if (stream !== undefined && !stream.closed) connectionIn(stream.scope, stream.handle, a, undefined);
-          break;
-        case Event.connected:
-          stream?.onConnected(a);
-          break;
-        case Event.writeDone:
-          if (stream !== undefined) onWriteDone(stream, a);
-          break;
-        case Event.shutdownDone:
-          stream?.onShutdownDone(a);
-          break;
-        case Event.pressure:
-          // Nobody's callback: what a throwing one before it left waits on.
-          if (a !== 0) environment.pressuresHeard = (environment.pressuresHeard + 1) | 0;
-          if (stream !== undefined) {
-            stream.pressed = a !== 0;
-            if (a === DEAD) stream.broken = true;
-          }
-          continue;
-        case Event.writeFailed:
-          if (stream !== undefined) onWriteFailed(stream, a);
-          break;
-        case Event.closed:
-          stream?.onClosed();
-          break;
       }
-      tick();
+      if (wantsBlocks === 1) {
+        for (; known < BLOCKS; known += 1) ArrayPrototypePush(owed, known);
+        lendOwed(environment);
+      }
+    } finally {
+      environment.delivering = false;
+      environment.control[Control.next] = index;
+      environment.submit();
+      endSendingTurn();
     }
-    if (wantsBlocks === 1 && blocks.length === 0)
-      for (let index = 0; index < BLOCKS; index += 1) lend(environment, index);
-    environment.delivering = false;
-    environment.submit();
-    endSendingTurn();
-    environment.control[Control.next] = index;
     end();
   };
 

@@ -2,6 +2,7 @@
 
 import { Phase } from '../native/protocol';
 import { ArrayPrototypePush, ArrayPrototypeSplice } from '../primordials';
+import { reportException } from './async-scope';
 import { getEnvironment } from './environment';
 
 /** What waits for libuv's closing phase: streams, and other sockets. */
@@ -42,7 +43,12 @@ export function runDeferred(tick: () => void, phase: number): void {
   try {
     for (let index = 0; index < jobs.length; index += 1) {
       const job = jobs[index] as () => void;
-      job();
+      // A job's callbacks report what they throw; what else it throws is its own, and the others do not pay for it.
+      try {
+        job();
+      } catch (error) {
+        reportException(error);
+      }
       tick();
     }
   } finally {
@@ -69,7 +75,11 @@ export function runClosing(tick: () => void): void {
   // libuv's list of closing handles is last in, first out.
   const due = ArrayPrototypeSplice(closing, 0);
   for (let index = due.length - 1; index >= 0; index -= 1) {
-    (due[index] as Closing).finishClosing(tick);
+    try {
+      (due[index] as Closing).finishClosing(tick);
+    } catch (error) {
+      reportException(error);
+    }
     tick();
   }
 }
