@@ -5,13 +5,13 @@ import { findAddon } from './boot/addon';
 import { readConfig } from './boot/config';
 import { mayRun } from './boot/guard';
 import { env } from './boot/host';
-import { load, openEnvironment } from './environment';
+import { findEnvironment, load } from './context/environment';
 import { TsloopError } from './errors';
-import type { BuildInfo, Status } from './index';
-import { install as attach, uninstall as detach, hasClasses, settleStanding, standing } from './install';
-import { claim } from './instance';
+import { install as attach, uninstall as detach, hasClasses, settleStanding } from './install';
 import { buildInfo as readBuildInfo } from './native';
+import { standing, stepBack } from './standing';
 import { readStats, resetStats } from './stats';
+import type { BuildInfo, Status } from './status';
 
 /** The functions that one copy hands to another. */
 export interface Api {
@@ -28,38 +28,34 @@ const { version } = require('../package.json') as { version: string };
 
 function status(): Status {
   settleStanding();
-  const environment = hasClasses() ? openEnvironment() : null;
+  const environment = hasClasses() ? findEnvironment() : null;
   const driver =
-    environment === null ? (standing.config?.driver ?? null) : environment.offloaded ? 'offload' : 'inline';
+    environment === null ? (standing().config?.driver ?? null) : environment.offloaded ? 'offload' : 'inline';
   return {
-    active: standing.active,
-    reason: standing.active ? null : (standing.reason?.code ?? 'ERR_TSLOOP_OFF'),
-    driver: standing.active ? driver : null,
+    active: standing().active,
+    reason: standing().active ? null : (standing().reason?.code ?? 'ERR_TSLOOP_OFF'),
+    driver: standing().active ? driver : null,
     version,
   };
 }
 
 function isActive(): boolean {
   settleStanding();
-  return standing.active;
+  return standing().active;
 }
 
 function buildInfo(): BuildInfo {
-  const config = standing.config ?? readConfig(env);
+  const config = standing().config ?? readConfig(env);
   const loaded = load(config, findAddon(config));
   if (loaded.reason !== null) throw new TsloopError(loaded.reason);
   return readBuildInfo(loaded.addon);
 }
 
 function install(): boolean {
-  const config = standing.config ?? readConfig(env);
+  const config = standing().config ?? readConfig(env);
   const why = mayRun(config);
-  claim();
   if (why === null) attach(config);
-  else {
-    standing.config = config;
-    standing.reason = why;
-  }
+  else if (!standing().active) stepBack(config, why);
   const active = isActive();
   // The names that ES modules have imported are a view of their own: here as in register.mjs.
   syncBuiltinESMExports();

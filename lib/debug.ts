@@ -7,22 +7,11 @@
  */
 
 import { pid, writeError } from './boot/host';
-
-let enabled = false;
-
-/** Switched by the boot sequence, from the one table of settings. */
-export function setDebug(on: boolean): void {
-  enabled = on;
-}
-
-/** Whether lines are written: for callers whose text is costly to build. */
-export function isDebug(): boolean {
-  return enabled;
-}
+import { standing } from './standing';
 
 /** Writes one line if asked for. */
 export function debug(text: string): void {
-  if (enabled) writeLine(`TSLOOP ${pid}: ${text}`);
+  if (standing().config?.debug) writeLine(`TSLOOP ${pid}: ${text}`);
 }
 
 /** Writes one line to descriptor 2 at once, without loading a stream. */

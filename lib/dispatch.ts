@@ -1,20 +1,21 @@
 /**
  * One batch of events to the streams they belong to. Between two events ticks and microtasks run, as between two of
- * libuv's callbacks; an exception is reported where it happened and the batch goes on (contract 14).
+ * libuv's callbacks; an exception is reported where it happened and the batch goes on (docs/architecture.md, "One byte in").
  */
 
-import { connectionIn, hasThrown, reportException, reportTo } from './bindings/async-scope';
+import { kStream, makeAccepted } from './bindings/accepted';
 import { childAt } from './bindings/child';
 import { type Datagram, datagramAt } from './bindings/datagram';
 import { onDatagram, onDatagramError } from './bindings/datagram-receive';
 import { endSendingTurn, onSendFailed } from './bindings/datagram-send';
-import { attach, runClosing, runDeferred, type Stream, type StreamEnvironment } from './bindings/stream';
-import { kStream, makeAccepted } from './bindings/stream-handle';
+import { type Stream, table } from './bindings/stream';
 import { onBlock, onData, onReadEnd } from './bindings/stream-read';
 import { Consumer } from './bindings/stream-state';
-import { onWriteDone, onWriteFailed, writeHeldBack } from './bindings/stream-write';
-import { runBeforeExit } from './environment';
-import type { Callbacks } from './native';
+import { onWriteDone, onWriteFailed } from './bindings/stream-write';
+import { connectionIn, hasThrown, reportException } from './context/async-scope';
+import { type Environment, getEnvironment } from './context/environment';
+import { runClosing, runDeferred } from './context/phases';
+import { type Callbacks, errno, type Memory } from './native';
 import {
   BLOCKS,
   CHUNK_BYTES,
@@ -26,19 +27,29 @@ import {
   TURN_ACCEPTS,
   WAITS,
 } from './native/protocol';
-import { ArrayBufferPrototypeSlice, ArrayPrototypeMap, BufferAllocUnsafeSlow, ReflectApply } from './primordials';
+import {
+  ArrayBufferPrototypeSlice,
+  ArrayPrototypeMap,
+  ArrayPrototypePop,
+  ArrayPrototypePush,
+  BufferAllocUnsafeSlow,
+  ReflectApply,
+} from './primordials';
 
 /** What the native part does not report. */
 const LEAVE_TICKS = null;
 
-/** The callbacks for the native part; `setUp` makes them ready once the environment is open. */
-export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(environment: StreamEnvironment): void } {
-  let current: StreamEnvironment;
+/** The callbacks for the native part, on the memory that it fills. */
+export function createDispatcher(nativeTick: () => void, memory: Memory): Callbacks {
   const blocks: (ArrayBuffer | undefined)[] = [];
-  let words: Int32Array[] = [];
-  let bytes: Uint8Array[] = [];
-  let byteWords: Int32Array[] = [];
-  let buffers: readonly ArrayBuffer[] = [];
+  /** Blocks that the reactor is to have, and that there was no memory for: in the next delivery there may be. */
+  const owed: number[] = [];
+  /** Blocks that the reactor has been promised. */
+  let known = 0;
+  const words = ArrayPrototypeMap(memory.words, (buffer) => new Int32Array(buffer));
+  const bytes = ArrayPrototypeMap(memory.bytes, (buffer) => new Uint8Array(buffer));
+  const byteWords = ArrayPrototypeMap(memory.bytes, (buffer) => new Int32Array(buffer));
+  const buffers = memory.bytes;
 
   // A property with a getter on the global object: not to be asked for at every event.
   const receiver = process;
@@ -65,26 +76,43 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
     throw LEAVE_TICKS;
   };
 
-  const lend = (environment: StreamEnvironment, index: number): void => {
+  const lend = (environment: Environment, index: number): void => {
     const block = BufferAllocUnsafeSlow(CHUNK_BYTES).buffer as ArrayBuffer;
     blocks[index] = block;
     environment.lendBlock(index, block);
   };
 
+  const lendOwed = (environment: Environment): void => {
+    try {
+      while (owed.length > 0) {
+        lend(environment, owed[owed.length - 1] as number);
+        ArrayPrototypePop(owed);
+      }
+    } catch {
+      // Reads do without it meanwhile.
+    }
+  };
+
   /** What a block brought, in memory of its very size: a full block itself, else a copy, as behind it lies what nobody wrote. */
-  const takeBlock = (environment: StreamEnvironment, index: number, length: number): ArrayBuffer => {
+  const takeBlock = (environment: Environment, index: number, length: number): ArrayBuffer => {
     const block = blocks[index] as ArrayBuffer;
     if (length === CHUNK_BYTES) {
-      lend(environment, index);
+      try {
+        lend(environment, index);
+      } catch {
+        ArrayPrototypePush(owed, index);
+      }
       return block;
     }
-    const copy = ArrayBufferPrototypeSlice(block, 0, length);
-    environment.lendBlock(index, block);
-    return copy;
+    try {
+      return ArrayBufferPrototypeSlice(block, 0, length);
+    } finally {
+      environment.lendBlock(index, block);
+    }
   };
 
   const accept = (
-    environment: StreamEnvironment,
+    environment: Environment,
     server: Stream | undefined,
     slot: number,
     generation: number,
@@ -103,7 +131,7 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
    * A connection waits at a listener that others accept from too: none is taken before JavaScript is there to serve it,
    * as on plain Node, so a busy process leaves them to the others.
    */
-  const acceptShared = (environment: StreamEnvironment, server: Stream): void => {
+  const acceptShared = (environment: Environment, server: Stream): void => {
     const { native, control } = environment;
     for (let count = 0; count < TURN_ACCEPTS && server.listening && !server.closed; count += 1) {
       const slot = native.acceptOne(server.slot, server.generation);
@@ -112,18 +140,6 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
       tick();
     }
     if (server.listening && !server.closed) environment.command(Command.readStart, server);
-  };
-
-  const setUp = (environment: StreamEnvironment): void => {
-    const { memory } = environment;
-    words = ArrayPrototypeMap(memory.words, (buffer) => new Int32Array(buffer));
-    bytes = ArrayPrototypeMap(memory.bytes, (buffer) => new Uint8Array(buffer));
-    byteWords = ArrayPrototypeMap(memory.bytes, (buffer) => new Int32Array(buffer));
-    buffers = memory.bytes;
-    current = environment;
-    attach(environment);
-    runBeforeExit(writeHeldBack);
-    reportTo(environment.native);
   };
 
   /** An event of a datagram socket: everything in it is for lib/. */
@@ -137,85 +153,106 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
   };
 
   const dispatch = (batch: number, from: number, events: number, wantsBlocks: number, scoped: number): void => {
-    const environment = current;
-    const { table } = environment;
+    const environment = getEnvironment();
+    const streams = table;
     const record = words[batch] as Int32Array;
     environment.beginDelivery(events);
     hasThrown();
     let index = from;
-    for (let at = from * EVENT_WORDS; index < events; index += 1, at += EVENT_WORDS) {
-      const slot = record[at + 1] as number;
-      const found = table[slot];
-      const stream = found !== undefined && found.generation === record[at + 2] ? found : undefined;
-      const a = record[at + 3] as number;
-      const b = record[at + 4] as number;
-      const op = record[at] as number;
-      const unscoped = stream !== undefined && stream.consumer !== Consumer.lib && op <= Event.readEnd;
-      if (unscoped === (scoped === 1)) break;
-      if (op === Event.exited) {
-        childAt(slot, record[at + 2] as number)?.onExited();
-        tick();
-        continue;
-      }
-      if (op >= Event.datagram4) {
-        const socket = datagramAt(slot, record[at + 2] as number);
-        if (socket !== undefined) toDatagram(socket, batch, op, a, b, record[at + 5] as number);
-        tick();
-        continue;
-      }
-      switch (op) {
-        case Event.data:
-          if (stream !== undefined) onData(stream, buffers[batch] as ArrayBuffer, bytes[batch] as Uint8Array, a, b);
-          break;
-        case Event.block: {
-          const block = takeBlock(environment, a, b);
-          if (stream !== undefined) onBlock(stream, block);
-          break;
+    try {
+      for (let through = false; !through; ) {
+        try {
+          for (let at = index * EVENT_WORDS; index < events; index += 1, at += EVENT_WORDS) {
+            const slot = record[at + 1] as number;
+            const found = streams[slot];
+            const stream = found !== undefined && found.generation === record[at + 2] ? found : undefined;
+            const a = record[at + 3] as number;
+            const b = record[at + 4] as number;
+            const op = record[at] as number;
+            const unscoped = stream !== undefined && stream.consumer !== Consumer.lib && op <= Event.readEnd;
+            if (unscoped === (scoped === 1)) break;
+            if (op === Event.exited) {
+              childAt(slot, record[at + 2] as number)?.onExited();
+              tick();
+              continue;
+            }
+            if (op >= Event.datagram4) {
+              const socket = datagramAt(slot, record[at + 2] as number);
+              if (socket !== undefined) toDatagram(socket, batch, op, a, b, record[at + 5] as number);
+              tick();
+              continue;
+            }
+            switch (op) {
+              case Event.data:
+                if (stream !== undefined)
+                  onData(stream, buffers[batch] as ArrayBuffer, bytes[batch] as Uint8Array, a, b);
+                break;
+              case Event.block: {
+                const block = takeBlock(environment, a, b);
+                if (stream !== undefined) onBlock(stream, block);
+                break;
+              }
+              case Event.readEnd:
+                if (stream !== undefined) onReadEnd(stream, a);
+                break;
+              case Event.accept:
+                if (record[at + 5] === WAITS) {
+                  if (stream !== undefined) acceptShared(environment, stream);
+                  continue;
+                }
+                accept(environment, stream, a, b, record[at + 5] as number);
+                break;
+              case Event.acceptError:
+                if (stream !== undefined && !stream.closed) connectionIn(stream.scope, stream.handle, a, undefined);
+                break;
+              case Event.connected:
+                stream?.onConnected(a);
+                break;
+              case Event.writeDone:
+                if (stream !== undefined) onWriteDone(stream, a);
+                break;
+              case Event.shutdownDone:
+                stream?.onShutdownDone(a);
+                break;
+              case Event.pressure:
+                // Nobody's callback: what a throwing one before it left waits on.
+                if (a !== 0) environment.pressuresHeard = (environment.pressuresHeard + 1) | 0;
+                if (stream !== undefined) {
+                  stream.pressed = a !== 0;
+                  if (a === DEAD) stream.broken = true;
+                }
+                continue;
+              case Event.writeFailed:
+                if (stream !== undefined) onWriteFailed(stream, a);
+                break;
+              case Event.closed:
+                stream?.onClosed();
+                break;
+            }
+            tick();
+          }
+          through = true;
+        } catch (error) {
+          // No memory was left for what the event brought. Callbacks report what they throw; this is one event's, too.
+          const at = index * EVENT_WORDS;
+          const stream = streams[record[at + 1] as number];
+          const lost = record[at] === Event.data || record[at] === Event.block;
+          // Nothing may follow a hole: a stream ends as one of libuv's does that gets no memory to read into.
+          if (lost && stream !== undefined && stream.generation === record[at + 2]) onReadEnd(stream, errno.ENOBUFS);
+          else reportException(error);
+          tick();
+          index += 1;
         }
-        case Event.readEnd:
-          if (stream !== undefined) onReadEnd(stream, a);
-          break;
-        case Event.accept:
-          if (record[at + 5] === WAITS) {
-            if (stream !== undefined) acceptShared(environment, stream);
-            continue;
-          }
-          accept(environment, stream, a, b, record[at + 5] as number);
-          break;
-        case Event.acceptError:
-          if (stream !== undefined && !stream.closed) connectionIn(stream.scope, stream.handle, a, undefined);
-          break;
-        case Event.connected:
-          stream?.onConnected(a);
-          break;
-        case Event.writeDone:
-          if (stream !== undefined) onWriteDone(stream, a);
-          break;
-        case Event.shutdownDone:
-          stream?.onShutdownDone(a);
-          break;
-        case Event.pressure:
-          // Nobody's callback: what a throwing one before it left waits on.
-          if (a !== 0) environment.pressuresHeard = (environment.pressuresHeard + 1) | 0;
-          if (stream !== undefined) {
-            stream.pressed = a !== 0;
-            if (a === DEAD) stream.broken = true;
-          }
-          continue;
-        case Event.writeFailed:
-          if (stream !== undefined) onWriteFailed(stream, a);
-          break;
-        case Event.closed:
-          stream?.onClosed();
-          break;
       }
-      tick();
+      if (wantsBlocks === 1) {
+        for (; known < BLOCKS; known += 1) ArrayPrototypePush(owed, known);
+        lendOwed(environment);
+      }
+    } finally {
+      environment.control[Control.next] = index;
+      environment.endDelivery();
+      endSendingTurn();
     }
-    if (wantsBlocks === 1 && blocks.length === 0)
-      for (let index = 0; index < BLOCKS; index += 1) lend(environment, index);
-    environment.endDelivery();
-    endSendingTurn();
-    environment.control[Control.next] = index;
     end();
   };
 
@@ -230,6 +267,5 @@ export function createDispatcher(nativeTick: () => void): Callbacks & { setUp(en
       runClosing(tick);
       end();
     },
-    setUp,
   };
 }

@@ -3,29 +3,11 @@
  * function needs comes when it is called, from whichever copy of tsloop is in force.
  */
 
-import { instance } from './instance';
+import { claim, instance } from './instance';
 import type { Stats } from './stats';
+import type { BuildInfo, Status } from './status';
 
-export type { Stats };
-
-/** How this thread stands. */
-export interface Status {
-  /** New handles are tsloop's. */
-  readonly active: boolean;
-  /** Why not, as a permanent code; null when active. */
-  readonly reason: string | null;
-  /** `inline` or `offload`: who has the seat; the configured choice while no handle has been made. */
-  readonly driver: 'auto' | 'inline' | 'offload' | 'random' | null;
-  /** Of the copy that is in force. */
-  readonly version: string;
-}
-
-/** What the native part was built from. */
-export interface BuildInfo {
-  readonly version: string;
-  readonly target: string;
-  readonly profile: string;
-}
+export type { BuildInfo, Stats, Status };
 
 /** Whether new handles are tsloop's, and who drives. */
 export function status(): Status {
@@ -58,6 +40,7 @@ export function buildInfo(): BuildInfo {
 
 /** Attaches tsloop in this thread, as the preload does. True when it is active afterwards. */
 export function install(): boolean {
+  claim();
   return instance().install();
 }
 

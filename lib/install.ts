@@ -6,27 +6,18 @@
  * strict mode, they come at once.
  */
 
-import type { Classes, Late } from './bindings/classes';
-import { setDetached } from './bindings/fallback';
-import { type Doors, fetchDoors, isLoaded, restore, swapOnRead } from './bindings/seam';
-import { type Found, findAddon } from './boot/addon';
+import { type Found, findAddon, whyMissing } from './boot/addon';
 import { type Config, type Part, runs } from './boot/config';
 import { keepRest } from './boot/rest';
+import type { Classes, Late } from './classes';
+import { hookCreateHook } from './context/async-hooks';
 import { debug } from './debug';
 import { messageOf, Obstacle, type Reason, reason } from './errors';
-import { hookCreateHook } from './hooks/async-hooks';
-import { hookEnds } from './hooks/ends';
-import { hookResources } from './hooks/resources';
-import { hookStdio } from './hooks/stdio';
-
-/** How this thread stands. */
-export interface Standing {
-  active: boolean;
-  reason: Reason | null;
-  config: Config | null;
-}
-
-export const standing: Standing = { active: false, reason: null, config: null };
+import { hookEnds } from './patches/ends';
+import { hookResources } from './patches/resources';
+import { hookStdio } from './patches/stdio';
+import { type Doors, fetchDoors, fetchSeam, isLoaded, restore, swapOnRead } from './seam';
+import { begin, leave, standing, stepBack } from './standing';
 
 /** Defined once; a second `install()` attaches the same. */
 let classes: Classes | null = null;
@@ -37,17 +28,15 @@ let attached = false;
 /** Where lib/ had read Node's classes before us. (Asked in time: a module that loads, and asks for ours, counts as loaded.) */
 let late: Late = { net: false, dgram: false, children: false };
 let detachLate: (() => void) | null = null;
+let detachTimers: (() => void) | null = null;
 
 /** Loaded only where the part is to run. */
 const timers = (): typeof import('./timers/public') => require('./timers/public');
 
 /** Attaches tsloop to Node in this thread. A reason not to is reported once and kept in `standing`. */
 export function install(config: Config): void {
-  if (standing.active) return;
-  standing.config = config;
-  standing.reason = null;
-  standing.active = true;
-  setDetached(false);
+  if (standing().active) return;
+  begin(config);
   try {
     if (hasHandles()) {
       if (doors === null) hookProcess();
@@ -62,7 +51,7 @@ export function install(config: Config): void {
       if (has('child_process') && !isLoaded('internal/child_process'))
         swapOnRead(doors.process, 'Process', () => ready()?.Process ?? doors?.NativeProcess);
     }
-    if (has('timers')) timers().attachTimers();
+    if (has('timers')) detachTimers = timers().hookTimers();
   } catch (error) {
     stepAside(reason('ERR_TSLOOP_SEAM', messageOf(error)));
     return;
@@ -73,12 +62,13 @@ export function install(config: Config): void {
     children: has('child_process') && isLoaded('internal/child_process'),
   };
   if (classes !== null || late.net || late.dgram || late.children || config.strict) ready();
-  if (standing.active) debug(`attached, driver ${config.driver}`);
+  if (standing().active) debug(`attached, driver ${config.driver}`);
 }
 
 /** Whether a part is to run in this thread. */
 function has(part: Part): boolean {
-  return standing.config !== null && runs(standing.config, part);
+  const { config } = standing();
+  return config !== null && runs(config, part);
 }
 
 function hasHandles(): boolean {
@@ -87,15 +77,14 @@ function hasHandles(): boolean {
 
 /** Detaches: handles made from here on are Node's; those that are open go on as they are. */
 export function uninstall(): void {
-  if (!standing.active) return;
+  if (!standing().active) return;
   detach();
-  // lib/ may have read our classes for good: they answer with Node's handles from here on.
-  setDetached(true);
+  leave();
 }
 
 /** Whatever could not be known while starting is known after this: for those who ask how things stand. */
 export function settleStanding(): void {
-  if (standing.active) ready();
+  if (standing().active) ready();
 }
 
 /** True once there is a class, so that there may be handles. */
@@ -108,7 +97,7 @@ export function hasClasses(): boolean {
  * `require` or `spawn`, so nothing may be thrown here.
  */
 function ready(): Classes | null {
-  if (!standing.active || !hasHandles()) return null;
+  if (!standing().active || !hasHandles()) return null;
   if (attached) return classes;
   attached = true;
   try {
@@ -122,30 +111,39 @@ function ready(): Classes | null {
   }
 }
 
+/** @throws Obstacle why there can be none. */
 function define(): Classes {
-  const { defineClasses }: typeof import('./bindings/classes') = require('./bindings/classes');
-  return defineClasses(standing.config as Config, doors as Doors, addon as Found, (why) => {
+  const missing = whyMissing(addon as Found);
+  if (missing !== null) throw new Obstacle(missing);
+  try {
+    // What the modules of the classes are made with as they load.
+    fetchSeam();
+  } catch (error) {
+    throw new Obstacle(reason('ERR_TSLOOP_SEAM', messageOf(error)));
+  }
+  const { defineClasses }: typeof import('./classes') = require('./classes');
+  return defineClasses(standing().config as Config, doors as Doors, addon as Found, (why) => {
     // The classes stay where lib/ has read them and answer with Node's handles; the reason is reported already.
     detach();
-    standing.reason = why;
+    stepBack(standing().config, why);
   });
 }
 
 function detach(): void {
   restore();
-  if (has('timers')) timers().detachTimers();
+  detachTimers?.();
+  detachTimers = null;
   detachLate?.();
   detachLate = null;
   attached = false;
-  standing.active = false;
 }
 
 function stepAside(why: Reason): void {
   detach();
-  standing.reason = why;
+  stepBack(standing().config, why);
   try {
     const { report }: typeof import('./boot/report') = require('./boot/report');
-    report(why, standing.config as Config);
+    report(why, standing().config as Config);
   } catch {
     // What cannot be said is asked for by `status()`.
   }
@@ -153,7 +151,7 @@ function stepAside(why: Reason): void {
 
 /** What stays in place once it is there, and does nothing as long as there are no handles of ours. */
 function hookProcess(): void {
-  hookEnds();
+  hookEnds(() => classes?.leaving ?? null);
   hookStdio();
   hookResources(hasClasses);
   hookCreateHook((resource) => classes?.isHandle(resource) ?? false);

@@ -66,6 +66,10 @@ export const ArrayPrototypeSlice = uncurryThis(Array.prototype.slice) as <T>(
   from?: number,
   to?: number,
 ) => T[];
+export const ArrayPrototypeSort = uncurryThis(Array.prototype.sort) as <T>(
+  list: T[],
+  compare: (one: T, other: T) => number,
+) => T[];
 export const ArrayPrototypeSplice = uncurryThis(Array.prototype.splice) as <T>(
   list: T[],
   from: number,

@@ -3,12 +3,11 @@
 import { readConfig } from './boot/config';
 import { mayRun } from './boot/guard';
 import { env } from './boot/host';
-import { setDebug } from './debug';
-import { install, standing } from './install';
+import { install } from './install';
 import { claim } from './instance';
+import { stepBack } from './standing';
 
 const config = readConfig(env);
-setDebug(config.debug);
 // Loaded only where there is something to say.
 const reporter = (): typeof import('./boot/report') => require('./boot/report');
 
@@ -18,8 +17,7 @@ if (!config.enabled || claim()) boot();
 function boot(): void {
   const obstacle = mayRun(config);
   if (obstacle !== null) {
-    standing.config = config;
-    standing.reason = obstacle;
+    stepBack(config, obstacle);
     reporter().report(obstacle, config);
     return;
   }

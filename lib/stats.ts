@@ -3,8 +3,8 @@
 import { liveChildren } from './bindings/child';
 import { liveDatagrams } from './bindings/datagram';
 import { fallbacks, resetFallbacks } from './bindings/fallback';
-import { liveStreams, type StreamEnvironment } from './bindings/stream';
-import { openEnvironment } from './environment';
+import { liveStreams } from './bindings/stream';
+import { type Environment, findEnvironment } from './context/environment';
 import { Control } from './native/protocol';
 import { ArrayPrototypeFilter } from './primordials';
 import { resetTimerCounts, timerCounts } from './timers/public';
@@ -58,7 +58,7 @@ let seatChangesBefore = 0;
 
 /** Counters of this thread. */
 export function readStats(): Stats {
-  const environment: StreamEnvironment | null = openEnvironment();
+  const environment: Environment | null = findEnvironment();
   const memory = new ArrayBuffer(17 * 8);
   environment?.settle();
   environment?.native.stats(memory);
@@ -94,7 +94,7 @@ export function readStats(): Stats {
 
 /** Counts from zero again. */
 export function resetStats(): void {
-  const environment: StreamEnvironment | null = openEnvironment();
+  const environment: Environment | null = findEnvironment();
   environment?.native.resetStats();
   seatChangesBefore = environment?.control[Control.seatChanges] ?? 0;
   resetTimerCounts();

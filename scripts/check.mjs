@@ -7,6 +7,7 @@ import { pathToFileURL } from 'node:url';
 import { compiler } from './build.mjs';
 import { findCapturedProblems } from './check-captured.mjs';
 import { findDocProblems } from './check-docs.mjs';
+import { findLayerProblems } from './check-layers.mjs';
 import { findSizeProblems } from './check-sizes.mjs';
 import { isThere, root, run } from './processes.mjs';
 
@@ -57,6 +58,7 @@ const rustdoc = ['doc', '--locked', '--workspace', '--no-deps', '--document-priv
 const checks = {
   sizes: listing(findSizeProblems),
   docs: listing(findDocProblems),
+  layers: listing(findLayerProblems),
   captured: listing(findCapturedProblems),
   biome: command(node, [biome, 'ci', '--colors=off', '.']),
   'tsc lib': command(node, [tsc, '-p', 'tsconfig.json', '--noEmit']),

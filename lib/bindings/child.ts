@@ -4,12 +4,13 @@
  */
 
 import { constants } from 'node:os';
+import { callIn, runIn, type Scope } from '../context/async-scope';
+import { getEnvironment } from '../context/environment';
+import { waitForClosing } from '../context/phases';
 import { errno } from '../native';
 import { Command, Control } from '../native/protocol';
 import { ArrayPrototypeForEach, ArrayPrototypePush, MathMax, ObjectKeys, SafeMap, SafeSet } from '../primordials';
-import { callIn, runIn, type Scope } from './async-scope';
 import { NOTHING } from './closed';
-import { env, waitForClosing } from './stream';
 
 /** Children of the reactor by slot. */
 const table: (Child | undefined)[] = [];
@@ -74,13 +75,13 @@ export class Child {
     this.scope = scope;
   }
 
-  /** Keeps the event loop alive exactly when libuv would (contract 15). */
+  /** Keeps the event loop alive exactly when libuv would (docs/seams.md, "What holds the loop"). */
   #updateLiveness(): void {
     const alive = this.running && this.referenced && !this.closed;
     if (alive === this.#alive) return;
     this.#alive = alive;
-    if (alive) env().hold();
-    else env().release();
+    if (alive) getEnvironment().hold();
+    else getEnvironment().release();
   }
 
   /** A spawn is under way, whatever comes of it; `pipes` says when its pipes were made. */
@@ -118,14 +119,14 @@ export class Child {
     // One that was reaped has no number any more: somebody else may have it.
     if (!this.running) return errno.ESRCH;
     // What counts as written to it is there before the signal.
-    env().settle();
-    return env().native.kill(this.#pid, signal);
+    getEnvironment().settle();
+    return getEnvironment().native.kill(this.#pid, signal);
   }
 
   /** The reactor says that it has ended, or that it cannot say. */
   onExited(): void {
     if (!this.running || this.closed) return;
-    const environment = env();
+    const environment = getEnvironment();
     const { native, control } = environment;
     // It may have been seen before we asked for what the child wrote, which is to come first: libuv looks for ended children
     // when it has read everything else. So we ask again, behind that.
@@ -151,7 +152,7 @@ export class Child {
     this.#closeCallback = callback;
     if (this.slot >= 0) {
       table[this.slot] = undefined;
-      env().command(Command.close, this);
+      getEnvironment().command(Command.close, this);
     }
     this.#updateLiveness();
     waitForClosing(this);

@@ -1,10 +1,10 @@
 /** Receiving: a message out of a batch becomes what `onmessage` expects, with memory of its own. */
 
+import { messageIn } from '../context/async-scope';
+import { getEnvironment } from '../context/environment';
 import { Event } from '../native/protocol';
 import { BufferAllocUnsafeSlow, MathImul, TypedArrayPrototypeSet, TypedArrayPrototypeSubarray } from '../primordials';
-import { messageIn } from './async-scope';
 import type { Datagram } from './datagram';
-import { env } from './stream';
 
 /** Address texts by address; a direct-mapped cache, as every message of a peer needs its text again. */
 const V4_TEXTS = 1024;
@@ -43,7 +43,7 @@ function v6Text(words: Int32Array, from: number): string {
     if (index === V6_WORDS) return known;
   }
   const word = (index: number): number => words[from + index] as number;
-  const text = env().native.peerText(word(0), word(1), word(2), word(3), word(4));
+  const text = getEnvironment().native.peerText(word(0), word(1), word(2), word(3), word(4));
   TypedArrayPrototypeSet(v6Keys, TypedArrayPrototypeSubarray(words, from, from + V6_WORDS), at);
   v6Texts[slot] = text;
   return text;

@@ -9,6 +9,8 @@
  */
 
 import { execArgv } from '../boot/host';
+import { getEnvironment } from '../context/environment';
+import { deferToCheck } from '../context/phases';
 import { errno } from '../native';
 import { NOTIFY, TO_V4, TO_V6, TURN_SENT_BYTES } from '../native/protocol';
 import {
@@ -22,7 +24,6 @@ import {
 } from '../primordials';
 import type { Datagram } from './datagram';
 import { begin, type Request } from './requests';
-import { deferToCheck, env } from './stream';
 
 /** Sends of one turn that go to the kernel one by one before others gather: a lonely message must not wait. */
 const AT_ONCE = 2;
@@ -66,7 +67,9 @@ function parseV4(text: string): Target | null {
 
 function parseV6(text: string): Target | null {
   const bytes = new Uint8Array(20);
-  return env().native.parseV6(text, bytes) === 0 ? { words: new Int32Array(bytes.buffer), flag: TO_V6 } : null;
+  return getEnvironment().native.parseV6(text, bytes) === 0
+    ? { words: new Int32Array(bytes.buffer), flag: TO_V6 }
+    : null;
 }
 
 function targetOf(text: string, v6: boolean): Target | null {
@@ -109,7 +112,7 @@ export function endSendingTurn(): void {
 
 function flushGathered(): void {
   checking = false;
-  env().submit();
+  getEnvironment().submit();
   endSendingTurn();
 }
 
@@ -117,13 +120,13 @@ function mayAcknowledge(socket: Datagram, peer: string | undefined, length: numb
   if (socket.pressed || socket.slot < 0 || length > LARGEST || !socket.proved.has(peer)) return false;
   if (peer === undefined && hasCallback) return false;
   if (socket.acknowledged + length > TURN_SENT_BYTES || socket.sends.length > 0) return false;
-  const environment = env();
+  const environment = getEnvironment();
   return environment.delivering ? environment.hasRoom() : ++sentOutside > AT_ONCE && environment.hasRoom();
 }
 
 /** Writes one message at a place of the outbox. */
 function write(at: number, target: Target | null, port: number, list: readonly ArrayBufferView[]): void {
-  const { outbox, outboxWords } = env();
+  const { outbox, outboxWords } = getEnvironment();
   let to = at;
   if (target !== null) {
     const { words } = target;
@@ -166,7 +169,7 @@ export function send(
   if (target === null ? !socket.connected : socket.connected)
     return target === null ? errno.EDESTADDRREQ : errno.EISCONN;
   const length = lengthOf(list);
-  const environment = env();
+  const environment = getEnvironment();
   const flags = target?.flag ?? 0;
   const head = target === null ? 0 : target.words.byteLength + 4;
   if (mayAcknowledge(socket, host, length, hasCallback)) {

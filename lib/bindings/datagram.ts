@@ -5,12 +5,13 @@
  * Calls that change the socket act on the descriptor at once, after whatever was sent before has left.
  */
 
+import { runIn, type Scope } from '../context/async-scope';
+import { getEnvironment } from '../context/environment';
+import { defer, waitForClosing } from '../context/phases';
 import { errno } from '../native';
 import { Command, SHARED } from '../native/protocol';
 import { ArrayPrototypeFilter, ArrayPrototypePush, ArrayPrototypeShift, SafeSet } from '../primordials';
-import { runIn, type Scope } from './async-scope';
 import { finish, type Request } from './requests';
-import { defer, env, waitForClosing } from './stream';
 
 /** The handle as we see it: what Node's lib/ puts there. */
 export interface UdpShell {
@@ -89,19 +90,19 @@ export class Datagram {
     unplaced.add(this);
   }
 
-  /** Keeps the event loop alive exactly when libuv would (contract 15). */
+  /** Keeps the event loop alive exactly when libuv would (docs/seams.md, "What holds the loop"). */
   updateLiveness(): void {
     const alive = (this.receiving && this.referenced && !this.closed) || this.sends.length > 0;
     if (alive === this.#alive) return;
     this.#alive = alive;
-    if (alive) env().hold();
-    else env().release();
+    if (alive) getEnvironment().hold();
+    else getEnvironment().release();
   }
 
   /** Gives the descriptor to the reactor, once. */
   enter(): void {
     if (this.slot >= 0) return;
-    const environment = env();
+    const environment = getEnvironment();
     this.receiveBuffer = environment.native.bufferSize(this.fd, 0, true);
     environment.assign(this);
     table[this.slot] = this;
@@ -121,27 +122,27 @@ export class Datagram {
   share(): void {
     this.shared = true;
     if (this.slot < 0) return;
-    env().command(Command.share, this);
+    getEnvironment().command(Command.share, this);
     if (!this.receiving) return;
-    env().command(Command.readStop, this);
+    getEnvironment().command(Command.readStop, this);
     defer(() => {
-      if (this.receiving && !this.closed) env().command(Command.readStart, this);
+      if (this.receiving && !this.closed) getEnvironment().command(Command.readStart, this);
     });
   }
 
   /** The descriptor for a call that must find everything done that was asked before. */
   settled(): number {
-    if (this.slot >= 0) env().settle();
+    if (this.slot >= 0) getEnvironment().settle();
     return this.fd;
   }
 
   /** `bufferSize`: sets it unless `size` is 0; the size, or an errno. */
   bufferSize(size: number, receiving: boolean): number {
     if (receiving && size === 0 && this.receiveBuffer > 0 && !this.closed) return this.receiveBuffer;
-    const { native } = env();
+    const { native } = getEnvironment();
     const result = native.bufferSize(this.settled(), size, receiving);
     if (receiving && size !== 0 && result >= 0 && this.slot >= 0) {
-      env().command(Command.keepBuffer, this);
+      getEnvironment().command(Command.keepBuffer, this);
       this.receiveBuffer = native.bufferSize(this.fd, 0, true);
     }
     return result;
@@ -154,7 +155,7 @@ export class Datagram {
     if (status !== 0) return status;
     this.enter();
     this.receiving = true;
-    env().command(Command.readStart, this);
+    getEnvironment().command(Command.readStart, this);
     this.updateLiveness();
     return 0;
   }
@@ -163,7 +164,7 @@ export class Datagram {
     if (this.closed) return errno.EBADF;
     if (!this.receiving) return 0;
     this.receiving = false;
-    env().command(Command.readStop, this);
+    getEnvironment().command(Command.readStop, this);
     this.updateLiveness();
     return 0;
   }
@@ -171,12 +172,12 @@ export class Datagram {
   /** Binds to any address and port if there is no socket yet, as libuv does for whoever sends or receives. */
   bindAny(v6: boolean): number {
     if (this.fd >= 0) return 0;
-    return this.took(env().native.bindAnyUdp(this.fd, v6), v6);
+    return this.took(getEnvironment().native.bindAnyUdp(this.fd, v6), v6);
   }
 
   /** After a call that may have made the socket, successful or not. */
   took(status: number, v6: boolean): number {
-    this.fd = env().out;
+    this.fd = getEnvironment().out;
     if (status === 0) this.v6 ||= v6;
     return status;
   }
@@ -194,7 +195,7 @@ export class Datagram {
   /** Begins to close; the callback comes in libuv's closing phase. A second call does nothing. */
   close(callback: ((this: unknown) => void) | null): void {
     if (this.closed) return;
-    const environment = env();
+    const environment = getEnvironment();
     this.closed = true;
     this.receiving = false;
     unplaced.delete(this);

@@ -1,8 +1,8 @@
 /** When Node's own handle is used instead of ours, with the reason counted for `stats()`. */
 
 import { env, execArgv } from '../boot/host';
-import { isMakingStdio } from '../hooks/stdio';
 import { ArrayPrototypeSome, SafeMap, StringPrototypeIncludes, StringPrototypeSplit } from '../primordials';
+import { isMakingStdio, standing } from '../standing';
 
 export type FallbackReason =
   | 'stdio'
@@ -15,8 +15,6 @@ export type FallbackReason =
   | 'traced';
 
 const counts = new SafeMap<FallbackReason, number>();
-
-let detached = false;
 
 let traced: boolean | undefined;
 
@@ -42,15 +40,10 @@ function isTraced(): boolean {
   return traced;
 }
 
-/** `uninstall()` and its opposite: lib/ keeps the classes it has read. */
-export function setDetached(on: boolean): void {
-  detached = on;
-}
-
 /** Why the handle that lib/ asks for now is to be Node's, whatever else holds; null if it is not. */
 export function whyNative(): FallbackReason | null {
   if (isMakingStdio()) return 'stdio';
-  if (detached) return 'uninstalled';
+  if (standing().detached) return 'uninstalled';
   return isTraced() ? 'traced' : null;
 }
 

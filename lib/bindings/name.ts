@@ -1,7 +1,7 @@
 /** `getsockname` and `getpeername`, for every class that has them. */
 
+import { getEnvironment } from '../context/environment';
 import { Control } from '../native/protocol';
-import { env } from './stream';
 
 /** What they fill. */
 export interface Name {
@@ -12,7 +12,7 @@ export interface Name {
 
 /** Fills in the address of a descriptor's own end or its peer's; 0 or a negative errno. */
 export function fillName(fd: number, out: Name, peer: boolean): number {
-  const { native, control } = env();
+  const { native, control } = getEnvironment();
   const found = native.name(fd, peer);
   if (typeof found === 'number') return found;
   out.address = found;

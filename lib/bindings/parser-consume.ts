@@ -1,7 +1,7 @@
 /** http's parser put on a handle of ours: `consume` of Node's own class tells whose bytes they are from then on. */
 
 import { ArrayPrototypeIncludes, ReflectApply } from '../primordials';
-import { put, unwrapped } from './seam';
+import { put, unwrapped } from '../seam';
 import { streamOf } from './stream-handle';
 import { Consumer } from './stream-state';
 

@@ -1,9 +1,10 @@
 /**
- * `pipe_wrap`: unix-domain sockets and pipes as Node's lib/ knows them (contract 6). No method may exist here whose
+ * `pipe_wrap`: unix-domain sockets and pipes as Node's lib/ knows them (docs/seams.md, the row of `pipe_wrap`). No method may exist here whose
  * presence means TCP to lib/ (`getsockname`, `setNoDelay`, …).
  */
 
-import { Announcer, born, isExpecting } from '../hooks/async-hooks';
+import { announcer, born, isExpecting } from '../context/async-hooks';
+import { getEnvironment } from '../context/environment';
 import { errno } from '../native';
 import { Access, Control } from '../native/protocol';
 import {
@@ -13,17 +14,16 @@ import {
   StringPrototypeRepeat,
   StringPrototypeSlice,
 } from '../primordials';
+import type { NativeClass } from '../shapes';
+import { kStream, SERVER, SOCKET } from './accepted';
+import type { MustBeNative } from './choice';
 import { afterClosePipe } from './closed';
-import { isWatched } from './descriptors';
+import { isWatched, openNative } from './descriptors';
 import { countFallback } from './fallback';
 import { providerNumber } from './provider';
 import type { Request } from './requests';
-import type { NativeClass } from './seam';
-import { env, openNative } from './stream';
-import { type defineStreamHandle, kStream, mustBeNative } from './stream-handle';
+import type { defineStreamHandle } from './stream-handle';
 
-const SOCKET = 0;
-const SERVER = 1;
 const IPC = 2;
 
 /** Room for a name in the kernel's address. */
@@ -37,6 +37,7 @@ const TAILED = '/nonexistent/path\0tail';
 export function definePipe(
   Handle: ReturnType<typeof defineStreamHandle>,
   Native: NativeClass,
+  mustBeNative: MustBeNative,
   adoptIpc: (channel: object) => void,
   ipcOnly: boolean,
 ): NativeClass {
@@ -86,7 +87,7 @@ export function definePipe(
     constructor(kind: number) {
       super(kind);
       if (isExpecting()) {
-        new Announcer();
+        new (announcer())();
         born();
       }
     }
@@ -105,7 +106,7 @@ export function definePipe(
       if (isWatched(fd)) return errno.EEXIST;
       const status = stream.openDescriptor(fd);
       if (status !== 0) return status;
-      const mode = env().native.accessMode(fd);
+      const mode = getEnvironment().native.accessMode(fd);
       if ((mode & Access.reading) === 0) stream.ended = true;
       if ((mode & Access.writing) === 0) stream.ending = true;
       return 0;
@@ -117,7 +118,7 @@ export function definePipe(
       if (stream.fd >= 0) return errno.EINVAL;
       const short = fit(name);
       if (short === null) return errno.EINVAL;
-      const { native, control } = env();
+      const { native, control } = getEnvironment();
       const status = native.bindPipe(short);
       if (status !== 0) return status;
       stream.fd = control[Control.out] as number;
@@ -129,7 +130,7 @@ export function definePipe(
       const stream = this[kStream];
       if (stream.closed) return afterClosePipe(stream, errno.EINVAL);
       if (stream.fd < 0) return errno.EINVAL;
-      const status = env().native.listenPipe(stream.fd, backlog);
+      const status = getEnvironment().native.listenPipe(stream.fd, backlog);
       if (status !== 0) return status;
       stream.enterListening();
       return 0;
@@ -141,7 +142,7 @@ export function definePipe(
       if (stream.connectRequest !== null) return errno.EALREADY;
       const short = fit(name);
       if (short === null) return errno.EINVAL;
-      const { native, control } = env();
+      const { native, control } = getEnvironment();
       const status = native.connectPipe(stream.fd, short);
       stream.fd = control[Control.out] as number;
       if (status < 0) return status;
@@ -153,7 +154,7 @@ export function definePipe(
     fchmod(mode: number): number {
       const stream = this[kStream];
       if (stream.closed || stream.fd < 0) return afterClosePipe(stream, errno.EBADF);
-      const { native } = env();
+      const { native } = getEnvironment();
       const copy = native.duplicate(stream.fd);
       if (copy < 0) return copy;
       const twin = new Native(0);

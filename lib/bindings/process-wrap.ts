@@ -1,10 +1,10 @@
 /**
- * `process_wrap`: `Process` as Node's lib/ knows it (contract 11.1). A plain class, as nothing native reads from it.
+ * `process_wrap`: `Process` as Node's lib/ knows it (docs/architecture.md, "One child"). A plain class, as nothing native reads from it.
  */
 
 import { env as environ } from '../boot/host';
-import { createResource, UNBORN } from '../hooks/async-hooks';
-import { descriptorOf } from '../hooks/transfer';
+import { createResource, UNBORN } from '../context/async-hooks';
+import { getEnvironment } from '../context/environment';
 import { errno } from '../native';
 import { ChildPipe, LAYOUT_STDIO, SpawnFlag } from '../native/protocol';
 import {
@@ -19,43 +19,22 @@ import {
   ReflectApply,
   TypedArrayPrototypeSet,
 } from '../primordials';
+import type { NativeClass, SpawnOptions, StdioEntry } from '../shapes';
+import { SOCKET } from './accepted';
 import { Child } from './child';
-import { settleNumber } from './descriptors';
+import type { MustBeNative } from './choice';
+import { openNative, settleNumber } from './descriptors';
 import { countFallback } from './fallback';
+import { descriptorOf } from './inside';
 import { providerNumber } from './provider';
-import type { NativeClass } from './seam';
-import { env, openNative, type Stream } from './stream';
-import { birthOf, mustBeNative, streamOf } from './stream-handle';
-
-/** An entry of a child's stdio as lib/ normalises it. */
-export interface StdioEntry {
-  type: string;
-  handle?: { open(fd: number): number };
-  /** By the child. */
-  readable?: boolean;
-  ipc?: boolean;
-  fd?: number;
-}
-
-/** What lib/ asks for: one object on older lines, the same by position on newer ones. */
-export interface SpawnOptions {
-  readonly file: string;
-  readonly args?: readonly string[] | undefined;
-  readonly cwd?: string | undefined;
-  readonly envPairs?: readonly string[] | undefined;
-  readonly stdio?: readonly StdioEntry[] | undefined;
-  readonly detached?: boolean;
-  readonly uid?: number | undefined;
-  readonly gid?: number | undefined;
-}
+import type { Stream } from './stream';
+import { birthOf, streamOf } from './stream-handle';
 
 /** `kProcessFlagDetached` of newer lines. */
 const DETACHED = 1;
 
 /** The async id of what has no native handle any more. */
 const NO_ID = -1;
-
-const SOCKET = 0;
 
 type Positional = [
   string,
@@ -142,7 +121,7 @@ function spawn(child: Child, handle: object, options: SpawnOptions): number {
   const places = ArrayPrototypeSlice(numbers);
   for (let index = 0; index < 2 * count; index += 1) ArrayPrototypePush(places, 0);
   const { strings, layout } = layOut(options, places);
-  const { native } = env();
+  const { native } = getEnvironment();
   const result = native.spawn(strings, layout.buffer);
   const word = (index: number): number => layout[index] as number;
   ArrayPrototypeForEach(stdio, (entry, index) => {
@@ -171,12 +150,12 @@ function spawn(child: Child, handle: object, options: SpawnOptions): number {
 let capable: boolean | undefined;
 
 export function isCapable(): boolean {
-  capable ??= env().native.canSpawn() === 1;
+  capable ??= getEnvironment().native.canSpawn() === 1;
   if (!capable) countFallback('no-pidfd');
   return capable;
 }
 
-export function defineProcess(Native: NativeClass): NativeClass {
+export function defineProcess(Native: NativeClass, mustBeNative: MustBeNative): NativeClass {
   class Process {
     /** Private, as a program that looks at a handle's properties sees none of ours. */
     readonly #child!: Child;
@@ -230,6 +209,7 @@ export function defineProcess(Native: NativeClass): NativeClass {
 export function takeOverSpawn(
   native: (...args: unknown[]) => number,
   Pipe: NativeClass,
+  mustBeNative: MustBeNative,
 ): (...args: unknown[]) => number {
   return function (this: unknown, ...given: unknown[]): number {
     if (mustBeNative() || !isCapable()) return ReflectApply(native, this, given) as number;

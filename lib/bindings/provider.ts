@@ -1,8 +1,8 @@
 /** Node's numbers of its handle types, by `getProviderType`. They differ from line to line, and only a handle knows its own. */
 
-import { unheard } from '../hooks/async-hooks';
+import { unheard } from '../context/async-hooks';
+import type { Provider } from '../context/async-scope';
 import { SafeMap } from '../primordials';
-import type { Provider } from './async-scope';
 
 interface NativeHandle {
   getProviderType(): number;

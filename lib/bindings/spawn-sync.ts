@@ -1,11 +1,11 @@
 /**
- * `spawn_sync`: children that their caller waits for (contract 11.3). Node's own copies the page tables of the process for
+ * `spawn_sync`: children that their caller waits for (docs/seams.md, the row of `spawn_sync`). Node's own copies the page tables of the process for
  * each; where these are large, or a reactor runs anyway, ours starts the child and does what libuv's loop would.
  */
 
 import { constants } from 'node:os';
 import { rss } from '../boot/host';
-import { openEnvironment } from '../environment';
+import { findEnvironment, getEnvironment } from '../context/environment';
 import { ChildPipe } from '../native/protocol';
 import {
   ArrayBufferIsView,
@@ -18,11 +18,11 @@ import {
   ReflectApply,
   TypedArrayPrototypeSet,
 } from '../primordials';
+import type { SpawnOptions, SpawnSync, SyncOptions, SyncResult, SyncStdio } from '../shapes';
 import { signalName } from './child';
+import type { MustBeNative } from './choice';
 import { settleNumber } from './descriptors';
-import { isCapable, layOut, type SpawnOptions } from './process-wrap';
-import { env } from './stream';
-import { mustBeNative } from './stream-handle';
+import { isCapable, layOut } from './process-wrap';
 import { totalOf } from './stream-write';
 
 /**
@@ -30,31 +30,6 @@ import { totalOf } from './stream-write';
  * done: some milliseconds, what a copy of the page tables takes from about here on.
  */
 const LARGE = 128 * 1024 * 1024;
-
-interface SyncStdio {
-  readonly type: string;
-  readonly readable?: boolean;
-  readonly writable?: boolean;
-  readonly input?: ArrayBufferView | null;
-  readonly fd?: number;
-}
-
-interface SyncOptions extends Omit<SpawnOptions, 'stdio'> {
-  readonly stdio: readonly SyncStdio[];
-  readonly timeout?: number | null;
-  readonly maxBuffer?: number | null;
-  readonly killSignal?: number | null;
-}
-
-interface SyncResult {
-  error?: number;
-  status: number | null;
-  signal: string | null;
-  output: (Buffer | null)[] | null;
-  pid: number;
-}
-
-export type SpawnSync = (options: SyncOptions) => SyncResult;
 
 /** The number for one place; undefined for what is left to Node. */
 function numberOf({ type, readable, writable, fd }: SyncStdio): number | undefined {
@@ -72,8 +47,8 @@ function bytesOf({ type, readable, input }: SyncStdio): Uint8Array {
   return new Uint8Array(input.buffer, input.byteOffset, input.byteLength);
 }
 
-function wanted(): boolean {
-  if (openEnvironment() === null && rss() < LARGE) return false;
+function wanted(mustBeNative: MustBeNative): boolean {
+  if (findEnvironment() === null && rss() < LARGE) return false;
   return !mustBeNative() && isCapable();
 }
 
@@ -90,11 +65,12 @@ function joined(inputs: readonly Uint8Array[]): Uint8Array {
 }
 
 /** Wraps `spawn` of the binding: lib/ looks it up at each call. */
-export function wrapSpawnSync(native: SpawnSync): SpawnSync {
+export function wrapSpawnSync(native: SpawnSync, mustBeNative: MustBeNative): SpawnSync {
   return function spawn(this: unknown, options: SyncOptions): SyncResult {
     const numbers = ArrayPrototypeMap(options.stdio, numberOf) as number[];
     const isUnknown = (number: number | undefined): boolean => number === undefined;
-    if (ArrayPrototypeSome(numbers, isUnknown) || !wanted()) return ReflectApply(native, this, [options]) as SyncResult;
+    if (ArrayPrototypeSome(numbers, isUnknown) || !wanted(mustBeNative))
+      return ReflectApply(native, this, [options]) as SyncResult;
     const inputs = ArrayPrototypeMap(options.stdio, bytesOf);
     const places = ArrayPrototypeSlice(numbers);
     ArrayPrototypeForEach(inputs, (input) => {
@@ -106,7 +82,7 @@ export function wrapSpawnSync(native: SpawnSync): SpawnSync {
       options.maxBuffer ?? 0,
       options.killSignal || constants.signals.SIGTERM,
     );
-    const environment = env();
+    const environment = getEnvironment();
     // What counts as written is there before the child is.
     environment.settle();
     for (let index = 0; index < numbers.length; index += 1) settleNumber(numbers[index] as number);

@@ -1,11 +1,12 @@
 /**
  * What TCP and Pipe handles have in common: a true native StreamBase (`JSStream`) outside, so that http's parser, http2
- * and Node's OpenSSL accept it, and a {@link Stream} of ours inside, which every method goes to (contract 2, 3, 4, 8).
+ * and Node's OpenSSL accept it, and a {@link Stream} of ours inside, which every method goes to (docs/seams.md, the rows of `JSStream`).
  */
 
 import { executionAsyncId } from 'node:async_hooks';
-import { environment } from '../environment';
-import { createResource, expect, isWatched, kBaseId, UNBORN } from '../hooks/async-hooks';
+import { createResource, expect, isWatched, kBaseId, UNBORN } from '../context/async-hooks';
+import { LazyScope, type Scope } from '../context/async-scope';
+import { getEnvironment } from '../context/environment';
 import { errno } from '../native';
 import {
   ArrayBufferIsView,
@@ -15,50 +16,14 @@ import {
   ReflectSet,
   uncurryThis,
 } from '../primordials';
-import { LazyScope, type Scope } from './async-scope';
+import type { NativeClass } from '../shapes';
+import { acceptor, kStream, SERVER, type StreamHandle } from './accepted';
 import { afterClose, NOTHING } from './closed';
-import { countFallback, whyNative } from './fallback';
 import type { Request } from './requests';
-import type { NativeClass } from './seam';
-import { env, type Shell, Stream } from './stream';
+import { type Shell, Stream } from './stream';
 import { makesBuffers, readStart, readStop, takeBack } from './stream-read';
 import { Consumer, type StreamType } from './stream-state';
 import { type WriteResult, writeBuffer, writeNative, writeString, writev } from './stream-write';
-
-/** The stream inside a handle. */
-export const kStream: unique symbol = Symbol('tsloop.stream');
-
-/** Set while an accepted connection's handle is made: who accepted it. */
-let acceptedBy = 0;
-
-/** What the classes are told that a handle is for. */
-const SOCKET = 0;
-const SERVER = 1;
-
-/** Makes the handle of an accepted connection: outside any store, triggered by its server. */
-export function makeAccepted(server: Stream): StreamHandle {
-  const Handle = server.handle.constructor as new (type: number) => StreamHandle;
-  acceptedBy = server.scope.asyncId();
-  try {
-    return new Handle(SOCKET);
-  } finally {
-    acceptedBy = 0;
-  }
-}
-
-/** Whether the handle under construction has to be Node's own, which is then counted; never that of an accepted connection. */
-export function mustBeNative(disabled = false): boolean {
-  if (acceptedBy !== 0) return false;
-  const why = disabled ? 'disabled' : (whyNative() ?? (environment() === null ? 'unavailable' : null));
-  if (why !== null) countFallback(why);
-  return why !== null;
-}
-
-export interface StreamHandle extends Shell {
-  readonly [kStream]: Stream;
-  reading: boolean;
-  close(callback?: () => void): void;
-}
 
 let find: (handle: object) => Stream | null = () => null;
 
@@ -131,7 +96,7 @@ export function defineStreamHandle(
         this.reading = false;
         this.onconnection = null;
       }
-      const trigger = acceptedBy === 0 ? null : acceptedBy;
+      const trigger = acceptor() || null;
       let scope: Scope;
       if (type === 'PIPEWRAP' && trigger === null && (!isWatched() || replacesPipes())) {
         // Those that lib/ makes for a child's stdio may be replaced (`transfer`): hooks must not hear of the first.
@@ -198,7 +163,7 @@ export function defineStreamHandle(
       const stream = this[kStream];
       if (stream.gone) return -22;
       // Who asks may write to the number: what counts as written is to be before that.
-      if (stream.slot >= 0 && !stream.closed && !stream.hasLeft()) env().settle();
+      if (stream.slot >= 0 && !stream.closed && !stream.hasLeft()) getEnvironment().settle();
       return stream.shownFd;
     }
 
@@ -269,7 +234,7 @@ export function defineStreamHandle(
       return stream.fd < 0 ? errno.EBADF : 0;
     }
 
-    // What native consumers call (contract 8.1).
+    // What native consumers call (docs/seams.md, "What native consumers expect").
 
     isClosing(): boolean {
       return this[kStream].closed;

@@ -1,5 +1,8 @@
 /** Reading: what arrives goes to lib/, to a native consumer or, while nobody reads, to a waiting list. */
 
+import { readIn, reportException } from '../context/async-scope';
+import { getEnvironment } from '../context/environment';
+import { defer } from '../context/phases';
 import { errno } from '../native';
 import { CHUNK_BYTES, Command, UV_EOF } from '../native/protocol';
 import {
@@ -13,19 +16,15 @@ import {
   TypedArrayPrototypeSlice,
   TypedArrayPrototypeSubarray,
 } from '../primordials';
-import { readIn, reportException } from './async-scope';
+import { fetchSeam } from '../seam';
 import { afterClose } from './closed';
-import { defer, env, type Stream } from './stream';
+import type { Stream } from './stream';
 import { Consumer, type HeldRead } from './stream-state';
 
-let state: Int32Array;
+/** The array that Node shares with its native streams. */
+const state = fetchSeam().stream.streamBaseState;
 const READ_BYTES_OR_ERROR = 0;
 const ARRAY_BUFFER_OFFSET = 1;
-
-/** Set when the seam is attached: the state array that Node shares with its native streams. */
-export function attachReadState(streamBaseState: Int32Array): void {
-  state = streamBaseState;
-}
 
 export function readStart(stream: Stream): number {
   if (stream.closed) return afterClose(stream, errno.EINVAL);
@@ -35,7 +34,7 @@ export function readStart(stream: Stream): number {
   if (stream.reading) return errno.EALREADY;
   stream.reading = true;
   if (stream.held !== null) defer(() => deliverHeld(stream));
-  if (!stream.ended) env().command(Command.readStart, stream);
+  if (!stream.ended) getEnvironment().command(Command.readStart, stream);
   stream.updateLiveness();
   return 0;
 }
@@ -49,7 +48,7 @@ function readLater(stream: Stream): number {
     if (!stream.reading || stream.closed) return;
     // A write may have opened it meanwhile; an attempt to connect starts the reading when it succeeds.
     stream.ensureOpen();
-    if (stream.open) env().command(Command.readStart, stream);
+    if (stream.open) getEnvironment().command(Command.readStart, stream);
   });
   return 0;
 }
@@ -58,7 +57,7 @@ export function readStop(stream: Stream): number {
   if (stream.closed) return afterClose(stream, 0);
   if (!stream.reading) return 0;
   stream.reading = false;
-  if (stream.slot >= 0 && !stream.ended) env().command(Command.readStop, stream);
+  if (stream.slot >= 0 && !stream.ended) getEnvironment().command(Command.readStop, stream);
   stream.updateLiveness();
   return 0;
 }

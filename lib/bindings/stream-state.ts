@@ -3,8 +3,8 @@
  * Node's. Answers of yes and no share one word; what few streams ever have stands in an object of its own.
  */
 
+import type { Provider } from '../context/async-scope';
 import { ArrayPrototypeForEach, ArrayPrototypeIndexOf, ObjectDefineProperty, ObjectKeys } from '../primordials';
-import type { Provider } from './async-scope';
 import type { Request } from './requests';
 
 /** Bytes, or the end with its number, that came between `readStop` and the next `readStart`. */

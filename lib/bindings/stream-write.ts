@@ -7,6 +7,9 @@
  * it ends later, as a libuv write that did not fit does.
  */
 
+import { callNative, readIn } from '../context/async-scope';
+import { getEnvironment } from '../context/environment';
+import { deferToImmediate } from '../context/phases';
 import { errno } from '../native';
 import { ACKNOWLEDGED_BYTES, LARGE_CHUNK, MORE, NOTIFY } from '../native/protocol';
 import {
@@ -20,21 +23,17 @@ import {
   SafeMap,
   SafeWeakMap,
 } from '../primordials';
-import { callNative, readIn } from './async-scope';
+import { fetchSeam } from '../seam';
 import { afterClose } from './closed';
 import { begin, finish, type Request, StreamWriteRequest } from './requests';
-import { deferToImmediate, env, liveStreams, type Stream } from './stream';
+import { liveStreams, type Stream } from './stream';
 import { Consumer } from './stream-state';
 
-let state: Int32Array;
+/** The array that Node shares with its native streams. */
+const state = fetchSeam().stream.streamBaseState;
 const BYTES_WRITTEN = 2;
 const LAST_WRITE_WAS_ASYNC = 3;
 const LAST_WRITE_ERROR = 4;
-
-/** Set when the seam is attached. */
-export function attachWriteState(streamBaseState: Int32Array): void {
-  state = streamBaseState;
-}
 
 /** 0 or a negative errno, or (Node 26, no request given) the request of a write under way. */
 export type WriteResult = number | StreamWriteRequest;
@@ -59,7 +58,7 @@ function report(bytes: number, async: 0 | 1, error: number): void {
 /** Whether a small write may count as written before the kernel has it. */
 function mayAcknowledge(stream: Stream, bytes: number): boolean {
   if (stream.pressed || stream.writes.length > 0 || !stream.open) return false;
-  const environment = env();
+  const environment = getEnvironment();
   if (stream.acknowledged + bytes > ACKNOWLEDGED_BYTES) {
     if (bytes > ACKNOWLEDGED_BYTES || !environment.hasReachedKernel(stream.acknowledgedIn)) return false;
     stream.acknowledged = 0;
@@ -75,7 +74,7 @@ function mayAcknowledge(stream: Stream, bytes: number): boolean {
  */
 function mayGather(stream: Stream, bytes: number): boolean {
   if (stream.pressed || stream.writes.length > 0 || !stream.open) return false;
-  const { deliveries } = env();
+  const { deliveries } = getEnvironment();
   if (stream.gatheredIn !== deliveries) {
     stream.gatheredIn = deliveries;
     stream.gathered = 0;
@@ -87,14 +86,14 @@ function mayGather(stream: Stream, bytes: number): boolean {
 
 /** Flags for a small write, decided before it is encoded: notice is only wanted if it may end later. */
 function flagsFor(stream: Stream, bytes: number): number {
-  const environment = env();
+  const environment = getEnvironment();
   if (environment.offloaded) return mayAcknowledge(stream, bytes) ? 0 : NOTIFY;
   return environment.crowded && mayGather(stream, bytes) ? 0 : NOTIFY;
 }
 
 /** Hands over a small write that was appended: 0 done, 1 waits, negative failed. */
 function handOverGathered(stream: Stream, flags: number): number {
-  const environment = env();
+  const environment = getEnvironment();
   if (flags === 0) {
     // Not before it was appended: that may have handed over what was there.
     if (environment.offloaded) stream.acknowledgedIn = environment.nextRequest;
@@ -147,7 +146,7 @@ export function writeBuffer(stream: Stream, request: Request | null, data: Uint8
   if (length === 0) return nothing();
   if (length > LARGE_CHUNK) return writeLarge(stream, request, [data], length);
   const flags = flagsFor(stream, length);
-  env().writeBytes(stream, data, flags);
+  getEnvironment().writeBytes(stream, data, flags);
   return settle(stream, request, length, flags);
 }
 
@@ -159,7 +158,7 @@ export function writeString(stream: Stream, request: Request | null, text: strin
   if (text.length === 0) return nothing();
   if (most > LARGE_CHUNK) return writeBuffer(stream, request, BufferFrom(text, encoding));
   const flags = flagsFor(stream, most);
-  const environment = env();
+  const environment = getEnvironment();
   const header = environment.beginWrite(stream, flags);
   const length = put(text, encoding, 0);
   environment.endWrite(header, length);
@@ -167,7 +166,7 @@ export function writeString(stream: Stream, request: Request | null, text: strin
 }
 
 function put(text: string, encoding: string, at: number): number {
-  const environment = env();
+  const environment = getEnvironment();
   if (encoding === 'latin1' || encoding === 'ascii' || encoding === 'binary') return environment.putLatin1(text, at);
   if (encoding === 'utf8' || encoding === 'utf-8') return environment.putUtf8(text, at);
   if (encoding === 'ucs2') return environment.putUcs2(text, at);
@@ -195,7 +194,7 @@ export function writev(
   }
   if (most === 0) return nothing();
   const flags = flagsFor(stream, most);
-  const environment = env();
+  const environment = getEnvironment();
   const header = environment.beginWrite(stream, flags);
   let length = 0;
   for (let index = 0; index < chunks.length; index += step) {
@@ -234,12 +233,12 @@ function writeLarge(
   total: number,
 ): WriteResult {
   if (total === 0) return nothing();
-  const offloaded = env().offloaded;
+  const offloaded = getEnvironment().offloaded;
   const flags = offloaded ? flagsFor(stream, total) : NOTIFY;
   const status = handOverAll(stream, buffers, flags);
   stream.bytesWritten += total;
   if (flags === 0) {
-    stream.acknowledgedIn = env().lastRequest;
+    stream.acknowledgedIn = getEnvironment().lastRequest;
     report(total, 0, 0);
     return 0;
   }
@@ -278,14 +277,14 @@ function group(buffers: readonly Uint8Array[]): Piece[] {
 }
 
 function handOverLarge(stream: Stream, data: Uint8Array, flags: number): number {
-  const environment = env();
+  const environment = getEnvironment();
   // What counts as written may be changed by its owner at once: then a copy travels.
   return flags & NOTIFY ? environment.lend(stream, data, flags) : environment.copy(stream, data, flags);
 }
 
 function handOver(stream: Stream, piece: Piece, flags: number): number {
   if ('lent' in piece) return handOverLarge(stream, piece.lent, flags);
-  const environment = env();
+  const environment = getEnvironment();
   environment.writeChunks(stream, piece.copied, piece.bytes, flags);
   return flags & MORE ? 0 : environment.submit();
 }
@@ -297,13 +296,13 @@ export function writeNative(stream: Stream, native: object, buffers: readonly Ui
   const total = totalOf(buffers);
   let status = 0;
   if (total > LARGE_CHUNK) {
-    const { offloaded } = env();
+    const { offloaded } = getEnvironment();
     status = handOverAll(stream, buffers, NOTIFY);
     if (offloaded) status = 1;
     kept.set(native, buffers);
   } else if (total > 0) {
     const flags = flagsFor(stream, total);
-    env().writeChunks(stream, buffers, total, flags);
+    getEnvironment().writeChunks(stream, buffers, total, flags);
     status = handOverGathered(stream, flags);
   }
   if (status < 0) return status;

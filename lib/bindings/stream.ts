@@ -6,10 +6,11 @@
  * and writes live in `stream-read` and `stream-write`.
  */
 
-import type { Environment } from '../environment';
-import { openEnvironment } from '../environment';
+import { callNative, type Provider, runIn, type Scope } from '../context/async-scope';
+import { getEnvironment } from '../context/environment';
+import { closingNow, defer, deferToCheck, waitForClosing } from '../context/phases';
 import { errno } from '../native';
-import { CONNECTED, COUNTED, Command, NOTIFY, Phase, RESET, SHARED } from '../native/protocol';
+import { CONNECTED, COUNTED, Command, NOTIFY, RESET, SHARED } from '../native/protocol';
 import {
   ArrayPrototypeFilter,
   ArrayPrototypeForEach,
@@ -19,12 +20,9 @@ import {
   SafeMap,
   SafeSet,
 } from '../primordials';
-import { callNative, type Provider, runIn, type Scope } from './async-scope';
 import { afterClose } from './closed';
 import { begin, finish, type Request } from './requests';
 import { StreamState, type StreamType } from './stream-state';
-
-export type StreamEnvironment = Environment<Stream>;
 
 /** The handle as we see it: properties that Node's lib/ and native consumers put there. */
 export interface Shell {
@@ -36,114 +34,29 @@ export interface Shell {
   finishShutdown(request: object, status: number): void;
 }
 
-let environmentOf: StreamEnvironment | null = null;
-
 /** Writes of closed streams out of whose memory the reactor may still read: their requests keep that memory. */
 const lending = new SafeMap<Stream, readonly Write[]>();
 
-/** What waits for libuv's closing phase: streams, and other sockets. */
-interface Closing {
-  finishClosing(tick: () => void): void;
-}
-const closing: Closing[] = [];
-/** What waits for each `Phase` of the loop. */
-const deferred: (() => void)[][] = [[], [], []];
+/** Streams of the reactor by slot; what `slot` and `generation` say is the dispatcher's to compare. */
+export const table: (Stream | undefined)[] = [];
 
 /** Open streams that have no place in the table: not bound, not connected yet. */
 const unplaced = new SafeSet<Stream>();
 
-/** Set when the environment opens. */
-export function attach(environment: StreamEnvironment): void {
-  environmentOf = environment;
-}
-
-/** The environment; streams exist only once it is open. */
-export function env(): StreamEnvironment {
-  return environmentOf as StreamEnvironment;
-}
-
-/** Runs a function early in the next turn of the loop, never inside the call that asks. */
-export function defer(job: () => void): void {
-  ArrayPrototypePush(deferred[Phase.turn] as (() => void)[], job);
-  env().native.defer();
-}
-
-/** Runs a function in the check phase of this turn: where libuv ends what a call began. */
-export function deferToCheck(job: () => void): void {
-  ArrayPrototypePush(deferred[Phase.check] as (() => void)[], job);
-  env().native.deferCheck();
-}
-
-/** Runs a function among Node's native immediates, where its C++ runs what it puts off. */
-export function deferToImmediate(job: () => void): void {
-  ArrayPrototypePush(deferred[Phase.immediate] as (() => void)[], job);
-  env().native.deferImmediate();
-}
-
-/** Called by the native part: what was deferred to a phase. */
-export function runDeferred(tick: () => void, phase: number): void {
-  const jobs = deferred[phase] ?? [];
-  deferred[phase] = [];
-  const environment = env();
-  // One hand-over for all of them, as in a delivery.
-  const gathers = jobs.length > 1 && environment.offloaded && !environment.delivering;
-  if (gathers) environment.delivering = true;
-  try {
-    for (let index = 0; index < jobs.length; index += 1) {
-      const job = jobs[index] as () => void;
-      job();
-      tick();
-    }
-  } finally {
-    if (gathers) {
-      environment.delivering = false;
-      environment.submit();
-    }
-  }
-}
-
-/** Called by the native part in libuv's closing phase. */
-export function runClosing(tick: () => void): void {
-  // libuv's list of closing handles is last in, first out.
-  const due = ArrayPrototypeSplice(closing, 0);
-  for (let index = due.length - 1; index >= 0; index -= 1) {
-    const stream = due[index] as Closing;
-    stream.finishClosing(tick);
-    tick();
-  }
-}
-
 /** Live streams, for `process._getActiveHandles` and its like. */
 export function liveStreams(): Stream[] {
-  const environment = openEnvironment<Stream>();
   const all: Stream[] = [];
   const add = (stream: Stream | undefined): void => {
     if (stream !== undefined && !stream.closed) ArrayPrototypePush(all, stream);
   };
-  if (environment !== null) ArrayPrototypeForEach(environment.table, add);
+  ArrayPrototypeForEach(table, add);
   unplaced.forEach(add);
   return all;
 }
 
 /** Streams between `close` and its callback: Node's introspection still lists them. */
 export function closingStreams(): readonly Stream[] {
-  return ArrayPrototypeFilter(closing, (one) => one instanceof Stream) as Stream[];
-}
-
-/** Has a socket's close callback run in libuv's closing phase. */
-export function waitForClosing(one: Closing): void {
-  ArrayPrototypePush(closing, one);
-  env().native.scheduleClosing();
-}
-
-/** Gives a descriptor that we hold to a handle of Node's; closed if that does not take it. Its answer. */
-export function openNative(handle: { open(fd: number): number }, fd: number): number {
-  const { native } = env();
-  const claimed = native.claim(fd);
-  if (claimed !== fd) return claimed;
-  const status = handle.open(fd);
-  if (status !== 0) native.closeDescriptor(fd);
-  return status;
+  return ArrayPrototypeFilter(closingNow(), (one) => one instanceof Stream) as Stream[];
 }
 
 /** A write under way. */
@@ -168,8 +81,8 @@ let sharesListeners = false;
 export function shareListeners(): void {
   if (sharesListeners) return;
   sharesListeners = true;
-  ArrayPrototypeForEach(openEnvironment<Stream>()?.table ?? [], (stream) => {
-    if (stream?.listening) env().command(Command.share, stream);
+  ArrayPrototypeForEach(table, (stream) => {
+    if (stream?.listening) getEnvironment().command(Command.share, stream);
   });
 }
 
@@ -203,20 +116,20 @@ export class Stream extends StreamState {
     if (!accepted) unplaced.add(this);
   }
 
-  /** Keeps the event loop alive exactly when libuv would (contract 15). */
+  /** Keeps the event loop alive exactly when libuv would (docs/seams.md, "What holds the loop"). */
   updateLiveness(): void {
     const active = !this.closed && (this.listening || (this.reading && (this.open || this.lazy) && !this.ended));
     const alive = (active && this.referenced) || this.requests > 0;
     if (alive === this.alive) return;
     this.alive = alive;
-    if (alive) env().hold();
-    else env().release();
+    if (alive) getEnvironment().hold();
+    else getEnvironment().release();
   }
 
   /** Bytes that the kernel has not taken, asked of the reactor: lib/ tells by it, once a time-out is due, that a write makes progress. */
   get queued(): number {
     if (this.slot < 0 || this.closed) return 0;
-    const environment = env();
+    const environment = getEnvironment();
     environment.submit();
     return environment.native.unsent(this.slot, this.generation);
   }
@@ -235,9 +148,11 @@ export class Stream extends StreamState {
 
   /** Gives the descriptor to the reactor. */
   enter(command: number, flags = 0): void {
-    env().register(this);
+    const environment = getEnvironment();
+    environment.assign(this);
+    table[this.slot] = this;
     unplaced.delete(this);
-    env().command(command, this, this.fd, flags);
+    environment.command(command, this, this.fd, flags);
     this.open = command === Command.openStream;
     this.listening = command === Command.openListener;
     this.updateLiveness();
@@ -245,7 +160,7 @@ export class Stream extends StreamState {
 
   /** Our descriptor is no longer ours alone: a listener takes one connection after the other, when JavaScript is there. */
   share(): void {
-    if (this.listening) env().command(Command.share, this);
+    if (this.listening) getEnvironment().command(Command.share, this);
   }
 
   /** A bound descriptor listens. */
@@ -260,7 +175,7 @@ export class Stream extends StreamState {
    * this handle is closed.
    */
   stopListening(): void {
-    const environment = env();
+    const environment = getEnvironment();
     this.listening = false;
     this.fd = -1;
     environment.command(Command.close, this, 0, NOTIFY);
@@ -274,14 +189,14 @@ export class Stream extends StreamState {
     this.generation = generation;
     this.fd = fd;
     this.open = true;
-    env().table[slot] = this;
+    table[slot] = this;
     unplaced.delete(this);
   }
 
   /** `open(fd)` of Node's handles: a descriptor of any kind becomes a stream. A standard stream stays open when we close. */
   openDescriptor(fd: number): number {
     if (this.closed) return errno.EBADF;
-    const { native } = env();
+    const { native } = getEnvironment();
     const mode = native.accessMode(fd);
     if (mode < 0) return mode;
     if (this.fd >= 0) return fd === this.shownFd ? 0 : errno.EBUSY;
@@ -358,7 +273,7 @@ export class Stream extends StreamState {
     if (request === null) return;
     this.connectRequest = null;
     this.open = status === 0;
-    if (this.open && this.reading) env().command(Command.readStart, this);
+    if (this.open && this.reading) getEnvironment().command(Command.readStart, this);
     this.countRequest(-1);
     finish(request, status, this.handle, request, status === 0, status === 0);
   }
@@ -385,7 +300,7 @@ export class Stream extends StreamState {
     this.shutdownNative = native;
     if (request !== null) begin(request, 'SHUTDOWNWRAP', this.scope);
     this.countRequest(1);
-    const environment = env();
+    const environment = getEnvironment();
     if (request === null) {
       environment.command(Command.shutdown, this, 0, NOTIFY);
       return 0;
@@ -415,7 +330,9 @@ export class Stream extends StreamState {
   /** Whether all that counts as written has been handed to the kernel, as far as we know. */
   hasLeft(): boolean {
     if (this.writes.length > 0) return false;
-    return this.broken || (!this.pressed && (this.acknowledged === 0 || env().hasApplied(this.acknowledgedIn)));
+    return (
+      this.broken || (!this.pressed && (this.acknowledged === 0 || getEnvironment().hasApplied(this.acknowledgedIn)))
+    );
   }
 
   private finishLeaving(): void {
@@ -426,7 +343,7 @@ export class Stream extends StreamState {
   /** Begins to close; the callback comes in libuv's closing phase. A second call does nothing. */
   close(callback: ((this: unknown) => void) | null, reset = false): void {
     if (this.closed) return;
-    const environment = env();
+    const environment = getEnvironment();
     this.closed = true;
     this.reading = false;
     this.held = null;
@@ -438,7 +355,7 @@ export class Stream extends StreamState {
       // Whoever reads large writes out of JavaScript's memory says when it is done: until then the table holds us, and
       // the writes, whose requests end sooner, are held too.
       if (lent) lending.set(this, this.writes);
-      else environment.table[this.slot] = undefined;
+      else if (table[this.slot] === this) table[this.slot] = undefined;
       environment.command(Command.close, this, this.bytesRead, COUNTED | (reset ? RESET : 0) | (lent ? NOTIFY : 0));
       // The port of a listener is free again when close returns.
       if (this.listening) environment.settle();
@@ -479,7 +396,6 @@ export class Stream extends StreamState {
 
   /** The reactor has let go of what was lent. */
   onClosed(): void {
-    const { table } = env();
     if (table[this.slot] === this) table[this.slot] = undefined;
     lending.delete(this);
     // It has left for another thread; nobody here will close it.

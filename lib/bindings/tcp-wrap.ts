@@ -1,20 +1,20 @@
-/** `tcp_wrap`: TCP as Node's lib/ knows it (contract 5). */
+/** `tcp_wrap`: TCP as Node's lib/ knows it (docs/seams.md, the row of `tcp_wrap`). */
 
-import { Announcer, born, isExpecting } from '../hooks/async-hooks';
+import { announcer, born, isExpecting } from '../context/async-hooks';
+import { getEnvironment } from '../context/environment';
 import { errno } from '../native';
 import { Control } from '../native/protocol';
 import { ObjectDefineProperty } from '../primordials';
+import type { NativeClass } from '../shapes';
+import { kStream, SERVER, SOCKET } from './accepted';
+import type { MustBeNative } from './choice';
 import { afterCloseTcp } from './closed';
 import { isWatched } from './descriptors';
 import { fillName, type Name } from './name';
 import { providerNumber } from './provider';
 import type { Request } from './requests';
-import type { NativeClass } from './seam';
-import { env, type Stream } from './stream';
-import { type defineStreamHandle, kStream, mustBeNative } from './stream-handle';
-
-const SOCKET = 0;
-const SERVER = 1;
+import type { Stream } from './stream';
+import type { defineStreamHandle } from './stream-handle';
 
 /** Seconds between probes and probes before giving up, where the line's lib/ does not say (libuv's own numbers). */
 const KEEP_ALIVE_INTERVAL = 1;
@@ -23,6 +23,7 @@ const KEEP_ALIVE_COUNT = 10;
 export function defineTcp(
   Handle: ReturnType<typeof defineStreamHandle>,
   Native: NativeClass,
+  mustBeNative: MustBeNative,
   features: { typeOfService: boolean },
 ): NativeClass {
   class TCP extends Handle {
@@ -35,7 +36,7 @@ export function defineTcp(
     constructor(kind: number) {
       super(kind);
       if (isExpecting()) {
-        new Announcer();
+        new (announcer())();
         born();
       }
     }
@@ -63,7 +64,7 @@ export function defineTcp(
       const stream = this[kStream];
       if (stream.closed) return afterCloseTcp(stream, errno.EINVAL);
       if (stream.delayedError !== 0) return stream.delayedError;
-      const { native, control } = env();
+      const { native, control } = getEnvironment();
       const status = native.listenTcp(stream.fd, backlog);
       stream.fd = control[Control.out] as number;
       if (status !== 0) return status;
@@ -89,13 +90,13 @@ export function defineTcp(
 
     setNoDelay(on: boolean): number {
       const stream = this[kStream];
-      return stream.fd < 0 ? afterCloseTcp(stream, 0) : env().native.setNoDelay(stream.fd, Boolean(on));
+      return stream.fd < 0 ? afterCloseTcp(stream, 0) : getEnvironment().native.setNoDelay(stream.fd, Boolean(on));
     }
 
     setKeepAlive(on: boolean, delay: number, interval?: number, count?: number): number {
       const stream = this[kStream];
       if (stream.fd < 0) return afterCloseTcp(stream, 0);
-      return env().native.setKeepAlive(
+      return getEnvironment().native.setKeepAlive(
         stream.fd,
         Boolean(on),
         delay | 0,
@@ -125,11 +126,11 @@ export function defineTcp(
   if (features.typeOfService) {
     define('setTypeOfService', function (this: TCP, value: number) {
       const { fd } = this[kStream];
-      return fd < 0 ? errno.EBADF : env().native.setTypeOfService(fd, value | 0);
+      return fd < 0 ? errno.EBADF : getEnvironment().native.setTypeOfService(fd, value | 0);
     });
     define('getTypeOfService', function (this: TCP) {
       const { fd } = this[kStream];
-      return fd < 0 ? errno.EBADF : env().native.typeOfService(fd);
+      return fd < 0 ? errno.EBADF : getEnvironment().native.typeOfService(fd);
     });
   }
   return TCP;
@@ -137,7 +138,7 @@ export function defineTcp(
 
 function bind(stream: Stream, v6: boolean, host: string, port: number, flags: number): number {
   if (stream.closed) return afterCloseTcp(stream, errno.EINVAL);
-  const { native, control } = env();
+  const { native, control } = getEnvironment();
   const status = native.bindTcp(stream.fd, v6, String(host), port | 0, flags | 0);
   stream.fd = control[Control.out] as number;
   if (status !== 0) return status;
@@ -152,7 +153,7 @@ function connect(stream: Stream, request: Request, v6: boolean, host: string, po
     stream.connect(request, 'TCPCONNECTWRAP', 1, stream.delayedError);
     return 0;
   }
-  const { native, control } = env();
+  const { native, control } = getEnvironment();
   const status = native.connectTcp(stream.fd, v6, String(host), port | 0);
   stream.fd = control[Control.out] as number;
   if (status < 0) return status;

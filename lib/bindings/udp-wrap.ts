@@ -1,13 +1,16 @@
 /**
- * `udp_wrap`: UDP as Node's lib/ knows it (contract 10). lib/ makes `bind6`, `connect6` and `send6` own properties under
+ * `udp_wrap`: UDP as Node's lib/ knows it (docs/seams.md, the row of `udp_wrap`). lib/ makes `bind6`, `connect6` and `send6` own properties under
  * the other names, and copies methods from one handle to another: they rely on `this` alone.
  */
 
 import { getSystemErrorMap } from 'node:util';
-import { createResource, UNBORN } from '../hooks/async-hooks';
+import { createResource, UNBORN } from '../context/async-hooks';
+import { getEnvironment } from '../context/environment';
 import { errno } from '../native';
 import { UdpNumber } from '../native/protocol';
 import { ArrayPrototypeSlice, StringPrototypeIncludes, uncurryThis } from '../primordials';
+import type { NativeClass } from '../shapes';
+import type { MustBeNative } from './choice';
 import { afterCloseTcp, NOTHING } from './closed';
 import { Datagram, type UdpShell } from './datagram';
 import { send } from './datagram-send';
@@ -15,9 +18,6 @@ import { isWatched } from './descriptors';
 import { fillName, type Name } from './name';
 import { providerNumber } from './provider';
 import type { Request } from './requests';
-import type { NativeClass } from './seam';
-import { env } from './stream';
-import { mustBeNative } from './stream-handle';
 
 let find: (handle: object) => Datagram | null = () => null;
 
@@ -36,7 +36,7 @@ const errorNames = getSystemErrorMap();
 /** The async id of what has no native handle any more. */
 const NO_ID = -1;
 
-export function defineUdp(Native: NativeClass): NativeClass {
+export function defineUdp(Native: NativeClass, mustBeNative: MustBeNative): NativeClass {
   /** lib/ copies `bind` and `send` of a socket's first handle to the one that comes from another process, whoever's it is. */
   const native: NativeUdp = Native.prototype;
   const nativeBind = uncurryThis(native.bind);
@@ -121,7 +121,7 @@ export function defineUdp(Native: NativeClass): NativeClass {
       const socket = this.#socket;
       if (socket.closed) return afterCloseTcp(socket, errno.ENOTCONN);
       if (!socket.connected) return errno.ENOTCONN;
-      const status = env().native.disconnectUdp(socket.settled());
+      const status = getEnvironment().native.disconnectUdp(socket.settled());
       if (status === 0) forgetPeer(socket, false);
       return status;
     }
@@ -188,7 +188,7 @@ export function defineUdp(Native: NativeClass): NativeClass {
 
     setMulticastInterface(address: string): number {
       this.#socket.proved.clear();
-      return env().native.setMulticastInterface(this.#socket.settled(), String(address));
+      return getEnvironment().native.setMulticastInterface(this.#socket.settled(), String(address));
     }
 
     addMembership(group: string, face?: string | null): number {
@@ -251,7 +251,7 @@ function open(socket: Datagram, fd: number): number {
   if (socket.closed) return errno.EBADF;
   if (socket.fd >= 0) return errno.EBUSY;
   if (isWatched(fd)) return errno.EEXIST;
-  const { native } = env();
+  const { native } = getEnvironment();
   const status = native.openUdp(fd) || native.adopt(fd);
   if (status !== 0) return status;
   socket.fd = fd;
@@ -262,7 +262,7 @@ function open(socket: Datagram, fd: number): number {
 
 function bind(socket: Datagram, v6: boolean, host: string, port: number, flags: number): number {
   if (socket.closed) return errno.EBADF;
-  return socket.took(env().native.bindUdp(socket.settled(), v6, String(host), port | 0, flags | 0), v6);
+  return socket.took(getEnvironment().native.bindUdp(socket.settled(), v6, String(host), port | 0, flags | 0), v6);
 }
 
 /** Which peers the kernel has taken messages for is to be found out again. */
@@ -275,7 +275,10 @@ function connect(socket: Datagram, v6: boolean, host: string, port: number): num
   if (socket.closed) return errno.EBADF;
   if (socket.connected) return errno.EISCONN;
   const fresh = socket.fd < 0;
-  const status = socket.took(env().native.connectUdp(socket.settled(), v6, String(host), port | 0), fresh && v6);
+  const status = socket.took(
+    getEnvironment().native.connectUdp(socket.settled(), v6, String(host), port | 0),
+    fresh && v6,
+  );
   if (status === 0) forgetPeer(socket, true);
   return status;
 }
@@ -283,13 +286,16 @@ function connect(socket: Datagram, v6: boolean, host: string, port: number): num
 function setNumber(socket: Datagram, which: number, value: number): number {
   // What the kernel took may be refused from here on: a broadcast, for one.
   socket.proved.clear();
-  return env().native.setUdpNumber(socket.settled(), socket.v6, which, value | 0);
+  return getEnvironment().native.setUdpNumber(socket.settled(), socket.v6, which, value | 0);
 }
 
 function membership(socket: Datagram, join: boolean, group: string, face: string | null | undefined): number {
   if (socket.closed) return errno.EBADF;
   const v6 = socket.fd < 0 && StringPrototypeIncludes(String(group), ':');
-  return socket.took(env().native.setMembership(socket.settled(), join, String(group), face ?? undefined), v6);
+  return socket.took(
+    getEnvironment().native.setMembership(socket.settled(), join, String(group), face ?? undefined),
+    v6,
+  );
 }
 
 function sourceMembership(
@@ -301,7 +307,7 @@ function sourceMembership(
 ): number {
   if (socket.closed) return errno.EBADF;
   const v6 = socket.fd < 0 && StringPrototypeIncludes(String(group), ':');
-  const { native } = env();
+  const { native } = getEnvironment();
   return socket.took(
     native.setSourceMembership(socket.settled(), join, String(source), String(group), face ?? undefined),
     v6,

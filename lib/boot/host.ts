@@ -12,7 +12,7 @@ interface Internals {
 
 const { env, execArgv, execPath, hrtime, pid } = process;
 
-export { env, execArgv, execPath, pid };
+export { env, execArgv, execPath, hrtime, pid };
 export const platform: string = process.platform;
 export const arch: string = process.arch;
 export const { rss } = process.memoryUsage;

@@ -17,9 +17,9 @@ import { DatagramOffer } from '../native/protocol';
 const MESSAGE = 'tsloop doctor';
 
 /** The module of which there is one in this process: `dist/boot.js` has joined it with those that the preload runs on. */
-function environments(): typeof import('../environment') {
-  const load = require('../boot.js') as (file: string) => typeof import('../environment');
-  return load('environment.js');
+function environments(): typeof import('../context/environment') {
+  const load = require('../boot.js') as (file: string) => typeof import('../context/environment');
+  return load('context/environment.js');
 }
 
 /** Whether a message comes back whole from a server that listens there. */
@@ -68,7 +68,7 @@ function echoDatagram(): Promise<boolean> {
 
 /** What this kernel offers for many datagrams; null where the native part cannot be asked. */
 function datagramOffers(): Record<string, boolean> | null {
-  const offers = environments().openEnvironment()?.native.datagramOffers();
+  const offers = environments().findEnvironment()?.native.datagramOffers();
   if (offers === undefined) return null;
   return {
     'many to a call': (offers & DatagramOffer.batches) !== 0,

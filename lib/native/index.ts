@@ -29,6 +29,7 @@ export const errno = {
   EEXIST: -constants.errno.EEXIST,
   EISCONN: -constants.errno.EISCONN,
   EMSGSIZE: -constants.errno.EMSGSIZE,
+  ENOBUFS: -constants.errno.ENOBUFS,
   ESRCH: -constants.errno.ESRCH,
 } as const;
 

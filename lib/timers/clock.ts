@@ -2,23 +2,24 @@
  * The time of Node's timers with its fraction: milliseconds since the environment began, as `_idleStart` counts them.
  *
  * `process.hrtime` is the clock that libuv itself reads, and is there in every process; `performance` is loaded by its
- * first user, for more than a whole preload may cost. Taken when the program starts, before anybody mocks it.
+ * first user, for more than a whole preload may cost.
  */
 
-const hrtime = process.hrtime;
+import { hrtime } from '../boot/host';
+import { MathFloor } from '../primordials';
 
 /** The clock's own reading in milliseconds. */
 function reading(): number {
-  const [seconds, nanoseconds] = hrtime();
-  return seconds * 1e3 + nanoseconds / 1e6;
+  const parts = hrtime();
+  return parts[0] * 1e3 + parts[1] / 1e6;
 }
 
 /** Calibrates a clock against a timer of Node's; `probe` sets one and answers its `_idleStart`. */
 export function clockFrom(probe: () => number): () => number {
   for (;;) {
-    const before = Math.floor(reading());
+    const before = MathFloor(reading());
     const start = probe();
-    if (Math.floor(reading()) !== before) continue;
+    if (MathFloor(reading()) !== before) continue;
     // libuv's milliseconds are whole ones since the machine's start, and Node takes a whole number away.
     const epoch = before - start;
     return () => {

@@ -9,7 +9,7 @@
  * the end of it.
  */
 
-import { ObjectDefineProperty } from '../primordials';
+import { ObjectDefineProperty, uncurryThis } from '../primordials';
 import type { Deadline, Link, Slot, Wheel } from './wheel';
 
 /** What of Node's timers the deadlines stand on; found in one of its timers, so that another Node is noticed. */
@@ -22,7 +22,8 @@ export interface Machinery {
 
 /** Makes the wheel's deadlines. */
 export function deadlinesOf(machinery: Machinery, wheel: () => Wheel): (slot: Slot) => Deadline {
-  const { refresh, asyncId } = machinery;
+  const { asyncId } = machinery;
+  const refresh = uncurryThis(machinery.refresh);
 
   /** Has the fields that Node's lists read; its name is what a neighbour in a list prints. */
   class Timeout implements Deadline, Link {
@@ -46,7 +47,7 @@ export function deadlinesOf(machinery: Machinery, wheel: () => Wheel): (slot: Sl
       this._idleTimeout = milliseconds;
       // Node makes a new resource of what is destroyed.
       this._destroyed = false;
-      refresh.call(this);
+      refresh(this);
       this.#list = this._idlePrev;
       return this._idleStart;
     }

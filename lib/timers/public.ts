@@ -6,7 +6,19 @@
  * Node's code, which takes it out of our lists as out of its own; and Node runs it (see deadline.ts).
  */
 
-import { ObjectDefineProperty } from '../primordials';
+import {
+  ArrayPrototypeFind,
+  ArrayPrototypeForEach,
+  ArrayPrototypePush,
+  ArrayPrototypeSlice,
+  NumberIsInteger,
+  ObjectDefineProperty,
+  ObjectGetOwnPropertyDescriptor,
+  ObjectGetOwnPropertySymbols,
+  ObjectGetPrototypeOf,
+  ReflectOwnKeys,
+  uncurryThis,
+} from '../primordials';
 import { clockFrom } from './clock';
 import { deadlinesOf } from './deadline';
 import { type Timer, Wheel } from './wheel';
@@ -56,33 +68,34 @@ export function resetTimerCounts(): void {
 }
 
 /**
- * Replaces the functions.
+ * Replaces the functions; returns how to put Node's back, where timers that wait go on waiting.
  *
  * @throws Error when Node's timers are not what we know: they stay as they are.
  */
-export function attachTimers(): void {
+export function hookTimers(): () => void {
   const timers = require('node:timers') as Timers;
   ours ??= createSetters(timers);
   if (refreshing?.prototype.refresh === refreshing?.original) setRefresh(refreshing?.ours);
   const globals = globalThis as unknown as Setters;
-  for (const name of names) {
+  for (let index = 0; index < names.length; index += 1) {
+    const name = names[index] as keyof Setters;
     // A global that somebody else has replaced is theirs; what they call is what they found.
     const isNodes = globals[name] === timers[name];
     replace(timers, name, ours[name]);
     if (isNodes) replace(globals, name, ours[name]);
   }
+  return putBack;
 }
 
 function replace(on: Setters, name: keyof Setters, by: SetTimer): void {
-  replaced.push({ on, name, by, was: on[name] });
+  ArrayPrototypePush(replaced, { on, name, by, was: on[name] });
   on[name] = by;
 }
 
-/** Puts Node's functions back; timers that wait go on waiting. */
-export function detachTimers(): void {
-  for (const { on, name, by, was } of replaced) {
+function putBack(): void {
+  ArrayPrototypeForEach(replaced, ({ on, name, by, was }) => {
     if (on[name] === by) on[name] = was;
-  }
+  });
   if (refreshing?.prototype.refresh === refreshing?.ours) setRefresh(refreshing?.original);
   replaced = [];
 }
@@ -106,12 +119,12 @@ function createSetters(timers: Timers): Setters {
   );
   wheel = own;
   const original = machinery.refresh;
+  const refresh = uncurryThis(original);
   const holder = {
     /** Back into the wheel; in Node's lists it would come before what was set earlier and waits here. */
     refresh(this: Timer & { _destroyed: boolean; [key: symbol]: unknown }) {
       // What lib/ sets for itself is unreferenced and stays where it is, and so does what is odd.
-      if (this[referenced] !== true || this._destroyed !== false || !(this._idleTimeout >= 1))
-        return original.call(this);
+      if (this[referenced] !== true || this._destroyed !== false || !(this._idleTimeout >= 1)) return refresh(this);
       own.insert(this);
       return this;
     },
@@ -143,15 +156,16 @@ function createSetters(timers: Timers): Setters {
 
 /** What the callback is to be given: everything behind it and the duration. */
 function behind(given: IArguments): unknown[] {
-  return Array.prototype.slice.call(given, 2);
+  return ArrayPrototypeSlice(given, 2);
 }
 
 /** Everything that Node's function has of its own: its length, what `util.promisify` looks for. */
 function likeOriginal(made: SetTimer, original: SetTimer): SetTimer {
-  for (const key of Reflect.ownKeys(original)) {
-    if (key === 'prototype') continue;
-    Object.defineProperty(made, key, Object.getOwnPropertyDescriptor(original, key) as PropertyDescriptor);
-  }
+  ArrayPrototypeForEach(ReflectOwnKeys(original), (key) => {
+    if (key === 'prototype') return;
+    const descriptor = ObjectGetOwnPropertyDescriptor(original, key);
+    ObjectDefineProperty(made, key, { __proto__: null, ...descriptor } as PropertyDescriptor);
+  });
   return made;
 }
 
@@ -163,9 +177,9 @@ function examine(timers: Timers) {
   const probe = timers.setTimeout(() => {}, FARTHEST) as unknown as Record<PropertyKey, unknown> & Timer;
   try {
     const list = probe._idlePrev as (Timer & { msecs?: unknown }) | null;
-    const prototype = Object.getPrototypeOf(probe) as { constructor: TimeoutClass; refresh: (this: object) => unknown };
+    const prototype = ObjectGetPrototypeOf(probe) as { constructor: TimeoutClass; refresh: (this: object) => unknown };
     const symbol = (name: string) =>
-      Object.getOwnPropertySymbols(probe).find(({ description }) => description === name);
+      ArrayPrototypeFind(ObjectGetOwnPropertySymbols(probe), ({ description }) => description === name);
     const asyncId = symbol('asyncId');
     const referenced = symbol('refed');
     const known =
@@ -174,7 +188,7 @@ function examine(timers: Timers) {
       list._idleNext === probe &&
       probe._idleNext === list &&
       probe._idleTimeout === FARTHEST &&
-      Number.isInteger(probe._idleStart) &&
+      NumberIsInteger(probe._idleStart) &&
       typeof probe['_onTimeout'] === 'function' &&
       probe['_destroyed'] === false &&
       probe['_repeat'] === null &&

@@ -17,6 +17,20 @@
  * Runs on JavaScript's thread; one wheel per environment.
  */
 
+import {
+  ArrayPrototypeFilter,
+  ArrayPrototypeForEach,
+  ArrayPrototypeIncludes,
+  ArrayPrototypeMap,
+  ArrayPrototypePop,
+  ArrayPrototypePush,
+  ArrayPrototypeSort,
+  MathFloor,
+  MathMax,
+  MathTrunc,
+  SafeSet,
+} from '../primordials';
+
 /** A member of a list, or its head. `_idlePrev` leads to the newer one and, from the head, to the oldest. */
 export interface Link {
   _idleNext: Link | null;
@@ -60,12 +74,12 @@ const LEAD = SPAN;
  */
 const MOST_DATED_BACK = 64;
 
-const widths = Array.from({ length: LEVELS }, (_, level) => SPAN ** level);
+const widths = listOf(LEVELS, (level) => SPAN ** level);
 /** Powers of two: multiplying by them is exact, and cheaper than dividing. */
-const inverses = widths.map((width) => 1 / width);
+const inverses = ArrayPrototypeMap(widths, (width) => 1 / width);
 
 /** The millisecond in which a timer is due. */
-const expiryOf = (timer: Timer): number => timer._idleStart + Math.trunc(timer._idleTimeout);
+const expiryOf = (timer: Timer): number => timer._idleStart + MathTrunc(timer._idleTimeout);
 
 /** The head of a list, under the name that Node's own has when a timer is printed. */
 class TimersList implements Link {
@@ -95,6 +109,13 @@ export class Slot {
   }
 }
 
+/** A list of so many, packed. */
+function listOf<T>(length: number, make: (index: number) => T): T[] {
+  const all: T[] = [];
+  for (let index = 0; index < length; index += 1) ArrayPrototypePush(all, make(index));
+  return all;
+}
+
 type Level = (Slot | undefined)[];
 
 export class Wheel {
@@ -103,10 +124,10 @@ export class Wheel {
   moved = 0;
   readonly #clock: () => number;
   readonly #makeDeadline: (slot: Slot) => Deadline;
-  readonly #levels = Array.from({ length: LEVELS }, () => new Array<Slot | undefined>(PLACES).fill(undefined) as Level);
+  readonly #levels = listOf(LEVELS, (): Level => listOf(PLACES, () => undefined));
   /** Slots in use on the levels above the finest. */
   #coarse = 0;
-  readonly #inUse = new Array<number>(LEVELS).fill(0);
+  readonly #inUse = listOf(LEVELS, () => 0);
   /**
    * Slots of the finest level that may not be found in their place at their time: reached before their last timer was
    * due, armed when the clock had gone on, or displaced by a later one.
@@ -131,7 +152,7 @@ export class Wheel {
   /** Starts a timer, or starts it again, wherever it waits. */
   insert(timer: Timer): void {
     const exact = this.#clock();
-    const now = Math.floor(exact);
+    const now = MathFloor(exact);
     timer._idleStart = now;
     const slot = this.#slotFor(expiryOf(timer), now, LEVELS - 1);
     const fraction = exact - now;
@@ -152,8 +173,8 @@ export class Wheel {
     // Moved down already, when a later one was reached.
     if (slot.level === UNUSED) return;
     const exact = this.#clock();
-    const now = Math.floor(exact);
-    if (this.#late.length > 0) this.#late = this.#late.filter((late) => late !== slot);
+    const now = MathFloor(exact);
+    if (this.#late.length > 0) this.#late = ArrayPrototypeFilter(this.#late, (late) => late !== slot);
     if (slot.level > 0 && slot.key * (widths[slot.level] as number) > now) {
       this.#moveDown(slot, now);
     } else if (slot.level === 0 && exact < slot.key + slot.fraction) {
@@ -171,22 +192,35 @@ export class Wheel {
   /** Puts a slot and all that comes before it into the list, and what came down too late to have a deadline. */
   #handOver(slot: Slot | null, list: Link, since: number): void {
     const overdue = this.#overdue.length > 0 ? this.#slotsOfOverdue() : [];
-    const last = Math.max(slot?.key ?? 0, overdue.at(-1)?.key ?? 0);
-    const due = new Set(overdue);
+    const last = MathMax(slot?.key ?? 0, overdue[overdue.length - 1]?.key ?? 0);
+    const due = new SafeSet<Slot>();
+    const add = (each: Slot): void => {
+      due.add(each);
+    };
+    ArrayPrototypeForEach(overdue, add);
     if (slot !== null) due.add(slot);
     // Their deadlines will find them empty.
-    this.#between(0, this.#through + 1, last, (earlier) => due.add(earlier));
+    this.#between(0, this.#through + 1, last, add);
     if (this.#late.length > 0) {
-      for (const late of this.#late) if (late.key <= last) due.add(late);
-      this.#late = this.#late.filter(({ key }) => key > last);
+      ArrayPrototypeForEach(this.#late, (late) => {
+        if (late.key <= last) due.add(late);
+      });
+      this.#late = ArrayPrototypeFilter(this.#late, ({ key }) => key > last);
     }
     // The latest first, as each goes before what is there.
-    for (const each of due.size > 1 ? [...due].sort((a, b) => b.key - a.key || b.serial - a.serial) : due) {
+    const ordered: Slot[] = [];
+    due.forEach((each) => {
+      ArrayPrototypePush(ordered, each);
+    });
+    if (ordered.length > 1) ArrayPrototypeSort(ordered, (a, b) => b.key - a.key || b.serial - a.serial);
+    for (let index = 0; index < ordered.length; index += 1) {
+      const each = ordered[index] as Slot;
       if (each.later > 0 || each !== slot) dateBack(each.head, since, each.mixed);
       prepend(list, each.head);
     }
     if (last > this.#through) this.#through = last;
-    for (const each of overdue) if (each.armed === NEVER) this.#drop(each);
+    for (let index = 0; index < overdue.length; index += 1)
+      if (overdue[index]?.armed === NEVER) this.#drop(overdue[index] as Slot);
     if (slot !== null) this.#drop(slot);
   }
 
@@ -194,7 +228,9 @@ export class Wheel {
   #slotsOfOverdue(): Slot[] {
     const slots: Slot[] = [];
     let slot: Slot | undefined;
-    for (const timer of this.#overdue.sort((a, b) => expiryOf(a) - expiryOf(b))) {
+    const timers = ArrayPrototypeSort(this.#overdue, (a, b) => expiryOf(a) - expiryOf(b));
+    for (let index = 0; index < timers.length; index += 1) {
+      const timer = timers[index] as Timer;
       const key = expiryOf(timer);
       if (slot?.key !== key) {
         slot = (this.#levels[0] as Level)[key & MASK];
@@ -203,7 +239,7 @@ export class Wheel {
           slot.armed = NEVER;
         }
         slot.mixed = true;
-        slots.push(slot);
+        ArrayPrototypePush(slots, slot);
       }
       append(slot.head, timer);
     }
@@ -216,9 +252,11 @@ export class Wheel {
     for (let level = 1; level < LEVELS; level++) {
       if (this.#inUse[level] === 0) continue;
       const width = widths[level] as number;
-      const begun = this.#displaced.filter((slot) => slot.level === level);
-      this.#between(level, Math.floor(this.#through / width), Math.floor(now / width), (slot) => begun.push(slot));
-      for (const slot of begun) this.#moveDown(slot, now);
+      const begun = ArrayPrototypeFilter(this.#displaced, (slot) => slot.level === level);
+      this.#between(level, MathFloor(this.#through / width), MathFloor(now / width), (slot) => {
+        ArrayPrototypePush(begun, slot);
+      });
+      for (let index = 0; index < begun.length; index += 1) this.#moveDown(begun[index] as Slot, now);
     }
     this.#displaced = [];
   }
@@ -226,7 +264,7 @@ export class Wheel {
   /** Calls for every slot of a level that is in its place, from the first key to the last. */
   #between(level: number, first: number, last: number, call: (slot: Slot) => void): void {
     const slots = this.#levels[level] as Level;
-    for (let key = Math.max(first, last - MASK); key <= last; key++) {
+    for (let key = MathMax(first, last - MASK); key <= last; key++) {
       const slot = slots[key & MASK];
       // The place may be held by one of a round earlier.
       if (slot !== undefined && slot.key >= first && slot.key <= last) call(slot);
@@ -247,7 +285,7 @@ export class Wheel {
     if (distance >= 2 * SPAN && highest > 0) {
       do level++;
       while (level < highest && distance >= 2 * (widths[level + 1] as number));
-      key = Math.floor(expiry * (inverses[level] as number));
+      key = MathFloor(expiry * (inverses[level] as number));
     }
     const found = (this.#levels[level] as Level)[key & MASK];
     return found !== undefined && found.key === key ? found : this.#make(level, key, distance, now);
@@ -257,7 +295,7 @@ export class Wheel {
   #coarseSlotOf(expiry: number, highest: number): Slot | null {
     for (let level = highest; level > 0; level--) {
       if ((this.#inUse[level] as number) === 0) continue;
-      const key = Math.floor(expiry * (inverses[level] as number));
+      const key = MathFloor(expiry * (inverses[level] as number));
       const slot = (this.#levels[level] as Level)[key & MASK];
       if (slot !== undefined && slot.key === key) return slot;
     }
@@ -277,11 +315,11 @@ export class Wheel {
   /** One of the past, which the loop is late for. */
   #displace(slot: Slot): void {
     const kept = slot.level > 0 ? this.#displaced : this.#late;
-    if (!kept.includes(slot)) kept.push(slot);
+    if (!ArrayPrototypeIncludes(kept, slot)) ArrayPrototypePush(kept, slot);
   }
 
   #take(level: number, key: number): Slot {
-    const slot = this.#spare.pop() ?? new Slot(this.#makeDeadline);
+    const slot = ArrayPrototypePop(this.#spare) ?? new Slot(this.#makeDeadline);
     if (level > 0) this.#coarse += 1;
     this.#inUse[level] = (this.#inUse[level] as number) + 1;
     slot.level = level;
@@ -300,17 +338,17 @@ export class Wheel {
     const due = now + wait;
     // The process may have been stopped for any time since it read the clock.
     while (end > due && left > 1) {
-      left = Math.max(left - (end - due), 1);
+      left = MathMax(left - (end - due), 1);
       end = slot.deadline.arm(left) + left;
     }
-    if (slot.level === 0 && end > slot.key) this.#late.push(slot);
+    if (slot.level === 0 && end > slot.key) ArrayPrototypePush(this.#late, slot);
   }
 
   /** Spreads a coarse slot over the finer ones, oldest first. */
   #moveDown(slot: Slot, now: number): void {
     this.moved += 1;
     const { head, fraction, level } = slot;
-    if (this.#displaced.length > 0) this.#displaced = this.#displaced.filter((other) => other !== slot);
+    if (this.#displaced.length > 0) this.#displaced = ArrayPrototypeFilter(this.#displaced, (other) => other !== slot);
     let link = head._idlePrev as Link;
     head._idleNext = head;
     head._idlePrev = head;
@@ -321,7 +359,7 @@ export class Wheel {
       link = timer._idlePrev as Link;
       const expiry = expiryOf(timer);
       if (expiry < now) {
-        this.#overdue.push(timer);
+        ArrayPrototypePush(this.#overdue, timer);
         continue;
       }
       // The next level down, even where the lead makes the distance a little more than it spans.
@@ -339,7 +377,7 @@ export class Wheel {
     this.#inUse[slot.level] = (this.#inUse[slot.level] as number) - 1;
     if (slots[slot.key & MASK] === slot) slots[slot.key & MASK] = undefined;
     slot.level = UNUSED;
-    this.#spare.push(slot);
+    ArrayPrototypePush(this.#spare, slot);
   }
 }
 

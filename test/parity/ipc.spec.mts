@@ -1,4 +1,4 @@
-/** Sockets, servers and raw handles sent between processes, each with or without tsloop (contract 11.4). */
+/** Sockets, servers and raw handles sent between processes, each with or without tsloop: docs/architecture.md, "One handle to another process or thread". */
 import { fleet } from '../support/fleet.mjs';
 
 for (const serialization of ['json', 'advanced'] as const) {

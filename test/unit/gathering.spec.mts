@@ -1,15 +1,15 @@
 /** When small writes of a delivery leave, whoever has the seat: against a native part that only counts. */
 import { expect } from 'chai';
-import { Environment } from '../../dist/environment.js';
+import { Environment } from '../../dist/context/environment.js';
 import { createMemory, type Native } from '../../dist/native/index.js';
 import { FEW_EVENTS, MOST_GATHER_MILLIS, URGENT_WRITES, WRITES_PER_HANDOVER } from '../../dist/native/protocol.js';
 
 const entry = { slot: 1, generation: 1 };
 
-function made(): { environment: Environment<typeof entry>; handOvers: () => number } {
+function made(): { environment: Environment; handOvers: () => number } {
   let handOvers = 0;
   const native = { submit: () => ++handOvers && 0 } as unknown as Native;
-  return { environment: new Environment<typeof entry>(native, createMemory()), handOvers: () => handOvers };
+  return { environment: new Environment(native, createMemory()), handOvers: () => handOvers };
 }
 
 function busy(milliseconds: number): void {
@@ -17,7 +17,7 @@ function busy(milliseconds: number): void {
   while (performance.now() < until);
 }
 
-function write(environment: Environment<typeof entry>): void {
+function write(environment: Environment): void {
   environment.writeBytes(entry, Buffer.from('answer'), 0);
   environment.submitSoon();
 }

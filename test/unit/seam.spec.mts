@@ -1,10 +1,10 @@
 import { expect } from 'chai';
-import { restore, swap, swapOnRead } from '../../dist/bindings/seam.js';
+import { restore, swap, swapOnRead } from '../../dist/seam.js';
 
 class Native {}
 class Ours {}
 
-describe('bindings/seam', () => {
+describe('seam', () => {
   afterEach(() => restore());
 
   it('swaps, and takes back exactly what was there', () => {

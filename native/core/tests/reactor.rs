@@ -8,12 +8,14 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::IntoRawFd;
 
 use common::{Bench, CLOSE, OPEN_CONNECTING, OPEN_LISTENER, READ_START, READ_STOP, SHARE, SHUTDOWN, WRITE};
+use tsloop_core::command::op::SEND;
 use tsloop_core::command::{MORE, NOTIFY, OPEN_STREAM};
 use tsloop_core::env::{Caller, Request};
 use tsloop_core::event::{Event, FULL, Op, UV_EOF, WAITS};
 use tsloop_core::limits::{CHUNK_BYTES, TURN_ROUNDS};
 use tsloop_core::net::tcp;
 use tsloop_core::reactor::blocks::Block;
+use tsloop_core::reactor::leaving::Leaving;
 use tsloop_core::table::Id;
 
 impl Bench {
@@ -128,7 +130,6 @@ fn a_stale_id_reaches_nobody() {
 
 #[test]
 fn a_request_of_an_id_that_is_gone_ends() {
-    const SEND: i32 = 10;
     let _alone = common::alone();
     let mut bench = Bench::new();
     let gone = bench.ids.allocate();
@@ -395,7 +396,11 @@ fn what_ends_in_the_last_flush_is_told_should_the_process_live_on() {
         let mut all = Vec::new();
         peer.read_to_end(&mut all).map(|_| all)
     });
-    assert_eq!(bench.reactor.flush_for_exit(std::time::Instant::now() + common::PATIENCE), 0);
+    let mut leaving = Leaving::begin(&mut bench.reactor, std::time::Instant::now() + common::PATIENCE);
+    while leaving.wait() {
+        leaving.go_on(&mut bench.reactor);
+    }
+    assert_eq!(leaving.left(), 0);
     assert!(bench.reactor.is_due());
     // What counted as written met a full buffer and has left; who asked for notice gets it.
     let mut told = bench.turn();

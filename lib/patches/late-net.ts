@@ -1,10 +1,9 @@
 /**
  * Processes in which `net` was loaded before the preload ran (any child with an IPC channel, cluster workers,
  * `--watch`, a script on standard input, proxies from the environment): lib/ has captured Node's classes, so ours
- * come in through the three public places at which net takes a handle from outside (contract 1.2, 1.3).
+ * come in through the three public places at which net takes a handle from outside (docs/seams.md, "Processes that loaded `net` first").
  */
 
-import type { NativeClass } from '../bindings/seam';
 import { streamOf } from '../bindings/stream-handle';
 import {
   ArrayIsArray,
@@ -15,6 +14,7 @@ import {
   ObjectGetOwnPropertySymbols,
   ReflectApply,
 } from '../primordials';
+import type { NativeClass } from '../shapes';
 
 const SOCKET = 0;
 const SERVER = 1;

@@ -1,14 +1,14 @@
 /**
  * Sockets and servers that cross from one thread to another, on the lines of Node that allow it: Node's messages carry
  * native handles only, so ours leave as a native one on a duplicate of the descriptor, and a native one that arrives
- * becomes ours where lib/ takes it in (contract 16). Stays in place once it is there: open handles of ours go on after
+ * becomes ours where lib/ takes it in (docs/architecture.md, "One handle to another process or thread"). Stays in place once it is there: open handles of ours go on after
  * `uninstall()`, and may be sent.
  */
 
-import { isLoaded } from '../bindings/seam';
-import { env, type Stream } from '../bindings/stream';
+import type { Stream } from '../bindings/stream';
 import { streamOf } from '../bindings/stream-handle';
 import { nextTick } from '../boot/host';
+import { getEnvironment } from '../context/environment';
 import { Command } from '../native/protocol';
 import {
   ArrayPrototypeFind,
@@ -20,7 +20,9 @@ import {
   ReflectApply,
   SafeMap,
 } from '../primordials';
-import { type NativeHandle, toNative, toOurs } from './transfer';
+import { isLoaded } from '../seam';
+import type { NativeHandle } from '../shapes';
+import type { Pairs } from './pairs';
 
 type Prototype = Record<PropertyKey, unknown>;
 type Method = (this: Prototype, ...args: unknown[]) => unknown;
@@ -35,7 +37,7 @@ const leaving = new SafeMap<object, NativeHandle>();
 let hooked = false;
 
 /** Attaches to a `net` that is loaded, once; to be called early enough for the first handle that is sent or received. */
-export function hookThreads(): void {
+export function hookThreads(pairs: Pairs): void {
   if (hooked || !isLoaded('net')) return;
   hooked = true;
   const net = require('node:net') as Record<string, { prototype: Prototype } | undefined>;
@@ -46,11 +48,11 @@ export function hookThreads(): void {
     const list = symbolOf(prototype, 'messaging_transfer_list_symbol');
     const transfer = symbolOf(prototype, 'messaging_transfer_symbol');
     if (list === undefined || transfer === undefined) continue;
-    wrap(prototype, list, sendNative);
+    wrap(prototype, list, sendNative(pairs));
     wrap(prototype, transfer, letGo);
     const arrive = symbolOf(prototype, 'kReinitializeHandle');
-    if (arrive !== undefined) wrap(prototype, arrive, takeIn);
-    if (ObjectHasOwn(prototype, '_listen2')) wrap(prototype, '_listen2', listenOnOurs);
+    if (arrive !== undefined) wrap(prototype, arrive, takeIn(pairs));
+    if (ObjectHasOwn(prototype, '_listen2')) wrap(prototype, '_listen2', listenOnOurs(pairs));
   }
 }
 
@@ -69,18 +71,19 @@ function wrap(prototype: Prototype, name: PropertyKey, make: (original: Method) 
 }
 
 /** What a socket names as its handles: native ones instead of ours. */
-function sendNative(original: Method): Method {
-  return function (this: Prototype) {
-    const stream = streamOf(this['_handle']);
-    if (stream !== null && hasTaken(stream)) return refused(stream, () => ReflectApply(original, this, []));
-    return ArrayPrototypeMap(ReflectApply(original, this, []) as object[], (handle) => {
-      const native = leaving.get(handle) ?? (streamOf(handle) === null ? null : toNative(handle));
-      if (native === null) return handle;
-      leaving.set(handle, native);
-      nextTick(forget, handle);
-      return native;
-    });
-  };
+function sendNative(pairs: Pairs): (original: Method) => Method {
+  return (original) =>
+    function (this: Prototype) {
+      const stream = streamOf(this['_handle']);
+      if (stream !== null && hasTaken(stream)) return refused(stream, () => ReflectApply(original, this, []));
+      return ArrayPrototypeMap(ReflectApply(original, this, []) as object[], (handle) => {
+        const native = leaving.get(handle) ?? (streamOf(handle) === null ? null : pairs.toNative(handle));
+        if (native === null) return handle;
+        leaving.set(handle, native);
+        nextTick(forget, handle);
+        return native;
+      });
+    };
 }
 
 /** The message was refused for the sake of something else in it: the socket stays here. */
@@ -95,7 +98,7 @@ function forget(handle: object): void {
  */
 function hasTaken(stream: Stream): boolean {
   if (stream.slot < 0 || stream.listening || stream.connectRequest !== null) return false;
-  const environment = env();
+  const environment = getEnvironment();
   environment.command(Command.readStop, stream);
   environment.submit();
   const taken = environment.native.hasRead(stream.slot, stream.generation) === 1;
@@ -129,16 +132,18 @@ function letGo(original: Method): Method {
   };
 }
 
-function takeIn(original: Method): Method {
-  return function (this: Prototype, ...args) {
-    args[0] = toOurs(args[0]);
-    return ReflectApply(original, this, args);
-  };
+function takeIn(pairs: Pairs): (original: Method) => Method {
+  return (original) =>
+    function (this: Prototype, ...args) {
+      args[0] = pairs.toOurs(args[0]);
+      return ReflectApply(original, this, args);
+    };
 }
 
-function listenOnOurs(original: Method): Method {
-  return function (this: Prototype, ...args) {
-    if (this['_handle']) this['_handle'] = toOurs(this['_handle']);
-    return ReflectApply(original, this, args);
-  };
+function listenOnOurs(pairs: Pairs): (original: Method) => Method {
+  return (original) =>
+    function (this: Prototype, ...args) {
+      if (this['_handle']) this['_handle'] = pairs.toOurs(this['_handle']);
+      return ReflectApply(original, this, args);
+    };
 }

@@ -3,36 +3,30 @@
  * that never touches `net` pays for none of it.
  */
 
-import { type Found, whyMissing } from '../boot/addon';
-import { type Config, runs } from '../boot/config';
-import { createDispatcher } from '../dispatch';
-import { load, loadedAddon, prepare } from '../environment';
-import { messageOf, Obstacle, type Reason, reason } from '../errors';
-import { announceWith } from '../hooks/async-hooks';
-import { hookLateDgram } from '../hooks/late-dgram';
-import { hookLateNet } from '../hooks/late-net';
-import { hookThreads } from '../hooks/threads';
-import {
-  acceptBoth,
-  adoptChildsChannel,
-  adoptLateChannels,
-  attachPairs,
-  type Pair,
-  wrapSpawn,
-} from '../hooks/transfer';
-import { ArrayPrototypeFilter, ArrayPrototypeIncludes, ObjectHasOwn } from '../primordials';
-import { hookConsume } from './parser-consume';
-import { definePipe } from './pipe-wrap';
-import { defineProcess, isCapable, takeOverSpawn } from './process-wrap';
-import { type Doors, fetchSeam, type NativeClass, put, type Seam, swap } from './seam';
-import { wrapSpawnSync } from './spawn-sync';
-import type { Stream } from './stream';
-import { defineStreamHandle } from './stream-handle';
-import { attachReadState } from './stream-read';
-import { attachWriteState } from './stream-write';
-import { defineTcp } from './tcp-wrap';
-import { wrapWrap } from './tls-wrap';
-import { defineUdp } from './udp-wrap';
+import { chooser } from './bindings/choice';
+import { type Leaving, leaving } from './bindings/leaving';
+import { hookConsume } from './bindings/parser-consume';
+import { definePipe } from './bindings/pipe-wrap';
+import { defineProcess, isCapable, takeOverSpawn } from './bindings/process-wrap';
+import { wrapSpawnSync } from './bindings/spawn-sync';
+import { defineStreamHandle } from './bindings/stream-handle';
+import { defineTcp } from './bindings/tcp-wrap';
+import { wrapWrap } from './bindings/tls-wrap';
+import { defineUdp } from './bindings/udp-wrap';
+import type { Found } from './boot/addon';
+import { type Config, runs } from './boot/config';
+import { load, loadedAddon, openEnvironment } from './context/environment';
+import { adoptChildsChannel, adoptLateChannels } from './crossing/channels';
+import { wrapSpawn } from './crossing/native-spawn';
+import { acceptBoth, type Pair, Pairs } from './crossing/pairs';
+import { hookThreads } from './crossing/threads';
+import { createDispatcher } from './dispatch';
+import { messageOf, Obstacle, type Reason, reason } from './errors';
+import { hookLateDgram } from './patches/late-dgram';
+import { hookLateNet } from './patches/late-net';
+import { ArrayPrototypeFilter, ArrayPrototypeIncludes, ObjectHasOwn } from './primordials';
+import { type Doors, fetchSeam, put, type Seam, swap } from './seam';
+import type { NativeClass } from './shapes';
 
 export interface Classes {
   readonly TCP: NativeClass;
@@ -41,6 +35,8 @@ export interface Classes {
   readonly Process: NativeClass;
   /** Whether an async resource is the base of one of our handles. */
   isHandle(resource: object): boolean;
+  /** What is to be done before the process ends: as long as it lives, from the first handle on. */
+  readonly leaving: Leaving;
   /** Replaces the method that starts children without a handle; `restore` of the seam takes it back. */
   attach(): void;
   /** Comes into modules that were loaded first; returns how to leave them. */
@@ -61,7 +57,7 @@ export interface Late {
  */
 export function defineClasses(config: Config, doors: Doors, addon: Found, unavailable: (why: Reason) => void): Classes {
   // Strict mode wants to know at once what the first handle would find out.
-  const why = whyMissing(addon) ?? (config.strict ? load(config, addon).reason : null);
+  const why = config.strict ? load(config, addon).reason : null;
   if (why !== null) throw new Obstacle(why);
   try {
     return define(config, doors, addon, fetchSeam(), unavailable);
@@ -83,32 +79,39 @@ function define(
   seam: Seam,
   unavailable: (why: Reason) => void,
 ): Classes {
-  attachReadState(seam.stream.streamBaseState);
-  attachWriteState(seam.stream.streamBaseState);
-  const dispatcher = createDispatcher(seam.tick);
+  let opened: boolean | undefined;
   // The first handle asks, which the program makes: a reason, whatever happens.
-  prepare<Stream>(config, addon, (create) => {
+  const open = (): boolean => {
     try {
-      const made = create(dispatcher);
-      if (made === null) {
+      if (openEnvironment(config, addon, (memory) => createDispatcher(seam.tick, memory)) === null) {
         unavailable(whyNone());
-        return null;
+        return false;
       }
-      dispatcher.setUp(made);
-      hookThreads();
+      hookThreads(converted);
       hookConsume();
-      return made;
+      return true;
     } catch (error) {
       unavailable(reason('ERR_TSLOOP_INTERNAL', messageOf(error)));
-      return null;
+      return false;
     }
+  };
+  const mustBeNative = chooser(() => {
+    opened ??= open();
+    return opened;
   });
-  announceWith(seam.jsStream.JSStream);
   const Handle = defineStreamHandle(seam.jsStream.JSStream, () => !runs(config, 'child_process') || !isCapable());
-  const TCP = defineTcp(Handle, NativeTCP, { typeOfService: ObjectHasOwn(NativeTCP.prototype, 'setTypeOfService') });
-  const Pipe = definePipe(Handle, NativePipe, adoptChildsChannel, ArrayPrototypeIncludes(config.disabled, 'net'));
-  const UDP = defineUdp(NativeUDP);
-  const Process = defineProcess(NativeProcess);
+  const TCP = defineTcp(Handle, NativeTCP, mustBeNative, {
+    typeOfService: ObjectHasOwn(NativeTCP.prototype, 'setTypeOfService'),
+  });
+  const Pipe = definePipe(
+    Handle,
+    NativePipe,
+    mustBeNative,
+    (channel) => adoptChildsChannel(channel, converted),
+    ArrayPrototypeIncludes(config.disabled, 'net'),
+  );
+  const UDP = defineUdp(NativeUDP, mustBeNative);
+  const Process = defineProcess(NativeProcess, mustBeNative);
   const pairs: Pair[] = [
     { Native: NativeTCP, Ours: TCP, adopts: true },
     { Native: NativePipe, Ours: Pipe, adopts: true },
@@ -118,8 +121,8 @@ function define(
   // What arrives from another process becomes ours only where lib/ works with our class.
   const isOurs = ({ Ours }: { Ours: NativeClass }) =>
     !ArrayPrototypeIncludes(config.disabled, Ours === UDP ? 'dgram' : 'net');
-  attachPairs(ArrayPrototypeFilter(pairs, isOurs));
-  for (let index = 0; index < pairs.length; index += 1) acceptBoth(pairs[index] as Pair, hookThreads);
+  const converted = new Pairs(ArrayPrototypeFilter(pairs, isOurs));
+  for (let index = 0; index < pairs.length; index += 1) acceptBoth(pairs[index] as Pair, () => hookThreads(converted));
   // Methods of Node's that meet handles of ours: those that are open go on after `uninstall()`.
   put(NativeProcess.prototype, 'spawn', wrapSpawn(NativeProcess.prototype.spawn, NativePipe));
   put(seam.tls, 'wrap', wrapWrap(seam.tls.wrap));
@@ -129,16 +132,17 @@ function define(
     UDP,
     Process,
     isHandle: (resource) => resource instanceof Handle,
+    leaving,
     attach() {
       if (runs(config, 'child_process') && typeof seam.sync.spawn === 'function')
-        swap(seam.sync, 'spawn', wrapSpawnSync(seam.sync.spawn));
+        swap(seam.sync, 'spawn', wrapSpawnSync(seam.sync.spawn, mustBeNative));
     },
     attachLate(late) {
       const { prototype } = NativeProcess;
-      if (late.children) swap(prototype, 'spawn', takeOverSpawn(prototype.spawn, Pipe));
+      if (late.children) swap(prototype, 'spawn', takeOverSpawn(prototype.spawn, Pipe, mustBeNative));
       const leaveNet = late.net ? hookLateNet(TCP, Pipe) : null;
       const leaveDgram = late.dgram ? hookLateDgram(NativeUDP, UDP) : null;
-      adoptLateChannels();
+      adoptLateChannels(converted);
       return () => {
         leaveNet?.();
         leaveDgram?.();

@@ -1,10 +1,21 @@
 /**
  * `process._getActiveHandles()`, `_getActiveRequests()` and `getActiveResourcesInfo()` with ours in them, in the order of their making
- * (contract 15). Wrapped while a program starts, as somebody may keep the functions; what they need is loaded when there may be
+ * (docs/seams.md has the row). Wrapped while a program starts, as somebody may keep the functions; what they need is loaded when there may be
  * a handle.
  */
 
-import type { Provider } from '../bindings/async-scope';
+import type { Stream } from '../bindings/stream';
+import type { Provider } from '../context/async-scope';
+import {
+  ArrayPrototypeFind,
+  ArrayPrototypeForEach,
+  ArrayPrototypeMap,
+  ArrayPrototypePush,
+  ArrayPrototypeSlice,
+  ArrayPrototypeSort,
+  ObjectGetOwnPropertySymbols,
+  ReflectApply,
+} from '../primordials';
 
 /** Node's names for what keeps a process alive. */
 const resourceNames: Partial<Record<Provider, string>> = {
@@ -24,7 +35,10 @@ interface Listed {
 
 function ownerOf(inside: { handle: unknown }): unknown {
   const handle = inside.handle as Record<PropertyKey, unknown>;
-  const symbol = Object.getOwnPropertySymbols(handle).find((found) => found.description === 'owner_symbol');
+  const symbol = ArrayPrototypeFind(
+    ObjectGetOwnPropertySymbols(handle),
+    (found) => found.description === 'owner_symbol',
+  );
   return (symbol === undefined ? undefined : handle[symbol]) ?? handle;
 }
 
@@ -38,22 +52,26 @@ function ours(): { handles: Listed[]; requests: Listed[] } {
   const handles: Listed[] = [];
   const requests: Listed[] = [];
   const request = (name: string, shown: object | null): void => {
-    if (shown !== null) requests.push({ born: idOf(shown) ?? birthOf(shown), name, shown });
+    if (shown !== null) ArrayPrototypePush(requests, { born: idOf(shown) ?? birthOf(shown), name, shown });
   };
-  for (const stream of [...liveStreams(), ...closingStreams()]) {
-    const name = resourceNames[stream.type] as string;
-    if (stream.referenced) handles.push({ born: birthOf(stream.handle), name, shown: ownerOf(stream) });
+  const handle = (name: string, born: number, inside: { handle: unknown }): void => {
+    ArrayPrototypePush(handles, { born, name, shown: ownerOf(inside) });
+  };
+  const list = (stream: Stream): void => {
+    if (stream.referenced) handle(resourceNames[stream.type] as string, birthOf(stream.handle), stream);
     request('ConnectWrap', stream.connectRequest);
-    for (const write of stream.writes) request('SimpleWriteWrap', write.request ?? write.native);
+    ArrayPrototypeForEach(stream.writes, (write) => request('SimpleWriteWrap', write.request ?? write.native));
     request('SimpleShutdownWrap', stream.shutdownRequest ?? stream.shutdownNative);
-  }
-  for (const socket of liveDatagrams()) {
-    const shown = ownerOf(socket);
-    if (socket.referenced) handles.push({ born: socket.scope.asyncId(), name: 'UDPWrap', shown });
-    for (const send of socket.sends) request('SendWrap', send.request);
-  }
-  for (const child of liveChildren())
-    if (child.hasRef) handles.push({ born: child.place, name: 'ProcessWrap', shown: ownerOf(child) });
+  };
+  ArrayPrototypeForEach(liveStreams(), list);
+  ArrayPrototypeForEach(closingStreams(), list);
+  ArrayPrototypeForEach(liveDatagrams(), (socket) => {
+    if (socket.referenced) handle('UDPWrap', socket.scope.asyncId(), socket);
+    ArrayPrototypeForEach(socket.sends, (send) => request('SendWrap', send.request));
+  });
+  ArrayPrototypeForEach(liveChildren(), (child) => {
+    if (child.hasRef) handle('ProcessWrap', child.place, child);
+  });
   const completing = completingRequest();
   if (completing !== null) request(nameOf(completing), completing);
   return { handles, requests };
@@ -81,12 +99,17 @@ function bornOf(native: unknown, before: number): number {
 /** Those of Node's, which are in the order of their making, with ours at their places. */
 function merged(native: readonly unknown[], names: readonly string[], more: readonly Listed[]): Listed[] {
   let before = 0;
-  const all = native.map((shown, index): Listed => {
+  const all = ArrayPrototypeMap(native, (shown, index): Listed => {
     before = bornOf(shown, before);
     return { born: before, name: names[index] ?? '', shown };
   });
-  return [...all, ...more].sort((one, other) => one.born - other.born);
+  ArrayPrototypeForEach(more, (one) => {
+    ArrayPrototypePush(all, one);
+  });
+  return ArrayPrototypeSort(all, (one, other) => one.born - other.born);
 }
+
+const shownOf = ({ shown }: Listed): unknown => shown;
 
 interface Introspection {
   _getActiveHandles(): unknown[];
@@ -99,26 +122,32 @@ export function hookResources(mayHaveHandles: () => boolean): void {
   const internals = process as unknown as Introspection;
   const { _getActiveHandles: handles, _getActiveRequests: requests, getActiveResourcesInfo: resources } = internals;
   internals._getActiveHandles = function _getActiveHandles() {
-    const native = handles.call(process);
+    const native = ReflectApply(handles, process, []);
     if (!mayHaveHandles()) return native;
-    return merged(native, [], ours().handles).map(({ shown }) => shown);
+    return ArrayPrototypeMap(merged(native, [], ours().handles), shownOf);
   };
   internals._getActiveRequests = function _getActiveRequests() {
-    const native = requests.call(process);
+    const native = ReflectApply(requests, process, []);
     if (!mayHaveHandles()) return native;
-    return merged(native, [], ours().requests).map(({ shown }) => shown);
+    return ArrayPrototypeMap(merged(native, [], ours().requests), shownOf);
   };
   internals.getActiveResourcesInfo = function getActiveResourcesInfo() {
-    const native = resources.call(process);
+    const native = ReflectApply(resources, process, []);
     if (!mayHaveHandles()) return native;
     // Node lists requests, then handles, then timers and immediates.
-    const [nativeRequests, nativeHandles] = [requests.call(process), handles.call(process)];
+    const nativeRequests: unknown[] = ReflectApply(requests, process, []);
+    const nativeHandles: unknown[] = ReflectApply(handles, process, []);
     const end = nativeRequests.length + nativeHandles.length;
     const found = ours();
-    const names = [
-      ...merged(nativeRequests, native.slice(0, nativeRequests.length), found.requests),
-      ...merged(nativeHandles, native.slice(nativeRequests.length, end), found.handles),
-    ].map(({ name }) => name);
-    return [...names, ...native.slice(end)];
+    const names: string[] = [];
+    const add = ({ name }: Listed): void => {
+      ArrayPrototypePush(names, name);
+    };
+    const requestsFirst = ArrayPrototypeSlice(native, 0, nativeRequests.length);
+    ArrayPrototypeForEach(merged(nativeRequests, requestsFirst, found.requests), add);
+    const handlesNext = ArrayPrototypeSlice(native, nativeRequests.length, end);
+    ArrayPrototypeForEach(merged(nativeHandles, handlesNext, found.handles), add);
+    for (let index = end; index < native.length; index += 1) ArrayPrototypePush(names, native[index] as string);
+    return names;
   };
 }

@@ -5,7 +5,6 @@
  * async context in which Node's was made.
  */
 
-import type { NativeClass } from '../bindings/seam';
 import { datagramOf } from '../bindings/udp-wrap';
 import {
   ArrayPrototypeFind,
@@ -16,6 +15,7 @@ import {
   ObjectGetPrototypeOf,
   ReflectOwnKeys,
 } from '../primordials';
+import type { NativeClass } from '../shapes';
 
 type Properties = Record<PropertyKey, unknown>;
 

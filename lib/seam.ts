@@ -15,12 +15,8 @@ import {
   ObjectDefineProperty,
   ObjectGetOwnPropertyDescriptor,
   ObjectGetPrototypeOf,
-} from '../primordials';
-import type { SpawnSync } from './spawn-sync';
-
-/** A handle or request class, as far as we call it. */
-// biome-ignore lint/suspicious/noExplicitAny: classes of Node's C++ side have no types
-export type NativeClass = new (...args: any[]) => any;
+} from './primordials';
+import type { NativeClass, SpawnSync } from './shapes';
 
 /** The binding objects that lib/ reads its handle classes from, and those classes. */
 export interface Doors {
@@ -90,24 +86,31 @@ export function fetchDoors(): Doors {
   return { tcp, pipe, udp, process: processes, NativeTCP, NativePipe, NativeUDP, NativeProcess };
 }
 
+let seam: Seam | null = null;
+
 /**
- * Fetches the rest.
+ * The rest, fetched when it is first asked for.
  *
  * @throws Error as {@link fetchDoors}.
  */
 export function fetchSeam(): Seam {
+  seam ??= findSeam();
+  return seam;
+}
+
+function findSeam(): Seam {
   const binding = unwrapped(foundBinding);
-  const seam: Seam = {
+  const found: Seam = {
     stream: binding('stream_wrap'),
     jsStream: binding('js_stream'),
     sync: binding('spawn_sync'),
     tls: binding('tls_wrap'),
     tick: unwrapped(foundTick),
   };
-  if (!isClass(seam.jsStream.JSStream)) throw new Error('the base class is missing');
-  if (!(seam.stream.streamBaseState instanceof Int32Array)) throw new Error('the stream state is missing');
-  if (typeof seam.tick !== 'function') throw new Error('the tick callback is missing');
-  return seam;
+  if (!isClass(found.jsStream.JSStream)) throw new Error('the base class is missing');
+  if (!(found.stream.streamBaseState instanceof Int32Array)) throw new Error('the stream state is missing');
+  if (typeof found.tick !== 'function') throw new Error('the tick callback is missing');
+  return found;
 }
 
 /** True when a module of lib/'s has read Node's classes already, or is about to. */

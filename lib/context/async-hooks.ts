@@ -18,6 +18,7 @@ import {
   ReflectApply,
   SafeSet,
 } from '../primordials';
+import { fetchSeam } from '../seam';
 
 type AsyncHooks = typeof import('node:async_hooks');
 type Hooks = Parameters<AsyncHooks['createHook']>[0];
@@ -68,9 +69,6 @@ const { set } = Reflect;
 
 /** Something is made that nobody is to hear of. */
 let unheardOf = false;
-
-/** The native class whose objects tell hooks of ours. */
-export let Announcer: new () => object;
 
 /** What we use of a resource. */
 export interface Scope {
@@ -171,9 +169,9 @@ export function born(): Scope {
   return due.scope ?? bear(due);
 }
 
-/** Set when the classes are defined: Node's class to announce ours with. */
-export function announceWith(native: new () => object): void {
-  Announcer = native;
+/** The native class whose objects tell hooks of ours. */
+export function announcer(): new () => object {
+  return fetchSeam().jsStream.JSStream;
 }
 
 /** Makes a native object of which hooks do not hear. */
@@ -195,7 +193,7 @@ export function createResource(
 ): Scope {
   if (watched) {
     expect(type, owner, triggerAsyncId, holder);
-    new Announcer();
+    new (announcer())();
     return born();
   }
   const resource: AsyncResource & { [kOwner]?: object } =

@@ -4,18 +4,9 @@
  * plain Node had given them to the kernel. (A natural end, and a Worker's, run the native part's own hook.)
  */
 
+import type { Leaving } from '../bindings/leaving';
 import { listenerCount, pid as ownPid } from '../boot/host';
 import { MathAbs, ReflectApply } from '../primordials';
-
-/** What this thread's environment does before an end. */
-export interface Leaving {
-  /** What was asked for is carried out: the kernel has been offered every byte that counts as written. */
-  settle(): void;
-  /** Waits, for a bounded time, until the kernel has taken them; the process may live on. */
-  flush(): void;
-  /** As `flush`, and offers the kernel what lib/ held back too: lib/ must not go on and write it again. */
-  leave(): void;
-}
 
 interface Ends {
   /** Behind `process.exit`. */
@@ -51,19 +42,12 @@ function endsUs(pid: number, signal: number): boolean {
   return name !== undefined && listenerCount(name) === 0;
 }
 
-/** What is done first: nothing before there is an environment. */
-let first: Leaving | null = null;
-
-/** From the first handle on, for as long as the process lives: handles of ours go on after `uninstall()`. */
-export function leaveFirst(leaving: Leaving): void {
-  first = leaving;
-}
-
 /**
  * Attaches to all of them while the program starts: who keeps one of these functions, to call it or to put it back (as
- * signal-exit does, and what stands on that), keeps ours.
+ * signal-exit does, and what stands on that), keeps ours. `leaving` tells what is done first, from the first handle on and for as
+ * long as the process lives: handles of ours go on after `uninstall()`.
  */
-export function hookEnds(): void {
+export function hookEnds(leaving: () => Leaving | null): void {
   const ends = process as unknown as Ends;
   const { reallyExit: exit, _fatalException: judge, execve: replace, _kill: kill, abort: end } = ends;
   // Who listens for signals is the main thread's to know.
@@ -71,7 +55,7 @@ export function hookEnds(): void {
   // Methods: Node's own cannot be constructed either, have no `prototype`, and name no parameter.
   const ours = {
     reallyExit(...args: unknown[]): never {
-      first?.leave();
+      leaving()?.leave();
       return ReflectApply(exit, process, args) as never;
     },
     _fatalException(...args: unknown[]): boolean {
@@ -81,15 +65,16 @@ export function hookEnds(): void {
         handled = ReflectApply(judge as (...args: unknown[]) => boolean, process, args);
         return handled;
       } finally {
-        if (!handled) first?.leave();
+        if (!handled) leaving()?.leave();
       }
     },
     execve(...args: unknown[]): never {
-      first?.flush();
+      leaving()?.flush();
       return ReflectApply(replace as (...args: unknown[]) => never, process, args) as never;
     },
     _kill(...args: unknown[]): number {
       // Whoever gets one may look at what was written to it before.
+      const first = leaving();
       if (first !== null) {
         if (isMain && endsUs(args[0] as number, args[1] as number)) first.leave();
         else if (args[1] !== 0) first.settle();
@@ -97,7 +82,7 @@ export function hookEnds(): void {
       return ReflectApply(kill as (...args: unknown[]) => number, process, args);
     },
     abort(): never {
-      first?.leave();
+      leaving()?.leave();
       return ReflectApply(end, process, []) as never;
     },
   };

@@ -3,14 +3,8 @@
  * before `process.exit` follows libuv's rules. The three getters are lazy; handles made inside them are Node's.
  */
 
-import { ObjectDefineProperty, ObjectGetOwnPropertyDescriptor, ReflectApply } from '../primordials';
-
-let depth = 0;
-
-/** True while Node makes a standard stream. */
-export function isMakingStdio(): boolean {
-  return depth > 0;
-}
+import { ObjectDefineProperty, ObjectGetOwnPropertyDescriptor } from '../primordials';
+import { makeStdio } from '../standing';
 
 /** Wraps the getters that make the standard streams. */
 export function hookStdio(): void {
@@ -27,12 +21,7 @@ function hookGetter(name: 'stdin' | 'stdout' | 'stderr'): void {
     __proto__: null,
     ...descriptor,
     get() {
-      depth += 1;
-      try {
-        return ReflectApply(make, process, []);
-      } finally {
-        depth -= 1;
-      }
+      return makeStdio(make);
     },
   } as PropertyDescriptor);
 }

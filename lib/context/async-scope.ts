@@ -1,11 +1,11 @@
 /**
  * Async context of handles and requests: each has a resource of the native type name, made when Node's C++ would make
- * it, and its callbacks run inside it with exceptions reported from within (contract 14).
+ * it, and its callbacks run inside it with exceptions reported from within (docs/seams.md, "Callbacks and their context").
  */
 
-import { createResource, passOn, type Scope } from '../hooks/async-hooks';
-import type { Native } from '../native';
 import { ReflectApply } from '../primordials';
+import { createResource, passOn, type Scope } from './async-hooks';
+import { findEnvironment } from './environment';
 
 /** Node's provider names. */
 export type Provider =
@@ -67,21 +67,14 @@ export class LazyScope implements Scope {
   emitDestroy(): void {}
 }
 
-let fatal: (error: unknown) => void = (error) => {
-  throw error;
-};
-
-/** Set when the environment opens. */
-export function reportTo(native: Native): void {
-  fatal = (error) => native.fatalException(error);
-}
-
 let reported = false;
 
 /** Reports an exception of user code as libuv's own callbacks would. */
 export function reportException(error: unknown): void {
   reported = true;
-  fatal(error);
+  const environment = findEnvironment();
+  if (environment === null) throw error;
+  environment.native.fatalException(error);
 }
 
 /**

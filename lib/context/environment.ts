@@ -1,18 +1,17 @@
 /**
- * This thread's native environment, opened by the first handle, and what surrounds it: the outbox that commands
- * gather in, the table of live streams, the count that keeps the event loop alive.
+ * This thread's environment, opened by the first handle: the native part's, and what surrounds it, the outbox that commands
+ * gather in and the count that keeps the event loop alive.
  *
  * Module state is per thread: a Worker has its own instance of every module.
  */
 
-import { type Found, type Loaded, loadAddon } from './boot/addon';
-import type { Config } from './boot/config';
-import { milliseconds } from './boot/host';
-import { report } from './boot/report';
-import { debug } from './debug';
-import { reason } from './errors';
-import { type Leaving, leaveFirst } from './hooks/ends';
-import { type Callbacks, createMemory, type Memory, type Native, open } from './native';
+import { type Found, type Loaded, loadAddon } from '../boot/addon';
+import type { Config } from '../boot/config';
+import { milliseconds } from '../boot/host';
+import { report } from '../boot/report';
+import { debug } from '../debug';
+import { reason } from '../errors';
+import { type Callbacks, createMemory, type Memory, type Native, open } from '../native';
 import {
   Command,
   Control,
@@ -26,27 +25,25 @@ import {
   OUTBOX_BYTES,
   URGENT_WRITES,
   WRITES_PER_HANDOVER,
-} from './native/protocol';
+} from '../native/protocol';
 import {
   BufferFromMemory,
   BufferPrototypeLatin1Write,
   BufferPrototypeUcs2Write,
   BufferPrototypeUtf8Write,
   TypedArrayPrototypeSet,
-} from './primordials';
+} from '../primordials';
 
-/** What a stream's entry in the table has to be for the environment: anything with an id. */
+/** What the reactor knows by a number: a stream, a datagram socket, a child. */
 export interface Entry {
   slot: number;
   generation: number;
 }
 
-export class Environment<T extends Entry> {
+export class Environment {
   readonly native: Native;
   readonly memory: Memory;
   readonly control: Int32Array;
-  /** Live streams by slot. */
-  readonly table: (T | undefined)[] = [];
   /** A delivery is under way: commands gather until its end. */
   delivering = false;
   /** It is one of the inline driver's that tells of many: what is written meanwhile may gather as well. */
@@ -88,12 +85,6 @@ export class Environment<T extends Entry> {
   assign(entry: Entry): void {
     entry.slot = this.native.allocate();
     entry.generation = this.out;
-  }
-
-  /** A new id for a stream that JavaScript opens. */
-  register(entry: T): void {
-    this.assign(entry);
-    this.table[entry.slot] = entry;
   }
 
   /** The second result of the last native call. */
@@ -347,26 +338,17 @@ export class Environment<T extends Entry> {
   }
 }
 
-type Opener<T extends Entry> = (make: (callbacks: Callbacks) => Environment<T> | null) => Environment<T> | null;
-
-let config: Config | null = null;
-let addon: Found | null = null;
-let opener: Opener<never> | null = null;
-let current: Environment<never> | null | undefined;
+let current: Environment | null = null;
 let loaded: Loaded | undefined;
 
-/** Set by the boot sequence: how to open the environment once somebody needs it. */
-export function prepare<T extends Entry>(settings: Config, found: Found, open: Opener<T>): void {
-  config = settings;
-  addon = found;
-  opener = open as unknown as Opener<never>;
+/** The environment: handles exist only once it is open. */
+export function getEnvironment(): Environment {
+  return current as Environment;
 }
 
-let beforeExit: () => void = () => {};
-
-/** What runs when the process is about to exit, after its last 'exit' listener, with the seat on this thread. */
-export function runBeforeExit(hook: () => void): void {
-  beforeExit = hook;
+/** The environment if it has been opened. */
+export function findEnvironment(): Environment | null {
+  return current;
 }
 
 /** Loads the native part, once. */
@@ -383,45 +365,21 @@ export function loadedAddon(): Loaded | undefined {
   return loaded;
 }
 
-/** This thread's environment, opened now if need be; null when it cannot be, for good. */
-export function environment<T extends Entry>(): Environment<T> | null {
-  if (current === undefined) current = opener === null ? null : opener(create);
-  return current as unknown as Environment<T> | null;
-}
-
-/** The environment if one has been opened. */
-export function openEnvironment<T extends Entry>(): Environment<T> | null {
-  return (current ?? null) as unknown as Environment<T> | null;
-}
-
-function create<T extends Entry>(callbacks: Callbacks): Environment<T> | null {
-  const settings = config as Config;
-  const found = load(settings, addon as Found);
+/** Opens it, once; null where it cannot be. The native part calls `callbacks` from then on. */
+export function openEnvironment(
+  settings: Config,
+  addon: Found,
+  callbacks: (memory: Memory) => Callbacks,
+): Environment | null {
+  const found = load(settings, addon);
   if (found.reason !== null) return null;
   const memory = createMemory();
-  const native = open(found.addon, memory, callbacks, settings);
+  const native = open(found.addon, memory, callbacks(memory), settings);
   if (native === undefined) {
     report(reason('ERR_TSLOOP_REACTOR', 'no descriptors or memory', true), settings);
     return null;
   }
   debug(`reactor open, driver ${settings.driver}`);
-  const made = new Environment<T>(native, memory);
-  leaveFirst(leaving(native));
-  return made;
-}
-
-/** What leaves before the process does. */
-function leaving(native: Native): Leaving {
-  const settle = (): void => current?.settle();
-  const flush = (): void => {
-    current?.submit();
-    native.flush();
-  };
-  const leave = (): void => {
-    current?.submit();
-    native.takeSeat();
-    beforeExit();
-    native.flush();
-  };
-  return { settle, flush, leave };
+  current = new Environment(native, memory);
+  return current;
 }
