@@ -1,4 +1,5 @@
 /** The bench's arithmetic: what noise must not do to a ratio. */
+import { existsSync, readFileSync } from 'node:fs';
 import { expect } from 'chai';
 
 type Sample = Record<string, number | null>;
@@ -11,7 +12,11 @@ interface Spread {
 /** The bench is not compiled: its modules lie beside the specs' folder, in the source and in the build. */
 const load = (name: string): Promise<never> =>
   import(new URL(`../../bench/${name}.mjs`, import.meta.url).href) as never;
+const cells: { cells: { name: string; workload: string }[]; select(words: string[]): { name: string }[] } =
+  await load('cells');
 const figures: {
+  readonly metrics: readonly string[];
+  readonly moreIsBetter: ReadonlySet<string>;
   spread(values: (number | null)[]): Spread | null;
   ratio(samples: Sample[], base: Sample[], metric: string): Spread | null;
   judge(cell: string, samples: Record<string, Sample[]>): { metric: string; verdict: string; value: Spread }[];
@@ -78,6 +83,40 @@ describe('bench: figures', () => {
     const [against] = figures.judge('http-64b-c8', samples).filter(({ value }) => value.median < 1);
     expect(against?.value).to.deep.equal({ median: 0.95, low: 0.95, high: 0.95 });
     expect(against?.verdict).to.equal('met');
+  });
+});
+
+describe('bench: goals', () => {
+  const { goals }: { goals: { cells: string[]; metric: string; min?: number; max?: number; variant?: string }[] } =
+    JSON.parse(readFileSync(new URL('../../bench/goals.json', import.meta.url), 'utf8'));
+
+  it('speak of cells and figures that there are', () => {
+    const names = new Set(['*', ...cells.cells.map(({ name }) => name)]);
+    for (const goal of goals) {
+      expect([...names]).to.include.members(goal.cells);
+      expect(figures.metrics).to.include(goal.metric);
+      expect(goal.min === undefined, `${goal.cells}: ${goal.metric}`).to.equal(!figures.moreIsBetter.has(goal.metric));
+    }
+  });
+
+  it('may ask something of our side alone', () => {
+    const [fairness] = figures.judge('bulk-fairness-c6', {
+      plain: of('fairness', [0.9, 0.9]),
+      'tsloop-auto': of('fairness', [0.6, 0.7]),
+    });
+    expect(fairness?.value.median).to.be.closeTo(0.65, 1e-9);
+    expect(fairness?.verdict).to.equal('met');
+  });
+});
+
+describe('bench: cells', () => {
+  it('have names and programs of their own', () => {
+    expect(new Set(cells.cells.map(({ name }) => name)).size).to.equal(cells.cells.length);
+    for (const { workload } of cells.cells) {
+      expect(existsSync(new URL(`../../bench/workloads/${workload}`, import.meta.url)), workload).to.equal(true);
+    }
+    expect(cells.select(['workers-1']).map(({ name }) => name)).to.deep.equal(['workers-1']);
+    expect(cells.select(['handler']).length).to.equal(2);
   });
 });
 
