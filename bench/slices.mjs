@@ -158,10 +158,10 @@ async function ownFigures({ asks }, { program }) {
 /**
  * Tickets are earned right before a slice, two by each full handshake, and must last for it; what was under way when it
  * opens is a full one and must not weigh.
- * @param {Cell} cell @param {Context} context
+ * @param {Pick<Cell, 'underWay' | 'lead' | 'least'>} cell @param {{ seconds: number, slice: number }} context
  */
-function timesOf({ underWay }, { seconds, slice }) {
-  if (underWay === undefined) return { lead: LEAD, slice };
+export function timesOf({ underWay, lead = LEAD, least = 0 }, { seconds, slice }) {
+  if (underWay === undefined) return { lead, slice: Math.max(slice, least) };
   const long = Math.max(slice, seconds / LEAST);
   return { lead: long, slice: long };
 }

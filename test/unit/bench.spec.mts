@@ -23,6 +23,7 @@ const figures: {
 } = await load('figures');
 const slices: {
   slicesOf(times: { seconds: number; slice: number }): number;
+  timesOf(cell: object, times: { seconds: number; slice: number }): { lead: number; slice: number };
   inTurn<T>(all: readonly T[], pass: number): T[];
 } = await load('slices');
 const options: { readOptions(words: string[]): Record<string, unknown> } = await load('options');
@@ -125,6 +126,14 @@ describe('bench: slices', () => {
     expect(slices.slicesOf({ seconds: 3, slice: 0.5 })).to.equal(6);
     expect(slices.slicesOf({ seconds: 1, slice: 0.4 })).to.equal(3);
     expect(slices.slicesOf({ seconds: 1, slice: 5 })).to.equal(2);
+  });
+
+  it('lets a cell ask for more time, and for no less', () => {
+    const times = { seconds: 3, slice: 0.5 };
+    expect(slices.timesOf({}, times)).to.deep.equal({ lead: 0.2, slice: 0.5 });
+    expect(slices.timesOf({ lead: 1, least: 1 }, times)).to.deep.equal({ lead: 1, slice: 1 });
+    expect(slices.timesOf({ least: 1 }, { seconds: 4, slice: 2 }).slice).to.equal(2);
+    expect(slices.timesOf({ underWay: 16 }, times)).to.deep.equal({ lead: 1.5, slice: 1.5 });
   });
 
   it('turns around with every pass and leaves its argument alone', () => {
