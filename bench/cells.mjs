@@ -18,6 +18,10 @@
  * @property {string} unit what one operation is
  * @property {number} [bytes] bytes one operation carries, where bytes per second are the figure people know
  * @property {string} [enable] the optional part it is about: on under tsloop
+ * @property {boolean} [threads] JavaScript runs on other threads than the main one, whose time says nothing then
+ * @property {boolean} [asks] the server counts for itself as well, and tells at SIGUSR2
+ * @property {number} [lead] seconds of load before a slice at least, where what is measured takes so long to settle
+ * @property {number} [least] seconds of a slice at least, where half of one holds too few of what is measured
  * @property {number} [underWay] nearly every handshake must be a resumed one, save for so many under way when a slice opens
  */
 
@@ -68,6 +72,33 @@ const https = (name, more, rsa = false) => ({
   load: ({ certificate, rsaCertificate }) => ['--size', '64', '--tls', rsa ? rsaCertificate : certificate, ...more],
   unit: more.includes('--one-shot') ? 'connection' : 'request',
   ...(more.includes('--resume') ? { underWay: Number(more[1]) } : {}),
+});
+
+/**
+ * Requests that come 16 at a time to a handler that computes: nobody may have to wait for the others' answers.
+ * @param {number} milliseconds @returns {Cell}
+ */
+const handler = (milliseconds) => ({
+  name: `handler-${milliseconds}ms-c16`,
+  kind: 'server',
+  workload: 'http-busy.js',
+  args: () => [String(milliseconds)],
+  mode: 'burst',
+  load: () => ['--connections', '16', '--size', '64'],
+  unit: 'request',
+  least: 1,
+});
+
+/** @param {number} count @returns {Cell} */
+const workers = (count) => ({
+  name: `workers-${count}`,
+  kind: 'server',
+  workload: 'net-workers.js',
+  args: () => [String(count)],
+  mode: 'echo',
+  load: () => ['--connections', String(count * 4), '--size', '64'],
+  unit: 'echo',
+  threads: true,
 });
 
 /** @param {string} name @param {string} workload @param {number} concurrency @returns {Cell} */
@@ -151,6 +182,19 @@ export const cells = [
     bytes: 65536,
   },
   {
+    name: 'bulk-fairness-c6',
+    kind: 'server',
+    workload: 'net-slow-sink.js',
+    args: () => ['20'],
+    mode: 'bulk',
+    load: () => ['--connections', '6', '--size', '65536', '--sink'],
+    unit: '64 KB in',
+    bytes: 65536,
+    // The kernel lets the window of each connection grow at its own time: shares are uneven until all have.
+    lead: 1,
+    least: 1,
+  },
+  {
     name: 'tcp-connect-c32',
     kind: 'server',
     workload: 'net-close.js',
@@ -158,6 +202,16 @@ export const cells = [
     load: () => ['--connections', '32', '--size', '64'],
     unit: 'connection',
   },
+  {
+    name: 'ws-echo-c64',
+    kind: 'server',
+    workload: 'ws-echo.js',
+    mode: 'websocket',
+    load: () => ['--connections', '64', '--size', '64'],
+    unit: 'message there and back',
+  },
+  ...[2, 5].map(handler),
+  ...[1, 4, 16].map(workers),
   ...['rr', 'none'].map(cluster),
   {
     name: 'ipc-round-trip',
@@ -224,6 +278,17 @@ export const cells = [
   https('https-full-handshake', ['--connections', '16', '--one-shot']),
   https('https-full-handshake-rsa', ['--connections', '16', '--one-shot'], true),
   https('https-resumed-handshake', ['--connections', '16', '--one-shot', '--resume']),
+  {
+    name: 'storm',
+    kind: 'server',
+    workload: 'http-beside-https.js',
+    args: ({ key, certificate }) => [key, certificate],
+    mode: 'storm',
+    load: ({ certificate }) => ['--connections', '32', '--rate', '400', '--size', '64', '--tls', certificate],
+    unit: 'handshake; the latencies are those of the requests beside it',
+    asks: true,
+    least: 1,
+  },
 ];
 
 /**

@@ -1,7 +1,7 @@
 // @ts-check
 // The gate: `node bench/compare.mjs OLD.json NEW.json` holds two results of `npm run bench -- --json` against each
 // other. What is compared are the ratios to plain Node of the same run, so that a slower machine is not a slower tsloop.
-import { ratio } from './figures.mjs';
+import { moreIsBetter, ratio } from './figures.mjs';
 import { readRecord } from './record.mjs';
 
 /** @typedef {import('./figures.mjs').Metric} Metric */
@@ -12,7 +12,18 @@ import { readRecord } from './record.mjs';
  * pairs is not told from noise, and does not fail.
  * @type {Partial<Record<Metric, number>>}
  */
-const tolerated = { perSecond: 0.03, jsCpu: 0.03, processCpu: 0.03, p99: 0.05, peakKb: 0.05, residentKb: 0.05 };
+const tolerated = {
+  perSecond: 0.03,
+  jsCpu: 0.03,
+  processCpu: 0.03,
+  p99: 0.05,
+  first: 0.05,
+  mean: 0.05,
+  loopDelay: 0.05,
+  fairness: 0.05,
+  peakKb: 0.05,
+  residentKb: 0.05,
+};
 
 /** @param {Result} before @param {Result} after @param {string} variant */
 function* changes(before, after, variant) {
@@ -20,8 +31,8 @@ function* changes(before, after, variant) {
     const was = ratio(before.samples[variant] ?? [], before.samples.plain ?? [], metric);
     const is = ratio(after.samples[variant] ?? [], after.samples.plain ?? [], metric);
     if (!was || !is) continue;
-    const worse = metric === 'perSecond' ? was.median / is.median - 1 : is.median / was.median - 1;
-    const noise = metric === 'perSecond' ? was.median / was.low - 1 : was.high / was.median - 1;
+    const worse = moreIsBetter.has(metric) ? was.median / is.median - 1 : is.median / was.median - 1;
+    const noise = moreIsBetter.has(metric) ? was.median / was.low - 1 : was.high / was.median - 1;
     yield { metric, was: was.median, is: is.median, worse, fails: worse > Math.max(floor, noise) };
   }
 }

@@ -9,6 +9,10 @@ import { readFileSync } from 'node:fs';
  * @property {number | null} perSecond operations per second
  * @property {number | null} p50 microseconds
  * @property {number | null} p99 microseconds
+ * @property {number | null} first median of the first answers of bursts, microseconds
+ * @property {number | null} mean of all answers of bursts, microseconds
+ * @property {number | null} loopDelay what 99 of 100 turns of the program's own loop were delayed at most, microseconds
+ * @property {number | null} fairness bytes of the smallest connection over those of the largest: 1 is fair
  * @property {number | null} jsCpu microseconds of the main thread per operation
  * @property {number | null} processCpu microseconds of the whole process per operation
  * @property {number | null} peakKb highest resident memory, VmHWM; of a server with its last slice
@@ -20,13 +24,32 @@ import { readFileSync } from 'node:fs';
  * @property {number} errors wrong answers, broken connections, stalled connections
  */
 
-/** @typedef {'perSecond' | 'p50' | 'p99' | 'jsCpu' | 'processCpu' | 'peakKb' | 'residentKb' | 'startMs'} Metric */
+/** @typedef {'perSecond' | 'p50' | 'p99' | 'first' | 'mean' | 'loopDelay' | 'fairness' | 'jsCpu' | 'processCpu' | 'peakKb'
+ *   | 'residentKb' | 'startMs'} Metric */
 
 /** @type {Metric[]} */
-export const metrics = ['perSecond', 'p50', 'p99', 'jsCpu', 'processCpu', 'peakKb', 'residentKb', 'startMs'];
+export const metrics = [
+  'perSecond',
+  'p50',
+  'p99',
+  'first',
+  'mean',
+  'loopDelay',
+  'fairness',
+  'jsCpu',
+  'processCpu',
+  'peakKb',
+  'residentKb',
+  'startMs',
+];
+
+/** More is better in these; less is in all others. @type {ReadonlySet<Metric>} */
+export const moreIsBetter = new Set(/** @type {Metric[]} */ (['perSecond', 'fairness']));
+
+/** @typedef {'ratio' | 'difference' | 'absolute'} Compare */
 
 /** @typedef {{ median: number, low: number, high: number }} Spread */
-/** @typedef {{ metric: Metric, limit: number, sense: 'max' | 'min', compare: 'ratio' | 'difference', variant: string,
+/** @typedef {{ metric: Metric, limit: number, sense: 'max' | 'min', compare: Compare, variant: string,
  *   value: Spread, verdict: 'met' | 'undecided' | 'missed' }} Judged */
 
 /** @param {number[]} values */
@@ -82,10 +105,10 @@ function divide(a, b) {
 }
 
 /**
- * One line of goals.json. `variant` names the driver it is about ("any": whichever ran), `compare: "difference"` is in
- * the metric's own unit, `best: true` compares the automatic driver with the better of the other two.
+ * One line of goals.json. `variant` names the driver it is about ("any": whichever ran). `compare: "difference"` is in
+ * the metric's own unit, `"absolute"` too, and asks nothing of plain Node. `best: true` compares the automatic driver with the better of the other two.
  * @typedef {{ cells: string[], metric: Metric, max?: number, min?: number, variant?: string,
- *   compare?: 'ratio' | 'difference', best?: boolean, note?: string }} Goal
+ *   compare?: Compare, best?: boolean, note?: string }} Goal
  */
 
 /** @type {Goal[]} */
@@ -105,7 +128,7 @@ export function judge(cell, samples) {
       const base = goal.best ? better(samples, goal.metric) : samples.plain;
       if (!base) continue;
       const compare = goal.compare ?? 'ratio';
-      const value = compare === 'ratio' ? ratio(ours, base, goal.metric) : difference(ours, base, goal.metric);
+      const value = against(compare, ours, base, goal.metric);
       if (!value) continue;
       const sense = goal.max === undefined ? 'min' : 'max';
       const limit = goal.max ?? goal.min ?? Number.NaN;
@@ -123,6 +146,12 @@ export function judge(cell, samples) {
   return judged;
 }
 
+/** @param {Compare} compare @param {Sample[]} ours @param {Sample[]} base @param {Metric} metric */
+function against(compare, ours, base, metric) {
+  if (compare === 'absolute') return spread(ours.map((sample) => sample[metric]));
+  return compare === 'ratio' ? ratio(ours, base, metric) : difference(ours, base, metric);
+}
+
 /** @param {Goal} goal @param {string} variant */
 function about(goal, variant) {
   if (!variant.startsWith('tsloop')) return false;
@@ -135,7 +164,7 @@ function better(samples, metric) {
   const [inline, offload] = [samples['tsloop-inline'], samples['tsloop-offload']];
   if (!inline || !offload) return undefined;
   const [a, b] = [inline, offload].map((each) => spread(each.map((sample) => sample[metric]))?.median ?? Number.NaN);
-  const first = metric === 'perSecond' ? Number(a) >= Number(b) : Number(a) <= Number(b);
+  const first = moreIsBetter.has(metric) ? Number(a) >= Number(b) : Number(a) <= Number(b);
   return first ? inline : offload;
 }
 

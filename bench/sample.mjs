@@ -13,6 +13,10 @@ export const nothing = {
   perSecond: null,
   p50: null,
   p99: null,
+  first: null,
+  mean: null,
+  loopDelay: null,
+  fairness: null,
   jsCpu: null,
   processCpu: null,
   peakKb: null,
@@ -58,8 +62,11 @@ export function sample(report, nanos) {
     perSecond: report.perSecond,
     p50: report.latencyUs?.p50 ?? null,
     p99: report.latencyUs?.p99 ?? null,
+    first: report.firstUs ?? null,
+    mean: report.meanUs ?? null,
+    fairness: report.fairness ?? null,
     jsCpu: perOperation(nanos.main),
     processCpu: perOperation(nanos.process),
-    errors: report.errors + (report.stalled ?? 0) + (report.operations > 0 ? 0 : 1),
+    errors: report.errors + (report.stalled ?? 0) + (report.late ?? 0) + (report.operations > 0 ? 0 : 1),
   };
 }

@@ -44,8 +44,8 @@ export async function measureRound(cell, variants, context, loadgen, round) {
     /** Answers of the warm-up are checked as well. @type {number[]} */
     const faults = [];
     for (const server of servers) {
-      const { errors, stalled = 0 } = await load(cell, server, context, loadgen, 0, context.warmup);
-      faults.push(errors + stalled);
+      const { errors, stalled = 0, late = 0 } = await load(cell, server, context, loadgen, 0, context.warmup);
+      faults.push(errors + stalled + late);
     }
     /** @type {Sample[][]} */
     const samples = variants.map(() => []);
@@ -75,9 +75,10 @@ export async function measureRound(cell, variants, context, loadgen, round) {
 async function startServer(cell, variant, context) {
   const program = launch(cell, variant, await wordsOf(cell, variant, context));
   try {
-    const { port, path, workers } = await program.line();
+    const { port, securePort, path, workers } = await program.line();
     insist(program, variant);
     const where = path ? ['--unix', path] : ['--port', String(port)];
+    if (securePort) where.push('--secure-port', String(securePort));
     return { program, where, pids: workers ? workers.split(',').map(Number) : [program.pid] };
   } catch (error) {
     await program.stop();
@@ -117,9 +118,13 @@ async function measureSlice(cell, server, all, context, loadgen) {
     each: all.map(({ program, pids }) => program.nanos([...new Set([program.pid, ...pids])]) / 1e9),
   });
   // Not from the beginning: the server before still has its connections to close.
-  const opened = new Promise((resolve) => setTimeout(resolve, lead * 1000)).then(read);
+  const opened = new Promise((resolve) => setTimeout(resolve, lead * 1000)).then(async () => {
+    await ownFigures(cell, server);
+    return read();
+  });
   const [report, before] = await Promise.all([load(cell, server, context, loadgen, lead, slice), opened]);
   const after = read();
+  const figures = await ownFigures(cell, server);
   if (cell.underWay !== undefined && report.resumed < (report.operations - cell.underWay) * 0.9) {
     throw new Error(`only ${report.resumed} of ${report.operations} handshakes were resumed`);
   }
@@ -131,6 +136,8 @@ async function measureSlice(cell, server, all, context, loadgen) {
   const foreign = (after.machine - before.machine - own - idle) / seconds - loadgenShare;
   return {
     ...sample(report, { main: report.cpu.mainNs, process: report.cpu.processNs }),
+    ...(cell.threads ? { jsCpu: null } : {}),
+    ...figures,
     loadgenShare,
     foreignCores: Math.max(0, foreign),
     idleCores: Math.max(0, idle) / seconds,
@@ -138,12 +145,23 @@ async function measureSlice(cell, server, all, context, loadgen) {
 }
 
 /**
+ * What a program counts of itself since it was asked the last time.
+ * @param {Cell} cell @param {Server} server @returns {Promise<Partial<Sample>>}
+ */
+async function ownFigures({ asks }, { program }) {
+  if (!asks) return {};
+  program.child.kill('SIGUSR2');
+  const { loopDelayUs } = await program.line();
+  return { loopDelay: loopDelayUs.p99 };
+}
+
+/**
  * Tickets are earned right before a slice, two by each full handshake, and must last for it; what was under way when it
  * opens is a full one and must not weigh.
- * @param {Cell} cell @param {Context} context
+ * @param {Pick<Cell, 'underWay' | 'lead' | 'least'>} cell @param {{ seconds: number, slice: number }} context
  */
-function timesOf({ underWay }, { seconds, slice }) {
-  if (underWay === undefined) return { lead: LEAD, slice };
+export function timesOf({ underWay, lead = LEAD, least = 0 }, { seconds, slice }) {
+  if (underWay === undefined) return { lead, slice: Math.max(slice, least) };
   const long = Math.max(slice, seconds / LEAST);
   return { lead: long, slice: long };
 }

@@ -19,6 +19,10 @@ export const columns = {
   perSecond: { title: 'per second', show: (value) => value.toFixed(value < 1000 ? 1 : 0) },
   p50: { title: 'p50 µs', show: (value) => value.toFixed(0) },
   p99: { title: 'p99 µs', show: (value) => value.toFixed(0) },
+  first: { title: 'first µs', show: (value) => value.toFixed(0) },
+  mean: { title: 'mean µs', show: (value) => value.toFixed(0) },
+  loopDelay: { title: 'loop p99 µs', show: (value) => value.toFixed(0) },
+  fairness: { title: 'least/most', show: (value) => value.toFixed(2) },
   jsCpu: { title: 'JS µs/op', show: (value) => value.toFixed(2) },
   processCpu: { title: 'process µs/op', show: (value) => value.toFixed(2) },
   peakKb: { title: 'peak MB', show: (value) => (value / 1024).toFixed(1) },
@@ -79,7 +83,7 @@ function throughput(result, samples) {
 /** @param {Judged} goal */
 export function goalLine({ metric, limit, sense, compare, variant, value, verdict }) {
   const sign = sense === 'max' ? '≤' : '≥';
-  const unit = compare === 'difference' ? ' ms more' : '';
+  const unit = { difference: ' ms more', absolute: ' itself', ratio: '' }[compare];
   const what = `${variant} ${columns[metric].title} ${sign} ${limit}${unit}`;
   return `goal ${what}: ${value.median.toFixed(2)} (${value.low.toFixed(2)}–${value.high.toFixed(2)}) ${marks[verdict]}`;
 }

@@ -1,4 +1,5 @@
 /** The bench's arithmetic: what noise must not do to a ratio. */
+import { existsSync, readFileSync } from 'node:fs';
 import { expect } from 'chai';
 
 type Sample = Record<string, number | null>;
@@ -11,13 +12,18 @@ interface Spread {
 /** The bench is not compiled: its modules lie beside the specs' folder, in the source and in the build. */
 const load = (name: string): Promise<never> =>
   import(new URL(`../../bench/${name}.mjs`, import.meta.url).href) as never;
+const cells: { cells: { name: string; workload: string }[]; select(words: string[]): { name: string }[] } =
+  await load('cells');
 const figures: {
+  readonly metrics: readonly string[];
+  readonly moreIsBetter: ReadonlySet<string>;
   spread(values: (number | null)[]): Spread | null;
   ratio(samples: Sample[], base: Sample[], metric: string): Spread | null;
   judge(cell: string, samples: Record<string, Sample[]>): { metric: string; verdict: string; value: Spread }[];
 } = await load('figures');
 const slices: {
   slicesOf(times: { seconds: number; slice: number }): number;
+  timesOf(cell: object, times: { seconds: number; slice: number }): { lead: number; slice: number };
   inTurn<T>(all: readonly T[], pass: number): T[];
 } = await load('slices');
 const options: { readOptions(words: string[]): Record<string, unknown> } = await load('options');
@@ -81,11 +87,53 @@ describe('bench: figures', () => {
   });
 });
 
+describe('bench: goals', () => {
+  const { goals }: { goals: { cells: string[]; metric: string; min?: number; max?: number; variant?: string }[] } =
+    JSON.parse(readFileSync(new URL('../../bench/goals.json', import.meta.url), 'utf8'));
+
+  it('speak of cells and figures that there are', () => {
+    const names = new Set(['*', ...cells.cells.map(({ name }) => name)]);
+    for (const goal of goals) {
+      expect([...names]).to.include.members(goal.cells);
+      expect(figures.metrics).to.include(goal.metric);
+      expect(goal.min === undefined, `${goal.cells}: ${goal.metric}`).to.equal(!figures.moreIsBetter.has(goal.metric));
+    }
+  });
+
+  it('may ask something of our side alone', () => {
+    const [fairness] = figures.judge('bulk-fairness-c6', {
+      plain: of('fairness', [0.9, 0.9]),
+      'tsloop-auto': of('fairness', [0.6, 0.7]),
+    });
+    expect(fairness?.value.median).to.be.closeTo(0.65, 1e-9);
+    expect(fairness?.verdict).to.equal('met');
+  });
+});
+
+describe('bench: cells', () => {
+  it('have names and programs of their own', () => {
+    expect(new Set(cells.cells.map(({ name }) => name)).size).to.equal(cells.cells.length);
+    for (const { workload } of cells.cells) {
+      expect(existsSync(new URL(`../../bench/workloads/${workload}`, import.meta.url)), workload).to.equal(true);
+    }
+    expect(cells.select(['workers-1']).map(({ name }) => name)).to.deep.equal(['workers-1']);
+    expect(cells.select(['handler']).length).to.equal(2);
+  });
+});
+
 describe('bench: slices', () => {
   it('cuts the measured time, and lets each variant go first at least once', () => {
     expect(slices.slicesOf({ seconds: 3, slice: 0.5 })).to.equal(6);
     expect(slices.slicesOf({ seconds: 1, slice: 0.4 })).to.equal(3);
     expect(slices.slicesOf({ seconds: 1, slice: 5 })).to.equal(2);
+  });
+
+  it('lets a cell ask for more time, and for no less', () => {
+    const times = { seconds: 3, slice: 0.5 };
+    expect(slices.timesOf({}, times)).to.deep.equal({ lead: 0.2, slice: 0.5 });
+    expect(slices.timesOf({ lead: 1, least: 1 }, times)).to.deep.equal({ lead: 1, slice: 1 });
+    expect(slices.timesOf({ least: 1 }, { seconds: 4, slice: 2 }).slice).to.equal(2);
+    expect(slices.timesOf({ underWay: 16 }, times)).to.deep.equal({ lead: 1.5, slice: 1.5 });
   });
 
   it('turns around with every pass and leaves its argument alone', () => {

@@ -25,6 +25,8 @@ struct Flow {
     sent: u64,
     received: u64,
     queued: bool,
+    /// What had moved when the window opened.
+    before: u64,
 }
 
 /// Drives `--connections N` with writes of `--size` bytes; `--sink` where nothing comes back.
@@ -40,28 +42,28 @@ pub(crate) fn run(args: &Args) -> io::Result<String> {
     for index in 0..args.number("connections", 1)? {
         let mut stream = mio::net::TcpStream::connect(address)?;
         poll.registry().register(&mut stream, Token(index), Interest::READABLE | Interest::WRITABLE)?;
-        flows.push(Flow { stream, pattern: payload(size, index), sent: 0, received: 0, queued: false });
+        flows.push(Flow { stream, pattern: payload(size, index), sent: 0, received: 0, queued: false, before: 0 });
     }
     let mut buffer = vec![0; 256 * 1024];
     let mut events = Events::with_capacity(64);
     // Readiness is edge-triggered, and a flow must not be served until it blocks, or the others starve: what is still
     // ready waits here for its next turn.
     let mut ready: VecDeque<usize> = VecDeque::new();
-    let mut before = 0;
     loop {
         let now = Instant::now();
-        let total = flows.iter().map(|flow| if sink { flow.sent } else { flow.received }).sum::<u64>();
         match window.tick(now)? {
             Phase::Over => {
-                window.progress((total - before) / OPERATION);
-                let line = window.report(now, "")?;
+                let shares: Vec<u64> = flows.iter().map(|flow| flow.moved(sink) - flow.before).collect();
+                window.progress(shares.iter().sum::<u64>() / OPERATION);
+                let more = fairness(&shares).map(|fair| format!(r#","fairness":{fair:.4}"#)).unwrap_or_default();
+                let line = window.report(now, &more)?;
                 // The counts come after the numbers were taken, but a wrong one still spoils the run.
                 if sink {
                     settle(flows)?;
                 }
                 return Ok(line);
             }
-            Phase::Opened => before = total,
+            Phase::Opened => flows.iter_mut().for_each(|flow| flow.before = flow.moved(sink)),
             Phase::Running => {}
         }
         let patience = if ready.is_empty() { window.patience(now) } else { Duration::ZERO };
@@ -99,7 +101,18 @@ fn progressed(outcome: io::Result<()>) -> io::Result<bool> {
     }
 }
 
+/// The smallest share over the largest: one is fair, zero means that somebody starved. None where there are not two.
+fn fairness(shares: &[u64]) -> Option<f64> {
+    let (least, most) = (shares.iter().min()?, shares.iter().max()?);
+    (shares.len() > 1 && *most > 0).then(|| *least as f64 / *most as f64)
+}
+
 impl Flow {
+    /// Bytes that came back, or that the sink and the kernel took: its buffers are full before the window opens.
+    fn moved(&self, sink: bool) -> u64 {
+        if sink { self.sent } else { self.received }
+    }
+
     fn write(&mut self) -> io::Result<()> {
         let from = (self.sent % self.pattern.len() as u64) as usize;
         self.sent += self.stream.write(&self.pattern[from..])? as u64;
@@ -145,4 +158,18 @@ fn settle(flows: Vec<Flow>) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fairness;
+
+    #[test]
+    fn one_that_starves_is_seen() {
+        assert_eq!(fairness(&[4, 4, 4]), Some(1.0));
+        assert_eq!(fairness(&[4, 1, 8]), Some(0.125));
+        assert_eq!(fairness(&[4, 0]), Some(0.0));
+        assert_eq!(fairness(&[4]), None);
+        assert_eq!(fairness(&[0, 0]), None);
+    }
 }

@@ -7,7 +7,22 @@ use std::sync::Arc;
 /// The body every fixed-size workload answers with, so that each byte can be checked.
 const FILL: u8 = b'x';
 /// An answer's head longer than this is not one of our workloads'.
-const HEAD_LIMIT: usize = 4096;
+pub(crate) const HEAD_LIMIT: usize = 4096;
+
+/// What a connection asks, operation by operation, and how the answers are judged.
+pub(crate) trait Ask {
+    /// The connection is a new one: what has to be said once on each has to be said again.
+    fn connected(&mut self) {}
+
+    /// Begins the next operation: another question, nothing received.
+    fn renew(&mut self);
+
+    /// The bytes to send.
+    fn request(&self) -> &[u8];
+
+    /// Judges bytes that arrived. `true` when the answer is complete; an error when it is not the right one.
+    fn receive(&mut self, bytes: &[u8]) -> io::Result<bool>;
+}
 
 /// One connection's question and the state of its answer.
 pub(crate) struct Exchange {
@@ -30,7 +45,7 @@ struct Head {
     complete: bool,
 }
 
-fn wrong(what: impl Into<String>) -> io::Error {
+pub(crate) fn wrong(what: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what.into())
 }
 
@@ -76,9 +91,11 @@ impl Exchange {
         request.extend_from_slice(&payload);
         Self { request: request.into_boxed_slice(), payload_at, fixed, number: 0, http: http.then(Head::default), body: 0 }
     }
+}
 
-    /// Begins the next operation: a new number in the payload, nothing received.
-    pub(crate) fn renew(&mut self) {
+impl Ask for Exchange {
+    /// A new number in the payload, nothing received.
+    fn renew(&mut self) {
         self.number += 1;
         let tag = self.number.to_le_bytes();
         if let Some(start) = self.request[self.payload_at..].first_chunk_mut::<8>() {
@@ -91,13 +108,11 @@ impl Exchange {
         }
     }
 
-    /// The bytes to send.
-    pub(crate) fn request(&self) -> &[u8] {
+    fn request(&self) -> &[u8] {
         &self.request
     }
 
-    /// Judges bytes that arrived. `true` when the answer is complete; an error when it is not the right one.
-    pub(crate) fn receive(&mut self, mut bytes: &[u8]) -> io::Result<bool> {
+    fn receive(&mut self, mut bytes: &[u8]) -> io::Result<bool> {
         let expected = self.fixed.as_deref().unwrap_or(&self.request[self.payload_at..]);
         if let Some(head) = &mut self.http
             && !head.complete

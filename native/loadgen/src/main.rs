@@ -4,11 +4,14 @@
 //! over. It runs on one thread and shares the machine with the server it measures, so every mode is written to cost
 //! little per operation: prepared requests, one clock reading per answer, no allocation inside the window.
 //!
-//! Modes: `http`, `echo`, `connect`, `bulk`, `idle`, `serve`, `udp-echo`, `udp-flood`, `udp-sink`, `meter`.
+//! Modes: `http`, `echo`, `connect`, `websocket`, `bulk`, `burst`, `storm`, `idle`, `serve`, `udp-echo`,
+//! `udp-flood`, `udp-sink`, `meter`.
 //! `bench/README.md` says which cell uses which.
 
 mod args;
 mod bulk;
+mod burst;
+mod connection;
 mod cpu;
 mod datagram;
 mod drive;
@@ -16,9 +19,11 @@ mod exchange;
 mod histogram;
 mod idle;
 mod serve;
+mod storm;
 mod target;
 mod tls;
 mod transport;
+mod websocket;
 mod window;
 
 use std::io::{self, Write};
@@ -31,8 +36,10 @@ fn run() -> io::Result<String> {
     let mode = words.next().unwrap_or_default();
     let args = Args::parse(words)?;
     match mode.as_str() {
-        "http" | "echo" | "connect" => drive::run(&mode, &args),
+        "http" | "echo" | "connect" | "websocket" => drive::run(&mode, &args),
         "bulk" => bulk::run(&args),
+        "burst" => burst::run(&args),
+        "storm" => storm::run(&args),
         "idle" => idle::run(&args),
         "serve" => serve::run(&args),
         "udp-echo" => datagram::echo(&args),

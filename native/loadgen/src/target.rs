@@ -1,4 +1,4 @@
-//! Where a connection goes: `--port N` on the loopback address, or `--unix PATH`.
+//! Where a connection goes: `--port N` on the loopback address, several as `--port N,N`, or `--unix PATH`.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -15,13 +15,33 @@ pub(crate) enum Target {
 }
 
 impl Target {
+    /// The only address there is.
     pub(crate) fn new(args: &Args) -> io::Result<Self> {
-        if let Some(path) = args.text("unix") {
-            return Ok(Self::Unix(PathBuf::from(path)));
+        let mut all = Self::all(args)?;
+        match (all.pop(), all.is_empty()) {
+            (Some(target), true) => Ok(target),
+            _ => Err(bad("one port is needed".to_owned())),
         }
-        match args.number("port", 0)? {
-            0 => Err(bad("--port or --unix is needed".to_owned())),
-            port => Ok(Self::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))),
+    }
+
+    /// Every address of a server that has several, one at least.
+    pub(crate) fn all(args: &Args) -> io::Result<Vec<Self>> {
+        if let Some(path) = args.text("unix") {
+            return Ok(vec![Self::Unix(PathBuf::from(path))]);
+        }
+        let list = args.text("port").ok_or_else(|| bad("--port or --unix is needed".to_owned()))?;
+        list.split(',').map(Self::port).collect()
+    }
+
+    /// The address of the option called `name`, which is one port.
+    pub(crate) fn named(args: &Args, name: &str) -> io::Result<Self> {
+        Self::port(args.text(name).ok_or_else(|| bad(format!("--{name} is needed")))?)
+    }
+
+    fn port(text: &str) -> io::Result<Self> {
+        match text.parse() {
+            Ok(port) if port > 0 => Ok(Self::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))),
+            _ => Err(bad(format!("not a port: {text:?}"))),
         }
     }
 }

@@ -46,7 +46,17 @@ impl Window {
 
     /// One answer that took `latency`.
     pub(crate) fn answer(&mut self, latency: Duration) {
+        self.count();
+        self.latency(latency);
+    }
+
+    /// One operation beside those whose latency is wanted.
+    pub(crate) fn count(&mut self) {
         self.operations += 1;
+    }
+
+    /// One latency beside the operations that count.
+    pub(crate) fn latency(&mut self, latency: Duration) {
         self.histogram.record(latency);
     }
 
