@@ -188,8 +188,8 @@ describe('leaks: environments that end early', () => {
   });
 
   twin(
-    'ten thousand short connections: descriptors and memory stand still',
-    { timeout: 60_000, flags: ['--expose-gc'] },
+    'many thousand short connections: descriptors and memory stand still',
+    { timeout: 90_000, flags: ['--expose-gc'] },
     async (t) => {
       const server = t.net.createServer((socket) => socket.end('x'));
       const port = await t.listen(server);
@@ -206,15 +206,16 @@ describe('leaks: environments that end early', () => {
           await t.sleep(10);
         }
       };
-      await burst(3000);
+      // V8's own heap has its size after some ten thousand, on plain Node too: until then memory grows by 20 MiB.
+      await burst(12_000);
       const used = (): number => t.fs.readdirSync('/proc/self/fd').length;
       const descriptors = used();
       const memory = process.memoryUsage().rss;
-      await burst(7000);
+      await burst(5000);
       const patience = Date.now() + 10_000;
       while (used() > descriptors && Date.now() < patience) await t.sleep(5);
       t.trace('more descriptors', used() > descriptors);
-      t.trace('grown by less than 24 MiB', process.memoryUsage().rss - memory < 24 * 1024 * 1024);
+      t.trace('grown by less than 8 MiB', process.memoryUsage().rss - memory < 8 * 1024 * 1024);
       server.close();
     },
   );
