@@ -227,19 +227,6 @@ pub fn duplicate(fd: RawFd) -> Result<OwnedFd, Errno> {
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
-/// Waits until a descriptor takes bytes again, at most `timeout_ms`; true if it does, has failed, or a signal came in between:
-/// the caller tries, and knows its deadline.
-#[must_use]
-pub fn wait_writable(fd: BorrowedFd<'_>, timeout_ms: u64) -> bool {
-    let mut entry = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
-    let timeout = libc::c_int::try_from(timeout_ms).unwrap_or(libc::c_int::MAX);
-    // SAFETY: one entry, a local.
-    match checked(unsafe { libc::poll(&raw mut entry, 1, timeout) }) {
-        Ok(count) => count > 0,
-        Err(errno) => errno == -libc::EINTR,
-    }
-}
-
 /// Waits until something is true of one of several descriptors, at most so long; how many there are, 0 also when a signal
 /// came in between.
 ///
