@@ -24,6 +24,8 @@ export interface Showing {
   readonly stdout: string[];
   readonly stderr: string[];
   readonly ledger: Ledger | null;
+  /** What was traced as a label, by it. */
+  readonly values: Map<string, string>;
 }
 
 interface Row {
@@ -64,6 +66,7 @@ export function showing(ending: Ending, trace: string): Showing {
     stdout: plainText(ending.stdout, labels),
     stderr: plainText(ending.stderr, labels),
     ledger,
+    values: new Map(Array.from(labels, ([value, label]) => [label, value])),
   };
 }
 
@@ -84,10 +87,51 @@ function excerpt(line: string, at: number): string {
   return `${from > 0 ? '…' : ''}${line.slice(from, from + LONGEST_LINE)}`;
 }
 
-function differingLines(name: string, expected: string[], actual: string[], whose: string): string | null {
+type Side = Pick<Showing, 'values'>;
+
+/** A text with what its labels stand for. */
+function unlabelled(text: string, { values }: Side): string {
+  let known = text;
+  for (const [label, value] of values) known = known.replace(new RegExp(`\\b${label}\\b`, 'g'), value);
+  return known;
+}
+
+/**
+ * Whether two values are the same, as traced or as they were: a count that happens to be the number of a process, or of a port,
+ * was traced as its label in one of the runs.
+ */
+function isSame(one: unknown, other: unknown, sides: [Side, Side]): boolean {
+  if (one === other) return true;
+  const isText = (value: unknown): boolean => typeof value === 'string' || typeof value === 'number';
+  if (isText(one) && isText(other)) return unlabelled(String(one), sides[0]) === unlabelled(String(other), sides[1]);
+  if (typeof one !== 'object' || typeof other !== 'object' || one === null || other === null) return false;
+  const [ones, others] = [Object.entries(one), Object.entries(other)];
+  return (
+    ones.length === others.length &&
+    ones.every(([key, value], at) => key === others[at]?.[0] && isSame(value, others[at]?.[1], sides))
+  );
+}
+
+function isSameLine(one: string | undefined, other: string | undefined, sides: [Side, Side]): boolean {
+  if (one === other) return true;
+  if (one === undefined || other === undefined) return false;
+  try {
+    return isSame(JSON.parse(one), JSON.parse(other), sides);
+  } catch {
+    return isSame(one, other, sides);
+  }
+}
+
+function differingLines(
+  name: string,
+  expected: string[],
+  actual: string[],
+  whose: string,
+  sides: [Side, Side],
+): string | null {
   const length = Math.max(expected.length, actual.length);
   for (let at = 0; at < length; at++) {
-    if (expected[at] === actual[at]) continue;
+    if (isSameLine(expected[at], actual[at], sides)) continue;
     const from = Math.max(0, at - CONTEXT);
     const start = firstDifference(expected[at] ?? '', actual[at] ?? '');
     const part = (lines: string[]): string =>
@@ -114,18 +158,19 @@ export function differences(
   whose = 'tsloop',
 ): string[] {
   const found: string[] = [];
+  const sides: [Side, Side] = [expected, actual];
   if (actual.timedOut !== expected.timedOut) found.push(`timed out: ${actual.timedOut}`);
   if (actual.code !== expected.code) found.push(`exit code ${expected.code} became ${actual.code}`);
   if (actual.signal !== expected.signal) {
     found.push(`signal ${expected.signal} became ${actual.signal}`);
   }
   for (const lane of new Set([...Object.keys(expected.lanes), ...Object.keys(actual.lanes)])) {
-    const line = differingLines(`lane ${lane}`, expected.lanes[lane] ?? [], actual.lanes[lane] ?? [], whose);
+    const line = differingLines(`lane ${lane}`, expected.lanes[lane] ?? [], actual.lanes[lane] ?? [], whose, sides);
     if (line !== null) found.push(line);
   }
-  const stdout = differingLines('stdout', expected.stdout, actual.stdout, whose);
+  const stdout = differingLines('stdout', expected.stdout, actual.stdout, whose, sides);
   if (stdout !== null) found.push(stdout);
-  const stderr = differingLines('stderr', expected.stderr, actual.stderr, whose);
+  const stderr = differingLines('stderr', expected.stderr, actual.stderr, whose, sides);
   if (stderr !== null && parts.stderr) found.push(stderr);
   return found;
 }
