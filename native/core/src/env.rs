@@ -20,6 +20,7 @@ use crate::reactor::blocks::Block;
 use crate::reactor::direct::Watch;
 use crate::reactor::leaving::Leaving;
 use crate::reactor::passing::Seat;
+use crate::reactor::policy::System;
 use crate::reactor::seat::Driver;
 use crate::reactor::{Reactor, Turn};
 use crate::stats::Stats;
@@ -254,6 +255,12 @@ impl Environment {
         if self.reader_lacks.swap(lack::NOTHING, Ordering::SeqCst) != lack::NOTHING {
             self.wake_driver();
         }
+    }
+
+    /// The clocks that the policy goes by.
+    #[must_use]
+    pub fn clocks(&self) -> System {
+        System { driver: self.thread.clock() }
     }
 
     /// Passes the seat, and says who has it then: the inline driver keeps it where there is no thread for the other.

@@ -9,7 +9,7 @@
 use std::ffi::c_int;
 
 use tsloop_core::event::Batch;
-use tsloop_core::reactor::policy::{Load, System};
+use tsloop_core::reactor::policy::Load;
 use tsloop_core::reactor::seat::Driver;
 
 use crate::call::{Scope, call, caught};
@@ -116,7 +116,7 @@ fn deliver(state: &State, heard: Heard) {
         return;
     }
     if !load.is_nothing() {
-        let next = state.policy.borrow_mut().next(driver, load, &System);
+        let next = state.policy.borrow_mut().next(driver, load, &state.core.clocks());
         if next != driver {
             take_seat(state, next);
             more = true;

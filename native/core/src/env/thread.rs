@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 use std::os::fd::RawFd;
+use std::os::unix::thread::JoinHandleExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
@@ -20,9 +21,9 @@ use crate::sys;
 /// The name that tools show; the kernel keeps 15 bytes.
 const NAME: &str = "tsloop-driver";
 
-/// The thread of an environment, if it has come to that.
+/// The thread of an environment, if it has come to that, and the clock of its processor time.
 #[derive(Debug, Default)]
-pub(super) struct DriverThread(OnceLock<Option<Thread>>);
+pub(super) struct DriverThread(OnceLock<Option<(Thread, Option<libc::clockid_t>)>>);
 
 impl DriverThread {
     /// Starts it, once. False where the system refuses threads: it is not asked again.
@@ -31,14 +32,19 @@ impl DriverThread {
             let side = DriverSide(Arc::clone(environment));
             // What is sent to the process is for the threads of Node's, which have handlers and know what may be interrupted.
             let spawned = sys::with_signals_blocked(|| thread::Builder::new().name(NAME.into()).spawn(move || run(&side)));
-            spawned.ok().map(|handle| handle.thread().clone())
+            spawned.ok().map(|handle| (handle.thread().clone(), sys::thread_clock(handle.as_pthread_t())))
         };
         self.0.get_or_init(start).is_some()
     }
 
+    /// The clock of the processor time that it has used; none before there is such a thread.
+    pub(super) fn clock(&self) -> Option<libc::clockid_t> {
+        self.0.get().and_then(Option::as_ref).and_then(|(_, clock)| *clock)
+    }
+
     /// The seat has passed to it, or the environment has ended: it looks again.
     pub(super) fn unpark(&self) {
-        if let Some(Some(thread)) = self.0.get() {
+        if let Some(Some((thread, _))) = self.0.get() {
             thread.unpark();
         }
     }

@@ -205,6 +205,7 @@ mod tests {
 
     use super::*;
     use crate::reactor::trial::{SETTLE, WINDOW_DELIVERIES};
+    use crate::sys;
 
     /// A machine on which a delivery takes so long under each driver, and so much of the processors' time.
     struct Machine {
@@ -388,6 +389,23 @@ mod tests {
             machine.deliver(Load::new(30, 0, 30, 0), OFFLOAD_WINS);
         }
         assert!(machine.deliveries[1] > machine.deliveries[0] * 5, "{:?}", machine.deliveries);
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "asks the kernel's clocks")]
+    fn what_other_threads_of_the_process_do_is_no_drivers_price() {
+        let clock = System { driver: None };
+        let before = (clock.processors(), sys::clock(libc::CLOCK_PROCESS_CPUTIME_ID));
+        std::thread::spawn(|| {
+            let since = std::time::Instant::now();
+            while since.elapsed() < Duration::from_millis(60) {
+                std::hint::spin_loop();
+            }
+        })
+        .join()
+        .expect("no panic");
+        let spent = (clock.processors() - before.0, sys::clock(libc::CLOCK_PROCESS_CPUTIME_ID) - before.1);
+        assert!(spent.0 * 4 < spent.1, "{spent:?}");
     }
 
     #[test]

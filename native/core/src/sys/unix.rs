@@ -71,6 +71,14 @@ pub fn clock(id: libc::clockid_t) -> Duration {
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
+/// `pthread_getcpuclockid(3)`: the clock of a thread's processor time, for [`clock`]. None where the thread has no such clock, or has ended.
+#[must_use]
+pub fn thread_clock(thread: libc::pthread_t) -> Option<libc::clockid_t> {
+    let mut id = 0;
+    // SAFETY: the caller holds the thread's handle, so its number is that of a thread not yet joined; the pointer is to a local.
+    (unsafe { libc::pthread_getcpuclockid(thread, &raw mut id) } == 0).then_some(id)
+}
+
 /// `write(2)`. Node ignores SIGPIPE for the whole process, so a closed peer is `EPIPE` on every kind of descriptor.
 ///
 /// # Errors

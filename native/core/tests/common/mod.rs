@@ -16,7 +16,7 @@ use tsloop_core::limits::{BATCH_BYTES, BATCH_EVENTS, BATCHES, DIRECT_STREAMS};
 use tsloop_core::net::tcp;
 use tsloop_core::reactor::Reactor;
 use tsloop_core::reactor::direct::Watch;
-use tsloop_core::reactor::policy::{Load, Policy, System};
+use tsloop_core::reactor::policy::{Load, Policy};
 use tsloop_core::reactor::seat::{Choice, Driver};
 use tsloop_core::table::{Id, Ids};
 
@@ -308,7 +308,7 @@ impl Loop {
             self.more = self.core.has_more();
         }
         if !load.is_nothing() {
-            let next = self.policy.next(driver, load, &System);
+            let next = self.policy.next(driver, load, &self.core.clocks());
             if next != driver {
                 self.pass(next);
             }
