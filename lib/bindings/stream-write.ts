@@ -6,6 +6,7 @@
  * under back-pressure or behind a write that is under way it ends later, as a libuv write that did not fit does.
  */
 
+import { SafeMap, SafeWeakMap } from '../collections';
 import { callNative, readIn } from '../context/async-scope';
 import { getEnvironment } from '../context/environment';
 import { deferToImmediate } from '../context/phases';
@@ -19,8 +20,6 @@ import {
   BufferByteLength,
   BufferFrom,
   ObjectGetOwnPropertySymbols,
-  SafeMap,
-  SafeWeakMap,
 } from '../primordials';
 import { fetchSeam } from '../seam';
 import { afterClose } from './closed';
