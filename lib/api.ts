@@ -1,8 +1,8 @@
 /** What the public functions do, in the copy of tsloop that is in force in this thread (see instance.ts). */
 
 import { syncBuiltinESMExports } from 'node:module';
-import { findAddon } from './boot/addon';
 import { readConfig } from './boot/config';
+import { findAddon } from './boot/found';
 import { mayRun } from './boot/guard';
 import { env } from './boot/host';
 import { findEnvironment, load } from './context/environment';

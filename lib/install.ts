@@ -6,13 +6,13 @@
  * strict mode, they come at once.
  */
 
-import { type Found, findAddon, whyMissing } from './boot/addon';
 import { type Config, type Part, runs } from './boot/config';
+import { type Found, findAddon } from './boot/found';
 import { keepRest } from './boot/rest';
 import type { Classes, Late } from './classes';
-import { hookCreateHook } from './context/async-hooks';
+import { hookCreateHook } from './context/create-hook';
 import { debug } from './debug';
-import { messageOf, Obstacle, type Reason, reason } from './errors';
+import type { Code, Reason } from './errors';
 import { hookEnds } from './patches/ends';
 import { hookResources } from './patches/resources';
 import { hookStdio } from './patches/stdio';
@@ -32,6 +32,15 @@ let detachTimers: (() => void) | null = null;
 
 /** Loaded only where the part is to run. */
 const timers = (): typeof import('./timers/public') => require('./timers/public');
+
+/** Loaded only where something is in the way. */
+const errors = (): typeof import('./errors') => require('./errors');
+
+/** What a caught value says of what is in the way; `code` where it is not known for itself. */
+function reasonOf(error: unknown, code: Code): Reason {
+  const { messageOf, Obstacle, reason } = errors();
+  return error instanceof Obstacle ? error.why : reason(code, messageOf(error));
+}
 
 /** Attaches tsloop to Node in this thread. A reason not to is reported once and kept in `standing`. */
 export function install(config: Config): void {
@@ -53,7 +62,7 @@ export function install(config: Config): void {
     }
     if (has('timers')) detachTimers = timers().hookTimers();
   } catch (error) {
-    stepAside(reason('ERR_TSLOOP_SEAM', messageOf(error)));
+    stepAside(reasonOf(error, 'ERR_TSLOOP_SEAM'));
     return;
   }
   late = {
@@ -106,20 +115,21 @@ function ready(): Classes | null {
     if (late.net || late.dgram || late.children) detachLate = classes.attachLate(late);
     return classes;
   } catch (error) {
-    stepAside(error instanceof Obstacle ? error.why : reason('ERR_TSLOOP_INTERNAL', messageOf(error)));
+    stepAside(reasonOf(error, 'ERR_TSLOOP_INTERNAL'));
     return null;
   }
 }
 
 /** @throws Obstacle why there can be none. */
 function define(): Classes {
+  const { whyMissing }: typeof import('./boot/addon') = require('./boot/addon');
   const missing = whyMissing(addon as Found);
-  if (missing !== null) throw new Obstacle(missing);
+  if (missing !== null) throw new (errors().Obstacle)(missing);
   try {
     // What the modules of the classes are made with as they load.
     fetchSeam();
   } catch (error) {
-    throw new Obstacle(reason('ERR_TSLOOP_SEAM', messageOf(error)));
+    throw new (errors().Obstacle)(reasonOf(error, 'ERR_TSLOOP_SEAM'));
   }
   const { defineClasses }: typeof import('./classes') = require('./classes');
   return defineClasses(standing().config as Config, doors as Doors, addon as Found, (why) => {
@@ -154,5 +164,8 @@ function hookProcess(): void {
   hookEnds(() => classes?.leaving ?? null);
   hookStdio();
   hookResources(hasClasses);
-  hookCreateHook((resource) => classes?.isHandle(resource) ?? false);
+  hookCreateHook((original, hooks, current) => {
+    const { createHooks }: typeof import('./context/async-hooks') = require('./context/async-hooks');
+    return createHooks(original, hooks, current, (resource) => classes?.isHandle(resource) ?? false);
+  });
 }

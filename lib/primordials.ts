@@ -2,8 +2,8 @@
  * The built-ins that the rest of lib/ calls, taken before the program runs: what a program puts in their place later, or
  * on a prototype, is its own affair, as it is to Node's lib/. `npm run check` names the calls that go past this file.
  *
- * Names are Node's: `ArrayPrototypePush(list, item)` is `list.push(item)`. Maps and sets of ours are of the classes below,
- * whose prototypes have the original methods as their own, so `map.get(key)` stays as it is. Syntax that asks a prototype
+ * Names are Node's: `ArrayPrototypePush(list, item)` is `list.push(item)`. Maps and sets of ours are of the classes in
+ * collections.ts. Syntax that asks a prototype
  * for an iterator (`for … of`, spread, array patterns) is not used where the program may run before. Globals themselves need
  * nothing here: scripts/bundle.mjs gives the modules those that were there at the start.
  */
@@ -21,12 +21,13 @@ export const uncurryThis = bind.bind(call) as <F extends AnyFunction>(method: F)
 export const {
   create: ObjectCreate,
   defineProperty: ObjectDefineProperty,
-  entries: ObjectEntries,
+  freeze: ObjectFreeze,
   getOwnPropertyDescriptor: ObjectGetOwnPropertyDescriptor,
   getOwnPropertySymbols: ObjectGetOwnPropertySymbols,
   getPrototypeOf: ObjectGetPrototypeOf,
   hasOwn: ObjectHasOwn,
   keys: ObjectKeys,
+  setPrototypeOf: ObjectSetPrototypeOf,
 } = Object;
 export const { apply: ReflectApply, ownKeys: ReflectOwnKeys, set: ReflectSet } = Reflect;
 export const {
@@ -44,8 +45,6 @@ export const { isInteger: NumberIsInteger, isNaN: NumberIsNaN } = Number;
 export const { parse: JSONParse } = JSON;
 
 export const FunctionPrototype = Function.prototype;
-export const ObjectPrototype = Object.prototype;
-export const FunctionPrototypeCall = uncurryThis(Function.prototype.call);
 export const FunctionPrototypeToString = uncurryThis(Function.prototype.toString);
 export const FunctionPrototypeSymbolHasInstance = uncurryThis(Function.prototype[Symbol.hasInstance]);
 
@@ -102,34 +101,18 @@ export const StringPrototypeIncludes = uncurryThis(String.prototype.includes) as
   text: string,
   part: string,
 ) => boolean;
-export const StringPrototypeIndexOf = uncurryThis(String.prototype.indexOf) as (text: string, part: string) => number;
 export const StringPrototypeReplaceAll = uncurryThis(String.prototype.replaceAll as AnyFunction) as (
   text: string,
   part: string,
   by: string,
 ) => string;
 export const StringPrototypeRepeat = uncurryThis(String.prototype.repeat);
-export const StringPrototypeSlice = uncurryThis(String.prototype.slice) as (
-  text: string,
-  from: number,
-  to?: number,
-) => string;
-export const StringPrototypeStartsWith = uncurryThis(String.prototype.startsWith) as (
-  text: string,
-  part: string,
-) => boolean;
 export const StringPrototypeSplit = uncurryThis(String.prototype.split as AnyFunction) as (
   text: string,
   between: string,
 ) => string[];
 
 const TypedArrayPrototype = Object.getPrototypeOf(Uint8Array.prototype) as Uint8Array;
-export const TypedArrayPrototypeFill = uncurryThis(TypedArrayPrototype.fill) as <T>(
-  list: T,
-  value: number,
-  from?: number,
-  to?: number,
-) => T;
 export const TypedArrayPrototypeSet = uncurryThis(TypedArrayPrototype.set) as (
   into: ArrayBufferView,
   from: ArrayLike<number>,
@@ -168,32 +151,10 @@ export const BufferPrototypeLatin1Slice = uncurryThis(BufferPrototype.latin1Slic
 export const BufferPrototypeUtf8Slice = uncurryThis(BufferPrototype.utf8Slice);
 export const BufferFrom = Buffer.from as (text: string, encoding?: BufferEncoding) => Buffer;
 export const BufferFromMemory = Buffer.from as unknown as (memory: ArrayBuffer) => Buffer;
-export const {
-  allocUnsafe: BufferAllocUnsafe,
-  allocUnsafeSlow: BufferAllocUnsafeSlow,
-  byteLength: BufferByteLength,
-} = Buffer;
+export const { allocUnsafeSlow: BufferAllocUnsafeSlow, byteLength: BufferByteLength } = Buffer;
 
-const { defineProperty, freeze, getOwnPropertyDescriptor, getPrototypeOf, setPrototypeOf } = Object;
-const { ownKeys } = Reflect;
-
-/** Gives a class the methods of its base as its own, out of the reach of whoever changes those of the base. */
-function own<C extends { readonly prototype: object }>(Class: C): C {
-  const { prototype } = Class;
-  const base = getPrototypeOf(prototype) as object;
-  for (const key of ownKeys(base)) {
-    const descriptor = getOwnPropertyDescriptor(base, key) as PropertyDescriptor;
-    if (key !== 'constructor') defineProperty(prototype, key, setPrototypeOf({ ...descriptor }, null));
-  }
-  setPrototypeOf(prototype, null);
-  freeze(prototype);
-  return Class;
-}
-
-/** As Node's of these names: to be walked by `forEach`. */
-export const SafeMap = own(class SafeMap<K, V> extends Map<K, V> {});
-export type SafeMap<K, V> = Map<K, V>;
-export const SafeSet = own(class SafeSet<T> extends Set<T> {});
-export type SafeSet<T> = Set<T>;
-export const SafeWeakMap = own(class SafeWeakMap<K extends object, V> extends WeakMap<K, V> {});
-export const SafeWeakSet = own(class SafeWeakSet<T extends object> extends WeakSet<T> {});
+/** What the classes of collections.ts are made of. */
+export const methodsOfMap = Object.getOwnPropertyDescriptors(Map.prototype);
+export const methodsOfSet = Object.getOwnPropertyDescriptors(Set.prototype);
+export const methodsOfWeakMap = Object.getOwnPropertyDescriptors(WeakMap.prototype);
+export const methodsOfWeakSet = Object.getOwnPropertyDescriptors(WeakSet.prototype);

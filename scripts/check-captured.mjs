@@ -11,7 +11,7 @@ import { filesUnder } from './sources.mjs';
 /** These run before the program does and never again, or in a process of their own. */
 const exempt = ['lib/primordials.ts', 'lib/boot/host.ts', 'lib/boot/config.ts', 'lib/boot/guard.ts', /^lib\/cli\//];
 
-/** Of a map or set of ours `get`, `set`, `has`, `add`, `delete`, `clear` and `forEach` are its own: see lib/primordials.ts. */
+/** Of a map or set of ours `get`, `set`, `has`, `add`, `delete`, `clear` and `forEach` are its own: see lib/collections.ts. */
 const methods = [
   ...['at', 'concat', 'every', 'fill', 'filter', 'find', 'findIndex', 'flat', 'flatMap', 'includes', 'indexOf', 'join'],
   ...[

@@ -41,7 +41,15 @@ export const layers = [
   {
     name: 'ground',
     holds: [
-      ...['lib/primordials.ts', 'lib/errors.ts', 'lib/debug.ts', 'lib/standing.ts', 'lib/seam.ts', 'lib/shapes.ts'],
+      ...[
+        'lib/primordials.ts',
+        'lib/collections.ts',
+        'lib/errors.ts',
+        'lib/debug.ts',
+        'lib/standing.ts',
+        'lib/seam.ts',
+        'lib/shapes.ts',
+      ],
       ...['lib/boot/', 'lib/native/'],
     ],
     what: 'built-ins and `process` as they were at the start, settings, how this thread stands, the doors to Node and to the native part',

@@ -4,12 +4,13 @@
  */
 
 import { constants } from 'node:os';
+import { SafeMap, SafeSet } from '../collections';
 import { callIn, runIn, type Scope } from '../context/async-scope';
 import { getEnvironment } from '../context/environment';
 import { waitForClosing } from '../context/phases';
 import { errno } from '../native';
 import { Command, Control } from '../native/protocol';
-import { ArrayPrototypeForEach, ArrayPrototypePush, MathMax, ObjectKeys, SafeMap, SafeSet } from '../primordials';
+import { ArrayPrototypeForEach, ArrayPrototypePush, MathMax, ObjectKeys } from '../primordials';
 import { NOTHING } from './closed';
 
 /** Children of the reactor by slot. */

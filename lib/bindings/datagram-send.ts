@@ -9,6 +9,7 @@
  */
 
 import { execArgv } from '../boot/host';
+import { SafeMap } from '../collections';
 import { getEnvironment } from '../context/environment';
 import { deferToCheck } from '../context/phases';
 import { errno } from '../native';
@@ -16,7 +17,6 @@ import { NOTIFY, TO_V4, TO_V6, TURN_SENT_BYTES } from '../native/protocol';
 import {
   ArrayPrototypePush,
   ArrayPrototypeSome,
-  SafeMap,
   StringPrototypeCharCodeAt,
   StringPrototypeIncludes,
   StringPrototypeReplaceAll,

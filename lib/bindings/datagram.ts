@@ -5,12 +5,13 @@
  * Calls that change the socket act on the descriptor at once, after whatever was sent before has left.
  */
 
+import { SafeSet } from '../collections';
 import { runIn, type Scope } from '../context/async-scope';
 import { getEnvironment } from '../context/environment';
 import { defer, waitForClosing } from '../context/phases';
 import { errno } from '../native';
 import { Command, SHARED } from '../native/protocol';
-import { ArrayPrototypeFilter, ArrayPrototypePush, ArrayPrototypeShift, SafeSet } from '../primordials';
+import { ArrayPrototypeFilter, ArrayPrototypePush, ArrayPrototypeShift } from '../primordials';
 import { finish, type Request } from './requests';
 
 /** The handle as we see it: what Node's lib/ puts there. */

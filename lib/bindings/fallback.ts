@@ -1,7 +1,8 @@
 /** When Node's own handle is used instead of ours, with the reason counted for `stats()`. */
 
 import { env, execArgv } from '../boot/host';
-import { ArrayPrototypeSome, SafeMap, StringPrototypeIncludes, StringPrototypeSplit } from '../primordials';
+import { SafeMap } from '../collections';
+import { ArrayPrototypeSome, StringPrototypeIncludes, StringPrototypeSplit } from '../primordials';
 import { isMakingStdio, standing } from '../standing';
 
 export type FallbackReason =

@@ -1,8 +1,8 @@
 /** Node's numbers of its handle types, by `getProviderType`. They differ from line to line, and only a handle knows its own. */
 
+import { SafeMap } from '../collections';
 import { unheard } from '../context/async-hooks';
 import type { Provider } from '../context/async-scope';
-import { SafeMap } from '../primordials';
 
 interface NativeHandle {
   getProviderType(): number;

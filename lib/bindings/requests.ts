@@ -3,8 +3,9 @@
  * and the one of ours that a write of Node 26 gets back.
  */
 
+import { SafeWeakSet } from '../collections';
 import { createTriggeredScope, type Provider, runIn, type Scope } from '../context/async-scope';
-import { ObjectDefineProperty, ObjectGetPrototypeOf, ReflectApply, SafeWeakSet, uncurryThis } from '../primordials';
+import { ObjectDefineProperty, ObjectGetPrototypeOf, ReflectApply, uncurryThis } from '../primordials';
 
 /** The async resource of a request under way. */
 export const kScope: unique symbol = Symbol('tsloop.scope');

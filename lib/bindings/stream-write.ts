@@ -7,6 +7,7 @@
  * it ends later, as a libuv write that did not fit does.
  */
 
+import { SafeMap, SafeWeakMap } from '../collections';
 import { callNative, readIn } from '../context/async-scope';
 import { getEnvironment } from '../context/environment';
 import { deferToImmediate } from '../context/phases';
@@ -20,8 +21,6 @@ import {
   BufferByteLength,
   BufferFrom,
   ObjectGetOwnPropertySymbols,
-  SafeMap,
-  SafeWeakMap,
 } from '../primordials';
 import { fetchSeam } from '../seam';
 import { afterClose } from './closed';

@@ -6,6 +6,7 @@
  * and writes live in `stream-read` and `stream-write`.
  */
 
+import { SafeMap, SafeSet } from '../collections';
 import { callNative, type Provider, runIn, type Scope } from '../context/async-scope';
 import { getEnvironment } from '../context/environment';
 import { closingNow, defer, deferToCheck, waitForClosing } from '../context/phases';
@@ -17,8 +18,6 @@ import {
   ArrayPrototypeIndexOf,
   ArrayPrototypePush,
   ArrayPrototypeSplice,
-  SafeMap,
-  SafeSet,
 } from '../primordials';
 import { afterClose } from './closed';
 import { begin, finish, type Request } from './requests';

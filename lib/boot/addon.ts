@@ -1,20 +1,12 @@
 /**
- * Finds and loads the native part; failure is a reason, never an exception.
- *
- * It is looked for while the program starts, and read when the first handle asks: by then the file system may be a mock, the
- * rights to it given up, its descriptors used up. So the looking is over by then, and what is left to do is the system's
- * loader's. `process.dlopen` is called directly, as `require` of a `.node` file would run through whatever other preloads
- * hooked into `require`.
+ * Loads the native part that was found (found.ts); failure is a reason, never an exception. `process.dlopen` is called directly,
+ * as `require` of a `.node` file would run through whatever other preloads hooked into `require`.
  */
 
-import { resolve } from 'node:path';
 import { messageOf, type Reason, reason } from '../errors';
 import { BufferPrototypeLatin1Slice, StringPrototypeIncludes, StringPrototypeSplit } from '../primordials';
-import type { Config } from './config';
-import { arch, dlopen, execPath, fs, platform } from './host';
-
-/** The two C libraries of Linux, by npm's names. */
-export type Libc = 'glibc' | 'musl';
+import { addonPath, exists, type Found, type Libc } from './found';
+import { dlopen, execPath, fs } from './host';
 
 /** What loading needs from outside, so that the tests can stand in for it. */
 export interface Loader {
@@ -28,50 +20,11 @@ export type Loaded =
   | { readonly addon: unknown; readonly path: string; readonly reason: null }
   | { readonly reason: Reason };
 
-/** `dist/`, where the build puts the native part beside the compiled sources. */
-const home = resolve(__dirname, '..');
-
 const system: Loader = {
-  exists(path) {
-    try {
-      fs.accessSync(path, fs.constants.R_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  },
+  exists,
   dlopen,
   libc: detectLibc,
 };
-
-/** What was found while the program started: the file that `TSLOOP_ADDON` names, or one for this kind of machine. */
-export interface Found {
-  readonly named: string | null;
-  /** The C library of a file that is there; null for none. (Of the named one it does not matter.) */
-  readonly libc: Libc | null;
-}
-
-/** The file for this machine and C library. */
-export function addonPath(libc: Libc): string {
-  return `${home}/tsloop.${platform}-${arch}-${libc}.node`;
-}
-
-/** Looks whether there is a file, without reading any. */
-export function findAddon(config: Config, loader: Loader = system): Found {
-  const named = config.addon === null ? null : absolute(config.addon);
-  if (loader.exists(named ?? addonPath('glibc'))) return { named, libc: 'glibc' };
-  return { named, libc: named === null && loader.exists(addonPath('musl')) ? 'musl' : null };
-}
-
-/** The program may change its directory before the file is read. */
-function absolute(path: string): string {
-  try {
-    return resolve(path);
-  } catch {
-    // There is no directory to start from.
-    return path;
-  }
-}
 
 /** Why there is none to load; null where there is one. */
 export function whyMissing({ named, libc }: Found, loader: Loader = system): Reason | null {

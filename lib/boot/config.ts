@@ -6,7 +6,7 @@
  * `docs/operations.md` explains each setting to the person who deploys.
  */
 
-import { type Reason, reason } from '../errors';
+import type { Reason } from '../errors';
 import { ArrayPrototypeIncludes } from '../primordials';
 
 /** The parts that can be switched off one by one. */
@@ -121,6 +121,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     if (!text) return fallback;
     const parsed = parse(text);
     if ('value' in parsed) return parsed.value;
+    const { reason }: typeof import('../errors') = require('../errors');
     problems.push(reason('ERR_TSLOOP_SETTING', `${name}=${text} is ignored: it takes ${parsed.expected}`));
     return fallback;
   };

@@ -6,7 +6,7 @@
  * kernel call refused by seccomp) shows later and ends in the same place: Node's own handles.
  */
 
-import { type Reason, reason } from '../errors';
+import type { Code, Reason } from '../errors';
 import { type Config, parts, runs } from './config';
 
 /** What the guard looks at: `process`, or a fake of it in the tests. */
@@ -37,6 +37,12 @@ export function mayRun(config: Config, host: Host = process as unknown as Host):
     // A host that answers none of these questions is none that we know.
     return reason('ERR_TSLOOP_INTERNAL', String(error));
   }
+}
+
+/** The sentences are loaded where there is something to say. */
+function reason(code: Code, detail?: string): Reason {
+  const errors: typeof import('../errors') = require('../errors');
+  return errors.reason(code, detail);
 }
 
 function firstObstacle(config: Config, host: Host): Reason | null {

@@ -8,7 +8,8 @@
  * frames that are ours still, room is made.
  */
 
-import { AsyncResource, executionAsyncResource } from 'node:async_hooks';
+import { AsyncResource } from 'node:async_hooks';
+import { SafeSet } from '../collections';
 import {
   ArrayPrototypePush,
   ArrayPrototypeSome,
@@ -16,9 +17,9 @@ import {
   ObjectDefineProperty,
   ObjectGetOwnPropertySymbols,
   ReflectApply,
-  SafeSet,
 } from '../primordials';
 import { fetchSeam } from '../seam';
+import { kOwner } from './create-hook';
 
 type AsyncHooks = typeof import('node:async_hooks');
 type Hooks = Parameters<AsyncHooks['createHook']>[0];
@@ -37,9 +38,6 @@ const byHand = { requireManualDestroy: true };
 
 /** What asks a handle of ours for the id of its native base. */
 export const kBaseId: unique symbol = Symbol('tsloop.baseId');
-
-/** What a plain resource of ours stands for, while nobody watches. */
-const kOwner: unique symbol = Symbol('tsloop.owner');
 
 /** A program has made hooks: from then on what we make is seen as the handle or request that it belongs to. */
 let watched = false;
@@ -202,80 +200,75 @@ export function createResource(
   return resource;
 }
 
-/** Wraps `createHook`; `isOurs` tells whether a resource is one of our handles. */
-export function hookCreateHook(isOurs: (resource: object) => boolean): void {
-  // The module object itself, not a view of it: what programs require is what is changed.
-  const module = require('node:async_hooks') as Pick<AsyncHooks, 'createHook' | 'executionAsyncResource'>;
-  const original = module.createHook;
-  const current = module.executionAsyncResource;
-  module.executionAsyncResource = function executionAsyncResource() {
-    const resource = current() as { [kOwner]?: object } | undefined;
-    return resource?.[kOwner] ?? (resource as object);
-  };
-
+/**
+ * Hooks of a program's, made by Node's `createHook` so that they hear of ours as of Node's. `current` is `executionAsyncResource`,
+ * `isOurs` tells whether a resource is one of our handles.
+ */
+export function createHooks(
+  original: AsyncHooks['createHook'],
+  hooks: Hooks,
+  current: () => object,
+  isOurs: (resource: object) => boolean,
+): ReturnType<AsyncHooks['createHook']> {
   /** Whether the call that begins or ends is one of the native base, under whose id no hook saw a birth. */
   const isSilent = (id: number): boolean => {
-    const resource = executionAsyncResource();
+    const resource = current();
     return isOurs(resource) && (resource as { [kBaseId](): number })[kBaseId]() === id;
   };
 
-  module.createHook = function createHook(hooks: Hooks) {
-    const init = hooks?.init;
-    const before = hooks?.before;
-    const after = hooks?.after;
-    const destroy = hooks?.destroy;
-    if (
-      ArrayPrototypeSome([init, before, after, destroy], (hook) => hook !== undefined && typeof hook !== 'function')
-    ) {
-      return original(hooks);
-    }
-    if (init === undefined && before === undefined && after === undefined && destroy === undefined)
-      return original(hooks);
-    watched = true;
-    // On top of what the program gave, whose other options and inherited methods are read as ever.
-    const wrapped = ObjectCreate(hooks) as Hooks;
-    /** Ids that nobody is to hear the end of; kept only where ends are heard, so that it shrinks again. */
-    const silent = new SafeSet<number>();
-    if (init !== undefined || destroy !== undefined) {
-      wrapped.init = function (this: unknown, id, type, trigger, resource) {
-        if (making) return;
-        const due = expected;
-        if (due === null && !unheardOf && !(type === 'JSSTREAM' && isOurs(resource))) {
-          if (init !== undefined) ReflectApply(init, this, [id, type, trigger, resource]);
-          return;
-        }
-        if (destroy !== undefined) silent.add(id);
-        if (due === null || init === undefined) return;
-        const scope = due.scope ?? bear(due);
-        // What a hook makes in turn is a birth of its own.
-        expected = null;
-        const limit = Error.stackTraceLimit;
-        const wider = limit > 0 ? limit + OUR_FRAMES : limit;
-        set(Error, 'stackTraceLimit', wider);
-        try {
-          ReflectApply(init, this, [scope.asyncId(), due.type, scope.triggerAsyncId(), due.owner]);
-        } finally {
-          // Unless the hook has set another one for good.
-          if (Error.stackTraceLimit === wider) set(Error, 'stackTraceLimit', limit);
-        }
-        expected = due;
-      };
-    }
-    if (before !== undefined) {
-      wrapped.before = function (this: unknown, id) {
-        if (!isSilent(id)) ReflectApply(before, this, [id]);
-      };
-    }
-    if (after !== undefined) {
-      wrapped.after = function (this: unknown, id) {
-        if (!isSilent(id)) ReflectApply(after, this, [id]);
-      };
-    }
-    if (destroy !== undefined) {
-      wrapped.destroy = function (this: unknown, id) {
-        if (!silent.delete(id)) ReflectApply(destroy, this, [id]);
-      };
-    }
-    return original(wrapped);
-  };
+  const init = hooks?.init;
+  const before = hooks?.before;
+  const after = hooks?.after;
+  const destroy = hooks?.destroy;
+  if (ArrayPrototypeSome([init, before, after, destroy], (hook) => hook !== undefined && typeof hook !== 'function')) {
+    return original(hooks);
+  }
+  if (init === undefined && before === undefined && after === undefined && destroy === undefined)
+    return original(hooks);
+  watched = true;
+  // On top of what the program gave, whose other options and inherited methods are read as ever.
+  const wrapped = ObjectCreate(hooks) as Hooks;
+  /** Ids that nobody is to hear the end of; kept only where ends are heard, so that it shrinks again. */
+  const silent = new SafeSet<number>();
+  if (init !== undefined || destroy !== undefined) {
+    wrapped.init = function (this: unknown, id, type, trigger, resource) {
+      if (making) return;
+      const due = expected;
+      if (due === null && !unheardOf && !(type === 'JSSTREAM' && isOurs(resource))) {
+        if (init !== undefined) ReflectApply(init, this, [id, type, trigger, resource]);
+        return;
+      }
+      if (destroy !== undefined) silent.add(id);
+      if (due === null || init === undefined) return;
+      const scope = due.scope ?? bear(due);
+      // What a hook makes in turn is a birth of its own.
+      expected = null;
+      const limit = Error.stackTraceLimit;
+      const wider = limit > 0 ? limit + OUR_FRAMES : limit;
+      set(Error, 'stackTraceLimit', wider);
+      try {
+        ReflectApply(init, this, [scope.asyncId(), due.type, scope.triggerAsyncId(), due.owner]);
+      } finally {
+        // Unless the hook has set another one for good.
+        if (Error.stackTraceLimit === wider) set(Error, 'stackTraceLimit', limit);
+      }
+      expected = due;
+    };
+  }
+  if (before !== undefined) {
+    wrapped.before = function (this: unknown, id) {
+      if (!isSilent(id)) ReflectApply(before, this, [id]);
+    };
+  }
+  if (after !== undefined) {
+    wrapped.after = function (this: unknown, id) {
+      if (!isSilent(id)) ReflectApply(after, this, [id]);
+    };
+  }
+  if (destroy !== undefined) {
+    wrapped.destroy = function (this: unknown, id) {
+      if (!silent.delete(id)) ReflectApply(destroy, this, [id]);
+    };
+  }
+  return original(wrapped);
 }

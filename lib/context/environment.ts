@@ -5,8 +5,9 @@
  * Module state is per thread: a Worker has its own instance of every module.
  */
 
-import { type Found, type Loaded, loadAddon } from '../boot/addon';
+import { type Loaded, loadAddon } from '../boot/addon';
 import type { Config } from '../boot/config';
+import type { Found } from '../boot/found';
 import { milliseconds } from '../boot/host';
 import { report } from '../boot/report';
 import { debug } from '../debug';

@@ -2,14 +2,9 @@
 
 import { insideOf } from '../bindings/inside';
 import { shareListeners } from '../bindings/stream';
+import { SafeWeakSet } from '../collections';
 import { findEnvironment } from '../context/environment';
-import {
-  ArrayPrototypeFind,
-  ObjectDefineProperty,
-  ObjectGetOwnPropertySymbols,
-  ReflectApply,
-  SafeWeakSet,
-} from '../primordials';
+import { ArrayPrototypeFind, ObjectDefineProperty, ObjectGetOwnPropertySymbols, ReflectApply } from '../primordials';
 import { isLoaded } from '../seam';
 import type { NativeHandle } from '../shapes';
 import type { Pairs } from './pairs';

@@ -8,6 +8,7 @@
 import type { Stream } from '../bindings/stream';
 import { streamOf } from '../bindings/stream-handle';
 import { nextTick } from '../boot/host';
+import { SafeMap } from '../collections';
 import { getEnvironment } from '../context/environment';
 import { Command } from '../native/protocol';
 import {
@@ -18,7 +19,6 @@ import {
   ObjectGetOwnPropertySymbols,
   ObjectHasOwn,
   ReflectApply,
-  SafeMap,
 } from '../primordials';
 import { isLoaded } from '../seam';
 import type { NativeHandle } from '../shapes';

@@ -17,6 +17,7 @@
  * Runs on JavaScript's thread; one wheel per environment.
  */
 
+import { SafeSet } from '../collections';
 import {
   ArrayPrototypeFilter,
   ArrayPrototypeForEach,
@@ -28,7 +29,6 @@ import {
   MathFloor,
   MathMax,
   MathTrunc,
-  SafeSet,
 } from '../primordials';
 
 /** A member of a list, or its head. `_idlePrev` leads to the newer one and, from the head, to the oldest. */

@@ -2,8 +2,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { addonPath, detectLibc, findAddon, type Loader, loadAddon, whyMissing } from '../../dist/boot/addon.js';
+import { detectLibc, type Loader, loadAddon, whyMissing } from '../../dist/boot/addon.js';
 import { readConfig } from '../../dist/boot/config.js';
+import { addonPath, findAddon } from '../../dist/boot/found.js';
 
 const fake = (over: Partial<Loader> = {}): Loader & { readonly opened: string[] } => {
   const opened: string[] = [];
@@ -44,25 +45,25 @@ describe('boot/addon', () => {
 
   it('loads what it found', () => {
     const loader = fake();
-    const loaded = loadAddon(findAddon(config, loader), loader);
+    const loaded = loadAddon(findAddon(config, loader.exists), loader);
     expect(loader.opened).to.deep.equal([addonPath('glibc')]);
     expect(loaded).to.deep.equal({ addon: { loaded: loader.opened[0] }, path: loader.opened[0], reason: null });
   });
 
   it('looks once: what is there later, or no longer, is nothing to it', () => {
-    const found = findAddon(config, fake());
+    const found = findAddon(config, fake().exists);
     expect(loadAddon(found, fake({ exists: () => false }))).to.have.property('reason', null);
   });
 
   it('takes what is there where the C library cannot be told any more', () => {
     const musl = fake({ exists: (path) => path.endsWith('-musl.node'), libc: () => null });
-    expect(loadAddon(findAddon(config, musl), musl)).to.have.property('path', addonPath('musl'));
+    expect(loadAddon(findAddon(config, musl.exists), musl)).to.have.property('path', addonPath('musl'));
   });
 
   it('takes none of another C library', () => {
     const other = fake({ exists: (path) => path.endsWith('-musl.node') });
-    expect(findAddon(config, other)).to.deep.equal({ named: null, libc: 'musl' });
-    expect(loadAddon(findAddon(config, other), other)).to.have.nested.property(
+    expect(findAddon(config, other.exists)).to.deep.equal({ named: null, libc: 'musl' });
+    expect(loadAddon(findAddon(config, other.exists), other)).to.have.nested.property(
       'reason.code',
       'ERR_TSLOOP_ADDON_MISSING',
     );
@@ -75,19 +76,19 @@ describe('boot/addon', () => {
         throw new Error('nobody asked');
       },
     });
-    loadAddon(findAddon(readConfig({ TSLOOP_ADDON: '/elsewhere/x.node' }), loader), loader);
+    loadAddon(findAddon(readConfig({ TSLOOP_ADDON: '/elsewhere/x.node' }), loader.exists), loader);
     expect(loader.opened).to.deep.equal(['/elsewhere/x.node']);
   });
 
   it('answers a missing file with a reason and loads nothing', () => {
     const loader = fake({ exists: () => false });
-    const found = findAddon(config, loader);
+    const found = findAddon(config, loader.exists);
     const loaded = loadAddon(found, loader);
     expect(loaded).to.have.nested.property('reason.code', 'ERR_TSLOOP_ADDON_MISSING');
     expect(loaded).to.have.nested.property('reason.message').that.contains(addonPath('glibc'));
     expect(loader.opened).to.deep.equal([]);
     expect(whyMissing(found, loader)?.code).to.equal('ERR_TSLOOP_ADDON_MISSING');
-    expect(whyMissing(findAddon(config, fake()))).to.equal(null);
+    expect(whyMissing(findAddon(config, fake().exists))).to.equal(null);
   });
 
   const refused = (thrown: unknown) => {
@@ -96,7 +97,7 @@ describe('boot/addon', () => {
         throw thrown;
       },
     });
-    return loadAddon(findAddon(config, loader), loader);
+    return loadAddon(findAddon(config, loader.exists), loader);
   };
 
   it('answers a loader that throws, anything, with the first line as reason', () => {

@@ -3,8 +3,9 @@ import { closeSync, fstatSync, openSync, readdirSync } from 'node:fs';
 import { constants } from 'node:os';
 import { expect } from 'chai';
 import { layOut } from '../../dist/bindings/process-wrap.js';
-import { findAddon, loadAddon } from '../../dist/boot/addon.js';
+import { loadAddon } from '../../dist/boot/addon.js';
 import { readConfig } from '../../dist/boot/config.js';
+import { findAddon } from '../../dist/boot/found.js';
 import { createMemory, type Native, open } from '../../dist/native/index.js';
 import { ChildPipe, LAYOUT_STDIO } from '../../dist/native/protocol.js';
 
