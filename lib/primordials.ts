@@ -106,7 +106,13 @@ export const StringPrototypeReplaceAll = uncurryThis(String.prototype.replaceAll
   part: string,
   by: string,
 ) => string;
+export const StringPrototypeIndexOf = uncurryThis(String.prototype.indexOf) as (text: string, part: string) => number;
 export const StringPrototypeRepeat = uncurryThis(String.prototype.repeat);
+export const StringPrototypeSlice = uncurryThis(String.prototype.slice) as (
+  text: string,
+  from: number,
+  to?: number,
+) => string;
 export const StringPrototypeSplit = uncurryThis(String.prototype.split as AnyFunction) as (
   text: string,
   between: string,

@@ -64,6 +64,7 @@ for (const scheduler of ['rr', 'none'] as const) {
       {
         async parent(f) {
           const { cluster, fork, request } = f.primary(process.argv[3] as string);
+          const sockets = f.sockets();
           let number = 0;
           const start = async () => {
             const worker = fork(number++ % 2);
@@ -102,7 +103,12 @@ for (const scheduler of ['rr', 'none'] as const) {
           for (const worker of last) worker?.disconnect();
           await Promise.all(last.map((worker) => f.once(worker, 'exit')));
           // What is on its way to a worker that is killed is lost in the primary too, where Node hands out round robin.
-          if (process.argv[3] !== 'rr') f.say('primary', 'sockets', f.sockets());
+          if (process.argv[3] !== 'rr') {
+            // The clients' sides of the last connections close when they hear of the end.
+            const patience = Date.now() + 10_000;
+            while (f.sockets() > sockets && Date.now() < patience) await new Promise((done) => setTimeout(done, 5));
+            f.say('primary', 'sockets', f.sockets() > sockets);
+          }
         },
         worker(f) {
           const http = require('node:http') as typeof import('node:http');
