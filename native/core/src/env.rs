@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use crate::event::Batch;
 use crate::limits::EXIT_FLUSH_MS;
 use crate::mailbox::Mailbox;
+use crate::reactor::admission::Admission;
 use crate::reactor::blocks::Block;
 use crate::reactor::direct::Watch;
 use crate::reactor::leaving::Leaving;
@@ -48,6 +49,8 @@ mod lack {
 pub struct Environment {
     /// The reactor, what is asked of it, and who drives it.
     seat: Seat<Reactor, Request>,
+    /// JavaScript thread: to be told how long deliveries take.
+    pub admission: Arc<Admission>,
     /// Ids, on a lock of their own.
     pub ids: Arc<Ids>,
     mailbox: Mailbox,
@@ -83,6 +86,7 @@ impl Environment {
         let ids = Arc::new(Ids::default());
         let (reactor, waker) = Reactor::new(Arc::clone(&ids))?;
         let descriptor = reactor.descriptor();
+        let admission = reactor.admission();
         let mailbox = Mailbox::default();
         for batch in batches {
             let _ = mailbox.empty.post(batch);
@@ -90,6 +94,7 @@ impl Environment {
         Ok(Arc::new(Self {
             seat: Seat::new(reactor),
             ids,
+            admission,
             mailbox,
             spares: Arc::default(),
             progress,

@@ -43,7 +43,7 @@ pub const DIRECT_STREAMS: usize = 2;
 /// four turns.
 pub const DIRECT_AFTER: u32 = 32;
 
-/// Connections accepted from one listener in one turn.
+/// Connections accepted from one listener in one turn, where the program has time for so many (`reactor/admission.rs`).
 pub const TURN_ACCEPTS: usize = 64;
 
 /// Readiness events taken from the kernel at once.

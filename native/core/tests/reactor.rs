@@ -481,3 +481,26 @@ fn a_batch_without_room_for_the_last_bytes_and_the_end_gets_neither() {
     assert!(bench.told().iter().all(|(op, ..)| *op == Op::Pressure as i32));
     assert_eq!(bench.inline_turn(true), [(Op::Data as i32, id, 0), (Op::ReadEnd as i32, id, 0)]);
 }
+
+#[test]
+fn a_turn_accepts_as_many_as_the_program_has_time_for() {
+    let _alone = common::alone();
+    let mut bench = Bench::new();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.set_nonblocking(true).expect("a flag");
+    let address = listener.local_addr().expect("bound");
+    let id = bench.open(OPEN_LISTENER, listener);
+    let admission = bench.reactor.admission();
+    let accepted = |bench: &mut Bench| bench.turn().iter().filter(|(op, ..)| *op == Op::Accept as i32).count();
+    let clients: Vec<_> = (0..8).map(|_| std::net::TcpStream::connect(address).expect("room")).collect();
+    assert_eq!(accepted(&mut bench), clients.len(), "an idle program has time for all");
+    for _ in 0..20 {
+        admission.took(std::time::Duration::from_millis(5));
+    }
+    let more: Vec<_> = (0..4).map(|_| std::net::TcpStream::connect(address).expect("room")).collect();
+    for _ in &more {
+        assert_eq!((accepted(&mut bench), bench.reactor.is_due()), (1, true), "no new edge comes for those who wait");
+    }
+    assert_eq!(accepted(&mut bench), 0);
+    bench.ask(CLOSE, id, 0, 0, &[]);
+}

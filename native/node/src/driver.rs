@@ -7,6 +7,7 @@
 //! What JavaScript has put off within a turn of the loop runs in `phases`.
 
 use std::ffi::c_int;
+use std::time::Instant;
 
 use tsloop_core::event::Batch;
 use tsloop_core::reactor::policy::Load;
@@ -98,6 +99,7 @@ fn deliver(state: &State, heard: Heard) {
         // What was closed since the last delivery must be found closed by this one, with what that did to its peers here.
         state.core.catch_up();
     }
+    let began = Instant::now();
     if let Some(batch) = state.core.take() {
         load = Load::new(count(batch.len()), count(batch.datagrams()), count(batch.len()), batch.received());
         hand_over(state, batch);
@@ -116,6 +118,7 @@ fn deliver(state: &State, heard: Heard) {
         return;
     }
     if !load.is_nothing() {
+        state.core.admission.took(began.elapsed());
         let next = state.policy.borrow_mut().next(driver, load, &state.core.clocks());
         if next != driver {
             take_seat(state, next);

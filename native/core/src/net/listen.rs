@@ -50,9 +50,9 @@ impl Accepting {
     }
 }
 
-/// Accepts what waits; `accepted` returns false when it has no room for another.
-pub(crate) fn accept(listener: &mut Listener, reserve: &mut Reserve, mut accepted: impl FnMut(OwnedFd) -> bool) -> Accepting {
-    for _ in 0..TURN_ACCEPTS {
+/// Accepts what waits, `most` of it; `accepted` returns false when it has no room for another.
+pub(crate) fn accept(listener: &mut Listener, reserve: &mut Reserve, most: usize, mut accepted: impl FnMut(OwnedFd) -> bool) -> Accepting {
+    for _ in 0..most {
         match sys::accept(listener.fd.as_fd()) {
             Ok(connection) => {
                 reserve.restore();

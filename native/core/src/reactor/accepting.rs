@@ -7,6 +7,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use super::line::For;
 use super::{Entry, Reactor, Turn};
 use crate::event::{Batch, Event, Op, WAITS};
+use crate::limits::TURN_ACCEPTS;
 use crate::net::listen::{self, Accepting};
 use crate::stream::Stream;
 use crate::sys::Errno;
@@ -25,7 +26,8 @@ impl Reactor {
         let local = listener.local;
         let ids = &self.ids;
         let mut accepted = Vec::new();
-        let outcome = listen::accept(listener, &mut self.reserve, |fd| {
+        let most = self.admission.share();
+        let outcome = listen::accept(listener, &mut self.reserve, most, |fd| {
             let new = ids.allocate();
             into.push(Event { op: Op::Accept, id, a: new.slot.cast_signed(), b: new.generation.cast_signed(), c: fd.as_raw_fd() });
             accepted.push((new, fd));
@@ -78,7 +80,7 @@ impl Reactor {
         let Some(slot) = self.table.get_mut(id.slot as usize).filter(|slot| slot.generation == id.generation) else { return Err(-libc::EBADF) };
         let Entry::Listener(listener) = &mut slot.entry else { return Err(-libc::EBADF) };
         let mut accepted = None;
-        let outcome = listen::accept(listener, &mut self.reserve, |fd| {
+        let outcome = listen::accept(listener, &mut self.reserve, TURN_ACCEPTS, |fd| {
             accepted = Some(fd);
             false
         });

@@ -5,6 +5,7 @@
 //! each once, as far as there is something for it, and puts back what is left over.
 
 mod accepting;
+pub mod admission;
 pub mod apply;
 pub mod blocks;
 pub mod datagrams;
@@ -37,6 +38,7 @@ use crate::stats::Stats;
 use crate::stream::{self, Stream};
 use crate::sys::{self, Reserve};
 use crate::table::{Id, Ids};
+use admission::Admission;
 use apply::Caller;
 use blocks::Blocks;
 use datagrams::Datagrams;
@@ -134,6 +136,8 @@ pub struct Reactor {
     backlog: VecDeque<Event>,
     blocks: Blocks,
     ids: Arc<Ids>,
+    /// How many connections a turn accepts; shared with JavaScript's thread, which knows how long deliveries take it.
+    admission: Arc<Admission>,
     reserve: Reserve,
     deadlines: Deadlines,
     datagrams: Datagrams,
@@ -167,6 +171,7 @@ impl Reactor {
             backlog: VecDeque::new(),
             blocks: Blocks::default(),
             ids,
+            admission: Arc::default(),
             reserve: Reserve::default(),
             deadlines: Deadlines::default(),
             datagrams: Datagrams::default(),
@@ -179,6 +184,12 @@ impl Reactor {
             ends_at_hang_up: true,
         };
         Ok((reactor, waker))
+    }
+
+    /// How many connections a turn accepts, to be told how long deliveries take.
+    #[must_use]
+    pub fn admission(&self) -> Arc<Admission> {
+        Arc::clone(&self.admission)
     }
 
     /// The descriptor to watch: readable whenever a turn is due.
