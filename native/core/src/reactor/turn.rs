@@ -328,7 +328,7 @@ impl Reactor {
         let Entry::Stream(stream) = &mut slot.entry else { return Progress::Drained };
         if !stream.wants_to_read() {
             // What it waits for is JavaScript: until then there is more, and what is told behind it waits as well.
-            let waits = !share.in_rounds && stream.flags.has(stream::HELD) && stream.flags.has(stream::READABLE) && stream.reads();
+            let waits = !share.in_rounds && stream.is_held() && stream.flags.has(stream::READABLE) && stream.reads();
             return if waits { Progress::More } else { Progress::Drained };
         }
         let Some(batch) = batch.as_deref_mut().filter(|batch| self.backlog.is_empty() && !batch.is_sealed()) else {

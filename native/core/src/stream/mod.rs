@@ -82,7 +82,13 @@ impl Stream {
 
     /// True when JavaScript reads and the kernel may have something.
     pub(crate) fn wants_to_read(&self) -> bool {
-        self.flags.has_only(READING | READABLE | ENDED | HELD, READING | READABLE)
+        self.flags.has_only(READING | READABLE | ENDED, READING | READABLE) && !self.is_held()
+    }
+
+    /// True while JavaScript has not asked for more than it was given. What a peer that is gone has left, and its end, is told all the
+    /// same: a write that fails behind it is told later.
+    pub(crate) fn is_held(&self) -> bool {
+        self.flags.has_only(HELD | HUNG_UP, HELD)
     }
 
     /// Bytes that wait to be written.
@@ -97,6 +103,6 @@ impl Stream {
 
     /// True when the kernel may take what waits. A failure that is told once more has been read waits with the reading.
     pub(crate) fn wants_to_write(&self, starved: bool) -> bool {
-        self.flags.has(WRITABLE) && !((starved || self.flags.has(HELD)) && self.failure != 0) && self.queue.as_ref().is_some_and(|queue| queue.is_due())
+        self.flags.has(WRITABLE) && !((starved || self.is_held()) && self.failure != 0) && self.queue.as_ref().is_some_and(|queue| queue.is_due())
     }
 }
