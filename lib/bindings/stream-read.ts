@@ -34,7 +34,7 @@ export function readStart(stream: Stream): number {
   if (stream.reading) return errno.EALREADY;
   stream.reading = true;
   if (stream.held !== null) defer(() => deliverHeld(stream));
-  if (!stream.ended) stream.askToRead();
+  if (!stream.ended) getEnvironment().command(Command.readStart, stream);
   stream.updateLiveness();
   return 0;
 }
@@ -48,7 +48,7 @@ function readLater(stream: Stream): number {
     if (!stream.reading || stream.closed) return;
     // A write may have opened it meanwhile; an attempt to connect starts the reading when it succeeds.
     stream.ensureOpen();
-    if (stream.open) stream.askToRead();
+    if (stream.open) getEnvironment().command(Command.readStart, stream);
   });
   return 0;
 }
@@ -57,8 +57,6 @@ export function readStop(stream: Stream): number {
   if (stream.closed) return afterClose(stream, 0);
   if (!stream.reading) return 0;
   stream.reading = false;
-  stream.chunks = 0;
-  stream.once = false;
   if (stream.slot >= 0 && !stream.ended) getEnvironment().command(Command.readStop, stream);
   stream.updateLiveness();
   return 0;
