@@ -7,7 +7,7 @@ describe('reports: destroyed with unread bytes', () => {
     const socket = require('net').connect(+process.argv[1], '127.0.0.1');
     const told = [];
     socket.write('first');
-    setTimeout(() => socket.write(Buffer.alloc(1000)), 60);
+    setTimeout(() => socket.write(Buffer.alloc(1000), () => require('fs').writeFileSync('written', '')), 60);
     for (const event of ['end', 'error']) socket.on(event, (error) => told.push(error ? error.code : event));
     socket.on('data', () => {});
     socket.on('close', () => console.log(told.join(', ')));`;
@@ -24,7 +24,9 @@ describe('reports: destroyed with unread bytes', () => {
         if (how === 'after a pause') socket.pause();
         if (how === 'after end()') socket.end('last');
         // The rest comes while this thread is busy, and is nobody's.
-        const until = Date.now() + 250;
+        const patience = Date.now() + 10_000;
+        while (!t.fs.existsSync('written') && Date.now() < patience);
+        const until = Date.now() + 100;
         while (Date.now() < until);
         socket.destroy();
       });
