@@ -3,7 +3,6 @@
 mod common;
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use common::{Bench, CLOSE, READ_START, WRITE};
@@ -26,14 +25,6 @@ fn asks_for_writing(bench: &Bench, fd: BorrowedFd<'_>) -> bool {
     events & libc::EPOLLOUT.cast_unsigned() != 0
 }
 
-fn connected() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let peer = TcpStream::connect(listener.local_addr().expect("bound")).expect("to connect");
-    let (ours, _) = listener.accept().expect("it waits");
-    ours.set_nonblocking(true).expect("a flag");
-    (ours, peer)
-}
-
 #[test]
 fn a_message_that_the_kernel_takes_whole_brings_no_readiness() {
     let _alone = common::alone();
@@ -48,7 +39,7 @@ fn a_message_that_the_kernel_takes_whole_brings_no_readiness() {
         assert!(!rings(&bench), "the peer has read, which is none of our business");
     }
     bench.ask(CLOSE, id, 0, 0, &[]);
-    let (ours, _peer) = connected();
+    let (ours, _peer) = common::connected();
     let id = bench.open(OPEN_STREAM, ours);
     bench.ask(READ_START, id, 0, 0, &[]);
     assert!(!rings(&bench), "nor is one over TCP");

@@ -5,7 +5,7 @@ mod common;
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
 use common::{Bench, CLOSE, READ_START, WRITE};
@@ -42,22 +42,13 @@ impl Bench {
 
     /// A stream that reads, with a write that waits for its peer.
     fn uploading(&mut self) -> (Id, TcpStream) {
-        let (ours, peer) = connected();
+        let (ours, peer) = common::connected();
         let id = self.open(OPEN_STREAM, ours);
         self.ask(READ_START, id, 0, 0, &[]);
         while self.ask(WRITE, id, 64 * 1024, NOTIFY, &[7; 64 * 1024]) == 0 {}
         assert_eq!(self.hears(), []);
         (id, peer)
     }
-}
-
-/// A non-blocking end of a TCP connection, and the other.
-fn connected() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let peer = TcpStream::connect(listener.local_addr().expect("bound")).expect("to connect");
-    let (ours, _) = listener.accept().expect("it waits");
-    ours.set_nonblocking(true).expect("a flag");
-    (ours, peer)
 }
 
 /// Goes with bytes unread, which resets.
@@ -89,7 +80,7 @@ fn an_answer_is_told_before_a_write_that_fails_where_nobody_waits() {
     for ends_at_hang_up in [true, false] {
         let mut bench = Bench::new();
         bench.reactor.end_at_hang_up(ends_at_hang_up);
-        let (ours, mut peer) = connected();
+        let (ours, mut peer) = common::connected();
         let id = bench.open(OPEN_STREAM, ours);
         bench.ask(READ_START, id, 0, 0, &[]);
         assert_eq!(bench.ask(WRITE, id, 6, 0, b"unread"), 0);
@@ -141,7 +132,7 @@ fn what_is_told_of_a_reset_behind_the_last_bytes() {
     for ends_at_hang_up in [true, false] {
         let mut bench = Bench::new();
         bench.reactor.end_at_hang_up(ends_at_hang_up);
-        let (ours, mut peer) = connected();
+        let (ours, mut peer) = common::connected();
         let id = bench.open(OPEN_STREAM, ours);
         bench.ask(READ_START, id, 0, 0, &[]);
         peer.write_all(b"part").expect("to send");
@@ -154,7 +145,7 @@ fn what_is_told_of_a_reset_behind_the_last_bytes() {
             assert_eq!((first, second), (vec![(DATA, id, 0)], vec![(END, id, RESET)]), "the last bytes have a turn for themselves");
         }
         // The same where the bytes were taken a turn before the reset, and JavaScript has not seen them.
-        let (ours, mut peer) = connected();
+        let (ours, mut peer) = common::connected();
         let id = bench.open(OPEN_STREAM, ours);
         bench.ask(READ_START, id, 0, 0, &[]);
         peer.write_all(b"part").expect("to send");
@@ -174,7 +165,7 @@ fn a_stream_that_closes_over_bytes_that_javascript_was_not_given_resets() {
     let _alone = common::alone();
     for (heard, flags, resets) in [(4, COUNTED, false), (2, COUNTED, true), (0, COUNTED, true), (0, 0, false)] {
         let mut bench = Bench::new();
-        let (ours, mut peer) = connected();
+        let (ours, mut peer) = common::connected();
         let id = bench.open(OPEN_STREAM, ours);
         bench.ask(READ_START, id, 0, 0, &[]);
         peer.write_all(b"four").expect("to send");
@@ -193,7 +184,7 @@ fn a_stream_that_closes_over_bytes_that_javascript_was_not_given_resets() {
 fn bytes_behind_what_ends_a_read_are_told_of() {
     let _alone = common::alone();
     let mut bench = Bench::new();
-    let (ours, mut peer) = connected();
+    let (ours, mut peer) = common::connected();
     let id = bench.open(OPEN_STREAM, ours);
     bench.ask(READ_START, id, 0, 0, &[]);
     peer.write_all(b"one").expect("to send");

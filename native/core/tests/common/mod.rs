@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::io::Read;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -410,6 +410,15 @@ pub(crate) fn pair() -> (OwnedFd, std::os::unix::net::UnixStream) {
     ours.set_nonblocking(true).expect("to set a flag");
     assert!(ours.as_raw_fd() >= 0);
     (OwnedFd::from(ours), peer)
+}
+
+/// A non-blocking end of a TCP connection, and the other.
+pub(crate) fn connected() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let peer = TcpStream::connect(listener.local_addr().expect("bound")).expect("to connect");
+    let (ours, _) = listener.accept().expect("it waits");
+    ours.set_nonblocking(true).expect("a flag");
+    (ours, peer)
 }
 
 /// A command as JavaScript encodes it.
