@@ -145,7 +145,7 @@ function ownOf(holder: object, name: string): Own {
 }
 
 /** Puts ours in the place of Node's, for good unless somebody remembers what was there. */
-export function put(holder: object, name: string, value: unknown): void {
+export function put(holder: object, name: PropertyKey, value: unknown): void {
   ObjectDefineProperty(holder, name, {
     __proto__: null,
     value,

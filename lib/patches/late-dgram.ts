@@ -15,6 +15,7 @@ import {
   ObjectGetPrototypeOf,
   ReflectOwnKeys,
 } from '../primordials';
+import { put } from '../seam';
 import type { NativeClass } from '../shapes';
 
 type Properties = Record<PropertyKey, unknown>;
@@ -42,13 +43,7 @@ export function hookLateDgram(NativeUDP: NativeClass, UDP: NativeClass): () => v
   sample.close();
   if (state === undefined || asyncId === undefined || state in Socket.prototype) return () => {};
   const set = function (this: Properties, value: { handle?: Handle | null }): void {
-    ObjectDefineProperty(this, state, {
-      __proto__: null,
-      value,
-      configurable: true,
-      enumerable: true,
-      writable: true,
-    } as PropertyDescriptor);
+    put(this, state, value);
     const native = value?.handle;
     if (!native || ObjectGetPrototypeOf(native) !== NativeUDP.prototype) return;
     const ours = inPlaceOf(native, UDP);
