@@ -156,7 +156,7 @@ export function createDispatcher(nativeTick: () => void, memory: Memory): Callba
     const environment = getEnvironment();
     const streams = table;
     const record = words[batch] as Int32Array;
-    environment.beginDelivery(events);
+    environment.beginDelivery(events, from);
     hasThrown();
     let index = from;
     try {

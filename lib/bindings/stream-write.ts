@@ -56,7 +56,6 @@ function report(bytes: number, async: 0 | 1, error: number): void {
 
 /** Whether a small write may count as written before the kernel has it. */
 function mayAcknowledge(stream: Stream, bytes: number): boolean {
-  if (stream.pressed || stream.writes.length > 0 || !stream.open) return false;
   const environment = getEnvironment();
   if (stream.acknowledged + bytes > ACKNOWLEDGED_BYTES) {
     if (bytes > ACKNOWLEDGED_BYTES || !environment.hasReachedKernel(stream.acknowledgedIn)) return false;
@@ -69,10 +68,9 @@ function mayAcknowledge(stream: Stream, bytes: number): boolean {
 
 /**
  * Whether a small write may wait for others of the same delivery while the inline driver has the seat, and count as written
- * meanwhile: never more than a kernel's send buffer would take, and not where that is known to be full or its peer gone.
+ * meanwhile: never more than a kernel's send buffer would take.
  */
 function mayGather(stream: Stream, bytes: number): boolean {
-  if (stream.pressed || stream.writes.length > 0 || !stream.open) return false;
   const { deliveries } = getEnvironment();
   if (stream.gatheredIn !== deliveries) {
     stream.gatheredIn = deliveries;
@@ -85,6 +83,8 @@ function mayGather(stream: Stream, bytes: number): boolean {
 
 /** Flags for a small write, decided before it is encoded: notice is only wanted if it may end later. */
 function flagsFor(stream: Stream, bytes: number): number {
+  // Not where the buffer is known to be full or the peer gone, nor ahead of what waits.
+  if (stream.pressed || stream.writes.length > 0 || !stream.open) return NOTIFY;
   const environment = getEnvironment();
   if (environment.offloaded) return mayAcknowledge(stream, bytes) ? 0 : NOTIFY;
   return environment.crowded && mayGather(stream, bytes) ? 0 : NOTIFY;

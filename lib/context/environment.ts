@@ -246,11 +246,11 @@ export class Environment {
     if (this.#gatheringSince > 0 && now - this.#gatheringSince > MOST_GATHER_MILLIS) this.#urgent = URGENT_WRITES;
   }
 
-  /** A delivery begins, of so many events. */
-  beginDelivery(events: number): void {
+  /** A delivery begins, of so many events, or goes on behind those that it has told of. */
+  beginDelivery(events: number, from = 0): void {
     this.delivering = true;
     this.crowded = events > FEW_EVENTS && !this.offloaded;
-    this.deliveries = (this.deliveries + 1) | 0;
+    if (from === 0) this.deliveries = (this.deliveries + 1) | 0;
   }
 
   /** A delivery ends: what gathered leaves. */
