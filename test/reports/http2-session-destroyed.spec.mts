@@ -1,4 +1,4 @@
-/** A server gives up an http2 session: the peer hears of the end, and of no error of a write that came after it. */
+/** An http2 session is given up: the other side hears of the end, and of no error of a write that came after it. */
 import { twin } from '../support/twin.mjs';
 
 describe('reports: an http2 session that its server gives up', () => {
@@ -19,6 +19,36 @@ describe('reports: an http2 session that its server gives up', () => {
       client.close();
       server.close();
       await t.turn();
+    }
+  });
+
+  twin('over TLS a server that goes on writing to a client that has left is told of no failure', async (t) => {
+    const { key, cert } = t.certificate();
+    for (let round = 0; round < 8; round++) {
+      const server = t.http2.createSecureServer({ key, cert });
+      server.on('sessionError', (error) => t.trace('server session', error));
+      server.on('stream', (stream) => {
+        stream.on('error', (error) => t.trace('server stream', error));
+        const write = (): void => {
+          stream.write('a'.repeat(10_240));
+          stream.once('drain', write);
+        };
+        write();
+      });
+      const client = t.http2.connect(`https://127.0.0.1:${await t.listen(server)}`, {
+        ca: cert,
+        servername: 'localhost',
+      });
+      await Promise.all(
+        Array.from({ length: 10 }, async (_, index) => {
+          const request = client.request({ ':path': `/${index}` });
+          await new Promise((done) => request.once('data', done));
+          request.destroy();
+        }),
+      );
+      client.destroy();
+      await new Promise((done) => server.close(done));
+      t.trace('closed', round);
     }
   });
 });
