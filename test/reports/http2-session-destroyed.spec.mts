@@ -51,4 +51,30 @@ describe('reports: an http2 session that its server gives up', () => {
       t.trace('closed', round);
     }
   });
+
+  twin('over TLS a server writes for each chunk of a request whose client leaves in the middle', async (t) => {
+    const { key, cert } = t.certificate();
+    for (let round = 0; round < 8; round++) {
+      const server = t.http2.createSecureServer({ key, cert, maxSessionMemory: 1000 });
+      server.on('session', (session) => session.on('close', () => t.lane('server')('session closed')));
+      server.on('stream', (stream) => {
+        stream.on('close', () => t.lane('server')('stream closed', stream.rstCode));
+        stream.on('data', () => {
+          stream.write(Buffer.alloc(1));
+          process.nextTick(() => request.destroy());
+        });
+      });
+      const client = t.http2.connect(`https://127.0.0.1:${await t.listen(server)}`, {
+        ca: cert,
+        servername: 'localhost',
+        maxSessionMemory: 1000,
+      });
+      const request = client.request({ ':method': 'POST' }).resume();
+      request.write(Buffer.alloc(64 * 1024));
+      await new Promise((done) => request.on('close', done));
+      client.close();
+      await new Promise((done) => server.close(done));
+      t.trace('closed', round);
+    }
+  });
 });
