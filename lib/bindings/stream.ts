@@ -136,6 +136,15 @@ export class Stream extends StreamState {
     return environment.native.unsent(this.slot, this.generation);
   }
 
+  /** Whether there is more to be told than lib/ has been: bytes, the end or an error, with us or in the kernel. */
+  get pending(): boolean {
+    if (!this.open || this.slot < 0 || this.closed) return false;
+    if (this.held !== null) return true;
+    const environment = getEnvironment();
+    environment.submit();
+    return environment.native.hasPending(this.slot, this.generation, this.bytesRead | 0) === 1;
+  }
+
   /** As libuv's loop knows it: reading, writing, listening or connecting. Another handle on its descriptor is refused then. */
   get watched(): boolean {
     if (this.closed || this.fd < 0) return false;
