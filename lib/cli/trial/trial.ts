@@ -135,6 +135,7 @@ export class Trial {
         const from = this.#elapsed();
         await this.#pass(round, pass);
         const took = this.#elapsed() - from;
+        if (this.#incidents.wrong !== null) return;
         this.#tellProgress(took);
         // By the clock, whoever wants more pairs than fit.
         if (this.#elapsed() + took + RESERVE > time) return;

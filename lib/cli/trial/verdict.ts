@@ -155,10 +155,7 @@ export function conclude(
   if (balanced) because.unshift('A trade, and no clear gain: better in one thing, worse in another.');
   if (outcome === 'none' && !balanced) because.push('No measure that decides differs by more than its margin.');
   if (outcome === 'open') because.push('The time that was given, or this machine, does not tell a gain from chance.');
-  if (open.length > 0)
-    because.push(
-      `Undecided: ${open.map(({ label, words }) => `${label}${words.replace('undecided', '')}`).join(', ')}.`,
-    );
+  if (open.length > 0) because.push(stillOpen(open));
   return {
     outcome,
     ...outcomes[outcome],
@@ -166,6 +163,15 @@ export function conclude(
     why: explain(judged, slices, machine, secure),
     control: controlOf(judged),
   };
+}
+
+/** What is undecided, in one sentence. */
+function stillOpen(open: readonly Judged[]): string {
+  const most = Math.max(...open.map(({ found }) => found.more ?? Number.POSITIVE_INFINITY));
+  const more = Number.isFinite(most)
+    ? `about ${most} more ${most === 1 ? 'pair' : 'pairs'} would tell`
+    : 'not even a thousand more pairs would tell, on this machine';
+  return `Undecided: ${open.map(({ label }) => label).join('; ')}: ${more}.`;
 }
 
 /** What no speed makes up for. */
@@ -260,8 +266,9 @@ function explain(
     why.push(
       "TLS records are made by Node's OpenSSL on JavaScript's thread, on tsloop too: only the transport below differs.",
     );
-  const heavy = judged.find(({ name }) => name === 'cpuMain')?.values.plain ?? 0;
-  if (heavy > HEAVY)
+  const main = judged.find(({ name }) => name === 'cpuMain');
+  const heavy = main?.values.plain ?? 0;
+  if (heavy > HEAVY && main?.found.word !== 'better')
     why.push(
       `A request takes ${(heavy / 1000).toFixed(1)} ms of JavaScript's thread: sockets are a small part of that, so there is little to gain.`,
     );
