@@ -125,7 +125,8 @@ describe('trial: unmodified programs', () => {
     const page = readFileSync(join(scratch, 'page.html'), 'utf8');
     // One file: nothing is fetched, nothing runs.
     expect(page).to.not.match(/\b(src|href)=|@import|url\(|<script/);
-    expect(page.match(/<svg/g)).to.have.length(4);
+    // The percentiles are left out where a busy machine answered too few.
+    expect(page.match(/<svg/g)?.length).to.be.oneOf([3, 4]);
     expect(page).to.include('What this trial cannot show');
     expect(page).to.not.match(/NaN|undefined|Infinity/);
   });
@@ -293,6 +294,17 @@ describe('trial: what is found', () => {
     });
     expect(code).to.equal(1);
     expect(stderr).to.include('not active').and.include('ERR_TSLOOP_DISABLED');
+  });
+
+  it('a wrong call, in one sentence, and help for the asking', async () => {
+    const call = (words: readonly string[]) =>
+      launch(process.execPath, [resolve(root, 'dist/cli/main.js'), 'trial', ...words], { env: plainEnvironment() });
+    const wrong = await call(['--pears', '3', '--', 'node', 'server.js']);
+    expect(wrong.code).to.equal(2);
+    expect(wrong.stderr).to.include('--pears').and.include('--help');
+    const help = await call(['--help']);
+    expect(help.code).to.equal(0);
+    expect(help.stdout).to.include('Exit code');
   });
 
   it('nothing is left running', async () => {

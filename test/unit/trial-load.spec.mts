@@ -136,7 +136,7 @@ describe('trial: load', () => {
     const { port } = server.address() as AddressInfo;
     const request = { method: 'GET', headers: [], body: '' };
     plan = {
-      target: { protocol: 'http', secure: false, host: '127.0.0.1', port, path: null },
+      target: { protocol: 'http', secure: false, host: '127.0.0.1', port, path: null, asked: null },
       requests: [
         { ...request, path: '/a' },
         { ...request, path: '/b' },
@@ -234,6 +234,7 @@ describe('trial: command line', () => {
       ['--load x --url /', '--load'],
       ['--generator wrk', '--generator'],
       ['--har /nowhere.har', '--har'],
+      ['--html /nowhere/page.html', '--html'],
       ['--nonsense', 'nonsense'],
     ] as const)
       expect(() => options(words), words).to.throw(UsageError, said);

@@ -16,7 +16,7 @@ const EXCERPT = 160;
 /** What changes from one answer to the next in most programs: numbers, and identifiers in hexadecimal. */
 const FLEETING = /[0-9a-f]{8,}|\d+/gi;
 
-export const shapeOf = (body: Uint8Array): string => Buffer.from(body).toString('latin1').replace(FLEETING, '#');
+const shapeOf = (body: Uint8Array): string => Buffer.from(body).toString('latin1').replace(FLEETING, '#');
 
 const same = (one: Uint8Array, other: Uint8Array): boolean => Buffer.compare(one, other) === 0;
 

@@ -116,7 +116,7 @@ export function latencyChart(slices: readonly Slice[]): string {
     histogram: Histogram.of(...slices.filter((slice) => slice.variant === variant).map(({ latency }) => latency)),
   }));
   const least = Math.min(...merged.map(({ histogram }) => histogram.total));
-  if (!(least > 0)) return '';
+  if (least < FEW) return '';
   // Of a thousand requests nobody knows the one in ten thousand.
   const most = Math.min(0.9999, 1 - 10 / least);
   const scale = (part: number) => -Math.log10(1 - part);
@@ -162,6 +162,9 @@ export function latencyChart(slices: readonly Slice[]): string {
   }
   return frame(height, 'Latency by percentile', parts);
 }
+
+/** Requests below which a curve of percentiles is a few steps. */
+const FEW = 50;
 
 const duration = (micros: number): string =>
   micros >= 1e6
@@ -248,7 +251,7 @@ export function timelineChart(slices: readonly Slice[], rated: boolean): string 
       const title = `${nameOf[variant]}, round ${slice.round + 1}: ${figure(value(slice))} ${measures[name].unit}`;
       parts.push(dot(x(slice.at + slice.seconds / 2), y(value(slice)), 3.6, `slice ${variant}`, title));
     }
-  const [base, room] = [height - 26, 34];
+  const [base, room] = [height - 26, 30];
   const foreign = Math.max(1, ...known.map(({ foreignCores }) => foreignCores ?? 0));
   for (const slice of known) {
     const tall = ((slice.foreignCores ?? 0) / foreign) * room;
@@ -257,7 +260,7 @@ export function timelineChart(slices: readonly Slice[], rated: boolean): string 
   parts.push(line(left, base, right, base, 'grid'), text(left - 8, base - room + 8, 'other work,', 'axis', 'end'));
   parts.push(
     text(left - 8, base - room + 22, 'cores', 'axis', 'end'),
-    text(left + 4, base - room + 6, figure(foreign), 'axis'),
+    text(left + 4, base - room - 4, figure(foreign), 'axis'),
   );
   parts.push(text(right, height - 8, `${Math.round(last - first)} s →`, 'axis', 'end'));
   parts.push(text(left, height - 8, 'a dotted line: fresh programs', 'axis'));

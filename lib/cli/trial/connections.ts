@@ -43,18 +43,6 @@ export function open({ host, port, path, secure }: Target): Socket {
   return socket;
 }
 
-/** What a transport makes of the bytes that come: called for each chunk, and at the end of the stream. */
-export interface Reader {
-  /** True once the answer is whole; `answer` has it then. */
-  push(chunk: Buffer): boolean;
-  /** Whether the end of the stream ends the answer. */
-  end(): boolean;
-  /** Whether the connection may be used again. */
-  readonly reusable: boolean;
-  readonly status: number;
-  readonly body: Buffer;
-}
-
 /** HTTP/1.1 over a socket that is opened again whenever the server has closed it. */
 export class HttpConnection implements Connection {
   readonly #target: Target;
@@ -122,9 +110,10 @@ export class HttpConnection implements Connection {
 const HEAD_END = Buffer.from('\r\n\r\n');
 
 /** One answer of HTTP/1.1. */
-export class HttpReader implements Reader {
+export class HttpReader {
   status = 0;
   body: Buffer = NOTHING;
+  /** Whether the connection may be used again. */
   reusable = true;
   readonly #bodiless: boolean;
   #held: Buffer = NOTHING;
@@ -138,6 +127,7 @@ export class HttpReader implements Reader {
     this.#bodiless = bodiless;
   }
 
+  /** True once the answer is whole. */
   push(chunk: Buffer): boolean {
     if (this.#state === 'head') {
       const all = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk]);
@@ -156,6 +146,7 @@ export class HttpReader implements Reader {
     return this.#readBody(chunk);
   }
 
+  /** Whether the end of the stream ends the answer. */
   end(): boolean {
     if (this.#state !== 'close') return false;
     this.body = Buffer.concat(this.#parts);

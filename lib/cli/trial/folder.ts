@@ -2,10 +2,10 @@
 
 import type * as Tsloop from '../../index';
 
-/** The variables by which the trial tells its programs what to do. */
-export const FOLDER = 'TSLOOP_TRIAL_FOLDER';
-export const KEEP_PORTS = 'TSLOOP_TRIAL_KEEP_PORTS';
-export const COUNT = 'TSLOOP_TRIAL_COUNT';
+/** The variables by which the trial tells its programs what to do. Not settings: their names do not begin as those do. */
+export const FOLDER = 'TRIAL_OF_TSLOOP_FOLDER';
+export const KEEP_PORTS = 'TRIAL_OF_TSLOOP_KEEP_PORTS';
+export const COUNT = 'TRIAL_OF_TSLOOP_COUNT';
 
 /** A line of `report`. */
 export type Report =

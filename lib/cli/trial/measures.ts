@@ -57,7 +57,7 @@ export const measureNames = [
 ] as const;
 export type MeasureName = (typeof measureNames)[number];
 
-export interface Measure {
+interface Measure {
   readonly label: string;
   readonly unit: string;
   readonly more: boolean;

@@ -1,6 +1,6 @@
 /** The words of the command line. */
 
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { type Request, readHar } from './requests';
 
@@ -81,7 +81,7 @@ export function readOptions(args: readonly string[]): Options {
     restart: values.restart ?? false,
     ready: values.ready ?? null,
     json: values.json ?? false,
-    html: values.html ?? null,
+    html: values.html === undefined ? null : writable(values.html),
   };
 }
 
@@ -90,6 +90,16 @@ function parse(args: readonly string[]) {
     return parseArgs({ args: [...args], options: flags, strict: true, allowPositionals: false });
   } catch (error) {
     throw new UsageError((error as Error).message);
+  }
+}
+
+/** A page that cannot be written is said so before the five minutes, not behind them. */
+function writable(file: string): string {
+  try {
+    closeSync(openSync(file, 'a'));
+    return file;
+  } catch (error) {
+    throw new UsageError(`--html: ${(error as Error).message}`);
   }
 }
 

@@ -87,12 +87,17 @@ function tiles(judged: Report['course']['judged']): string {
   if (shown.length === 0) return '';
   const each = shown.map(({ label, found, words, values, unit }) => {
     const part = Math.round((found.median - 1) * 100);
-    const big =
-      found.word === 'better' || found.word === 'worse'
-        ? `${part > 0 ? '+' : '−'}${Math.abs(part)} %`
-        : 'no gain shown';
-    const open = found.word === 'undecided' ? 'undecided' : big;
-    return `<div class="tile"><span>${quote(label)}</span><b class="${tone(found.word)}">${found.word === 'no difference shown' ? 'the same' : open}</b><span>${figure(values.plain)} → ${figure(values.tsloop)} ${quote(unit)}</span><span>${quote(found.word === 'undecided' ? words.replace(/^undecided \((.*)\)$/, '$1') : interval(found))}</span></div>`;
+    const big = {
+      better: `${part > 0 ? '+' : '−'}${Math.abs(part)} %`,
+      worse: `${part > 0 ? '+' : '−'}${Math.abs(part)} %`,
+      'no difference shown': 'the same',
+      undecided: 'undecided',
+    }[found.word];
+    const small = found.word === 'undecided' ? words.replace(/^undecided \((.*)\)$/, '$1') : interval(found);
+    return [
+      `<div class="tile"><span>${quote(label)}</span><b class="${tone(found.word)}">${big}</b>`,
+      `<span>${figure(values.plain)} → ${figure(values.tsloop)} ${quote(unit)}</span><span>${quote(small)}</span></div>`,
+    ].join('');
   });
   return `<div class="tiles">${each.join('')}</div>`;
 }

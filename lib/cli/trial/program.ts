@@ -120,7 +120,14 @@ export class Program {
       host: hostFor(found.host),
       port: found.port,
       path: found.path,
+      asked: found.asked,
     };
+  }
+
+  /** What it listens on, by the names that it gave: ports and paths. */
+  get places(): string[] {
+    const all = this.#reports().filter((report) => report.what === 'listening');
+    return [...new Set(all.map(({ asked, port, path }) => String(asked ?? port ?? path)))];
   }
 
   /** Throws once the program has ended: there is nothing more to wait for. */

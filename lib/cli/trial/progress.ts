@@ -27,7 +27,7 @@ export function showProgress(stream: NodeJS.WriteStream): Progress & { end(): vo
   };
 }
 
-export function inTime(seconds: number): string {
+function inTime(seconds: number): string {
   const whole = Math.ceil(seconds);
   return whole < 60 ? `${whole} s` : `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, '0')} s`;
 }

@@ -9,6 +9,8 @@ export interface Target {
   readonly host: string;
   readonly port: number | null;
   readonly path: string | null;
+  /** What the program asked for, if it did not leave it to the system. */
+  readonly asked: number | string | null;
 }
 
 export type Protocol = 'http' | 'http2' | 'ws' | 'tcp';

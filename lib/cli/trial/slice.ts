@@ -1,6 +1,6 @@
 /** One slice: the load on one program, and what its clocks, its loop and tsloop in it say of that time. */
 
-import { DRIVER, MAIN, readClocks, residentKb, spent } from './clocks';
+import { MAIN, readClocks, residentKb, spent } from './clocks';
 import { runCommand } from './custom';
 import type { Driver } from './driver';
 import type { Answer, Served } from './folder';
@@ -11,7 +11,7 @@ import type { Slice, Tsloop } from './measures';
 import { type Program, ProgramError } from './program';
 
 /** Where a slice belongs. */
-export type Place = Pick<Slice, 'variant' | 'round' | 'pass' | 'at'>;
+type Place = Pick<Slice, 'variant' | 'round' | 'pass' | 'at'>;
 
 /** What a load says of itself, whoever made it. Microseconds. */
 interface Load extends Omit<Result, 'latency' | 'example' | 'error'> {
@@ -38,7 +38,9 @@ export async function builtInSlice(
   const after = await program.ask('close');
   program.insist();
   const latency = Histogram.of(result.latency);
-  const load = { ...result, p50: latency.quantile(0.5), p99: latency.quantile(0.99), p999: latency.quantile(0.999) };
+  // Of fewer requests the slowest one would stand for all that are rare.
+  const tail = (part: number) => (latency.total * (1 - part) >= 1 ? latency.quantile(part) : null);
+  const load = { ...result, p50: latency.quantile(0.5), p99: tail(0.99), p999: tail(0.999) };
   return { slice: assemble(program, place, load, before, after), example: result.example, error: result.error };
 }
 
@@ -172,6 +174,3 @@ function tsloopBetween(before: readonly Answer[], after: readonly Answer[]): Tsl
     fallbacks,
   };
 }
-
-/** The threads in the order in which a report shows them. */
-export const threadOrder = [MAIN, DRIVER, 'other threads'] as const;

@@ -20,7 +20,7 @@ import { builtInSlice, commandSlice } from './slice';
 import { type Incidents, isSettled, type Judged, judgeAll, missing } from './verdict';
 
 /** Every order of three, each followed by its reverse. */
-export const orders: readonly (readonly Variant[])[] = [
+const orders: readonly (readonly Variant[])[] = [
   ['plain', 'tsloop', 'null'],
   ['null', 'tsloop', 'plain'],
   ['tsloop', 'plain', 'null'],
@@ -54,6 +54,8 @@ export interface Course {
   readonly incidents: Incidents;
   readonly look: Look | null;
   readonly target: Target | null;
+  /** Everything that the program listens on. */
+  readonly places: readonly string[];
   readonly seconds: number;
   /** Who made the load. */
   readonly load: string;
@@ -75,6 +77,7 @@ export class Trial {
   #incidents: Incidents = { wrong: null, crashed: null };
   #look: Look | null = null;
   #target: Target | null = null;
+  #places: readonly string[] = [];
   #judged: Judged[] = [];
   #serial = 0;
 
@@ -99,6 +102,7 @@ export class Trial {
       incidents: this.#incidents,
       look: this.#look,
       target: this.#target,
+      places: this.#places,
       seconds: this.#elapsed(),
       load: load === null ? describeLoad(this.#options, this.#target) : load,
       rate: this.#options.rate,
@@ -284,7 +288,10 @@ export class Trial {
     for (;;) {
       program.insist();
       const target = program.target(wanted);
-      if (target !== null && (await this.#saysReady(program, target, ready))) return target;
+      if (target !== null && (await this.#saysReady(program, target, ready))) {
+        this.#places = program.places;
+        return target;
+      }
       if (Date.now() > deadline) {
         const what = target === null ? 'listens nowhere that the load could go to' : `did not become ready (${ready})`;
         throw new ProgramError(`the program ${what}, in ${PATIENCE} s; it said:\n${program.output}`, program.variant);

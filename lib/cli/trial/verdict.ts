@@ -32,13 +32,13 @@ export interface Incidents {
   readonly crashed: string | null;
 }
 
-export const outcomes = {
+const outcomes = {
   canary: { code: 0, text: 'worth a canary' },
   none: { code: 3, text: 'no gain for this program' },
   open: { code: 3, text: 'undecided: no gain shown for this program yet' },
   worse: { code: 4, text: 'worse: leave it out' },
 } as const;
-export type Outcome = keyof typeof outcomes;
+type Outcome = keyof typeof outcomes;
 
 export interface Verdict {
   readonly outcome: Outcome;
@@ -242,6 +242,11 @@ function explain(
   const why: string[] = [];
   const counted = ours.map(({ tsloop }) => tsloop).filter((each) => each !== null);
   const total = (pick: (each: Tsloop) => number) => counted.reduce((sum, each) => sum + pick(each), 0);
+  const statuses = [...new Set(slices.flatMap((slice) => Object.keys(slice.statuses)))];
+  if (statuses.length > 0 && statuses.every((status) => /^[45]\d\d$/.test(status)))
+    why.push(
+      `Every answer was a ${statuses.join(' or ')}: is that what this program does in production? --url names another path.`,
+    );
   const turns = total(({ inline, offload }) => inline + offload);
   if (turns > 0) {
     const part = Math.round((total(({ offload }) => offload) / turns) * 100);
@@ -266,6 +271,8 @@ function explain(
     why.push(
       "TLS records are made by Node's OpenSSL on JavaScript's thread, on tsloop too: only the transport below differs.",
     );
+  if (judged.length > 0 && !judged.some(({ name }) => name === 'p99'))
+    why.push('A slice had too few requests for a p99: a longer --slice shows it.');
   const main = judged.find(({ name }) => name === 'cpuMain');
   const heavy = main?.values.plain ?? 0;
   if (heavy > HEAVY && main?.found.word !== 'better')

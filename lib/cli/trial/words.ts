@@ -62,7 +62,7 @@ function table({ judged }: Course): string[] {
 }
 
 /** What was sent and what came back, in sentences. */
-export function counted({ slices, look, seconds, load }: Course): string[] {
+export function counted({ slices, look, seconds, load, target, places }: Course): string[] {
   const pairs = slices.filter(({ variant }) => variant === 'tsloop').length;
   const rounds = new Set(slices.map(({ round }) => round)).size;
   const lines = [
@@ -70,6 +70,10 @@ export function counted({ slices, look, seconds, load }: Course): string[] {
     ...variants.filter(() => slices.length > 0).map((variant) => tally(slices, variant)),
   ];
   if (look !== null) lines.push(compared(look));
+  if (target !== null && places.length > 1)
+    lines.push(
+      `The program listens on ${places.join(', ')}; the load went to ${target.asked ?? target.port ?? target.path}. --url http://localhost:PORT/ names another.`,
+    );
   return lines;
 }
 
