@@ -66,8 +66,7 @@ export async function run(args: readonly string[]): Promise<number> {
 async function tryOut(options: Options): Promise<number> {
   const machine = await lookAround();
   const limits = cannotShow(machine, options.load === null);
-  if (!options.json)
-    console.error(['This trial cannot show everything:', ...limits.map((text) => `  ${text}`)].join('\n'));
+  if (!options.json) console.error(['What this trial cannot show', ...limits.map((text) => `  ${text}`)].join('\n'));
   const progress = showProgress(process.stderr);
   const trial = new Trial(options, progress);
   process.once('exit', endAll);
@@ -83,7 +82,10 @@ async function tryOut(options: Options): Promise<number> {
     const report: Report = { command: options.command.join(' '), machine, cannotShow: limits, course, verdict };
     if (options.html !== null) writeFileSync(options.html, renderPage(report));
     if (options.json) console.log(JSON.stringify(asJson(report)));
-    else console.log(render(report, process.stdout.isTTY === true && process.stdout.hasColors()));
+    else {
+      const screen = process.stdout.isTTY === true;
+      console.log(render(report, screen && process.stdout.hasColors(), !(screen && process.stderr.isTTY === true)));
+    }
     return verdict.code;
   } catch (error) {
     progress.end();

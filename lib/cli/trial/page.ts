@@ -25,7 +25,7 @@ main{max-width:1000px;margin:0 auto;padding:24px 20px 60px}
 .tile span:first-child{min-height:2.9em;color:var(--ink)}
 section{background:var(--card);border-radius:10px;padding:18px 22px;margin-bottom:20px}
 h2{margin:0 0 2px;font-size:18px} section>p{margin:0 0 10px;color:var(--soft);font-size:13px}
-svg{width:100%;height:auto;display:block} svg text{font-size:12.5px;fill:var(--ink)}
+section{overflow-x:auto} svg{width:100%;min-width:700px;height:auto;display:block} svg text{font-size:12.5px;fill:var(--ink)}
 svg .axis{font-size:11.5px;fill:var(--soft)} svg .strong{font-weight:600} svg .word{font-weight:600}
 .grid{stroke:var(--rule)} .one{stroke:var(--ink);stroke-width:1.3} .round{stroke:var(--soft);stroke-dasharray:2 4}
 .stripe{fill:var(--stripe)} .margin{fill:var(--zone)} .foreign{fill:var(--open);opacity:.55}

@@ -130,15 +130,18 @@ export class Trial {
   async #measure(): Promise<void> {
     const { pairs, restart, time } = this.#options;
     const each = restart ? 1 : orders.length;
+    let took = 0;
     for (let round = 0; ; round += 1) {
+      const began = this.#elapsed();
       await (restart ? this.#lookOneByOne(round) : this.#startRound(round));
       if (this.#incidents.wrong !== null) return;
+      const starting = this.#elapsed() - began;
       for (let pass = 0; pass < each; pass += 1) {
         const done = this.#slices.length / variants.length;
         if (pairs !== null && done >= pairs) return;
         const from = this.#elapsed();
         await this.#pass(round, pass);
-        const took = this.#elapsed() - from;
+        took = this.#elapsed() - from;
         if (this.#incidents.wrong !== null) return;
         this.#tellProgress(took);
         // By the clock, whoever wants more pairs than fit.
@@ -148,6 +151,8 @@ export class Trial {
       this.#judged = judgeAll(this.#slices);
       const enough = this.#slices.length >= ROUNDS * orders.length * variants.length;
       if (pairs === null && enough && isSettled(this.#judged)) return;
+      // A round that would not come to its first pair is not begun.
+      if (this.#elapsed() + starting + took + RESERVE > time) return;
     }
   }
 

@@ -24,13 +24,15 @@ export function figure(value: number | null): string {
 
 export const ratio = (value: number): string => (value >= 10 ? value.toFixed(1) : value.toFixed(2));
 
-export function render({ cannotShow, course, verdict }: Report, colour: boolean): string {
+/** @param again whether to repeat what was said at the beginning, for a file that has nothing of it */
+export function render({ cannotShow, course, verdict }: Report, colour: boolean, again: boolean): string {
   const paint = (how: keyof typeof paints, text: string) => (colour ? `\x1b[${paints[how]}m${text}\x1b[0m` : text);
   const mood = verdict.outcome === 'canary' ? 'good' : verdict.outcome === 'worse' ? 'bad' : 'head';
-  const lines = [paint('head', 'What this machine cannot show'), ...cannotShow.map((text) => `  ${text}`), ''];
+  const lines: string[] = [];
+  if (again) lines.push(paint('head', 'What this trial cannot show'), ...cannotShow.map((text) => `  ${text}`), '');
   lines.push(paint(mood, `Verdict: ${verdict.text}`));
   lines.push(...verdict.because.map((text) => `  ${text}`), '');
-  lines.push(...table(course), '');
+  if (course.judged.length > 0) lines.push(...table(course), '');
   lines.push(`Plain Node against itself: ${verdict.control}.`);
   lines.push(...verdict.why, ...counted(course).map((text) => paint('quiet', text)));
   return lines.join('\n');
@@ -65,10 +67,13 @@ function table({ judged }: Course): string[] {
 export function counted({ slices, look, seconds, load, target, places }: Course): string[] {
   const pairs = slices.filter(({ variant }) => variant === 'tsloop').length;
   const rounds = new Set(slices.map(({ round }) => round)).size;
-  const lines = [
-    `${pairs} pairs, ${rounds} ${rounds === 1 ? 'round' : 'rounds'} of fresh programs, ${Math.round(seconds)} s; load: ${load}.`,
-    ...variants.filter(() => slices.length > 0).map((variant) => tally(slices, variant)),
-  ];
+  const lines =
+    slices.length === 0
+      ? []
+      : [
+          `${pairs} pairs, ${rounds} ${rounds === 1 ? 'round' : 'rounds'} of fresh programs, ${Math.round(seconds)} s; load: ${load}.`,
+          ...variants.map((variant) => tally(slices, variant)),
+        ];
   if (look !== null) lines.push(compared(look));
   if (target !== null && places.length > 1)
     lines.push(
