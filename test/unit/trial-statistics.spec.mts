@@ -86,7 +86,8 @@ const nothing: Omit<Slice, 'variant' | 'round' | 'pass' | 'at' | 'figures'> = {
 };
 
 const machine = { processors: 8, quota: null, busy: 0, model: '', kernel: '', node: '' };
-const verdictOf = (slices: Slice[], incidents = { wrong: null, crashed: null }) =>
+const fine = { wrong: null, crashed: null, silent: { plain: 0, tsloop: 0, null: 0 } };
+const verdictOf = (slices: Slice[], incidents: Verdict.Incidents = fine) =>
   conclude(judgeAll(slices), slices, incidents, machine, false);
 
 const seeds = Array.from({ length: 40 }, (_, index) => index + 1);
@@ -202,8 +203,12 @@ describe('trial: statistics', () => {
     const fast = simulate({ seed: 5, cost: 0.5 });
     expect(verdictOf(fast).outcome).to.equal('canary');
     const wrong = { request: 'GET /', plain: '200 a', tsloop: '200 b' };
-    expect(conclude(judgeAll(fast), fast, { wrong, crashed: null }, machine, false).outcome).to.equal('worse');
-    expect(conclude([], [], { wrong: null, crashed: 'SIGSEGV' }, machine, false).outcome).to.equal('worse');
+    expect(conclude(judgeAll(fast), fast, { ...fine, wrong }, machine, false).outcome).to.equal('worse');
+    expect(conclude([], [], { ...fine, crashed: 'SIGSEGV' }, machine, false).outcome).to.equal('worse');
+    const silent = { plain: 1, tsloop: 9, null: 0 };
+    expect(verdictOf(fast, { ...fine, silent }).outcome).to.equal('worse');
+    // A busy machine, that starves all alike.
+    expect(verdictOf(fast, { ...fine, silent: { ...silent, plain: 5 } }).outcome).to.equal('canary');
     const broken = fast.map((slice) => ({ ...slice, errors: slice.variant === 'tsloop' ? 1 : 0 }));
     expect(verdictOf(broken).outcome).to.equal('worse');
     // They break on plain Node as well: it is the program.

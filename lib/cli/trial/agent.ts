@@ -8,7 +8,16 @@
  */
 
 import { createHash } from 'node:crypto';
-import {
+import * as files from 'node:fs';
+import type { Server } from 'node:net';
+import { join } from 'node:path';
+import { createHistogram, monitorEventLoopDelay, performance } from 'node:perf_hooks';
+import { isMainThread, threadId } from 'node:worker_threads';
+import type * as Tsloop from '../../index';
+import { type Answer, COUNT, FOLDER, KEEP_PORTS, type Report, type Served } from './folder';
+
+// As they were when the program began: what it puts in their place is for itself.
+const {
   appendFileSync,
   closeSync,
   existsSync,
@@ -19,18 +28,15 @@ import {
   statSync,
   watch,
   writeFileSync,
-} from 'node:fs';
-import type { Server } from 'node:net';
-import { join } from 'node:path';
-import { createHistogram, monitorEventLoopDelay, performance } from 'node:perf_hooks';
-import { isMainThread, threadId } from 'node:worker_threads';
-import type * as Tsloop from '../../index';
-import { type Answer, COUNT, FOLDER, KEEP_PORTS, type Report, type Served } from './folder';
+} = files;
 
 // biome-ignore lint/suspicious/noExplicitAny: whatever a program hands to `listen` or `connect`
 type Anything = any;
 
 const folder = process.env[FOLDER];
+
+/** Milliseconds between two looks at how late the loop is; a look that is on time has taken as long. */
+const RESOLUTION = 10;
 
 /** How often a program looks for questions where the kernel does not wake it, in milliseconds. */
 const LOOK = 50;
@@ -213,38 +219,22 @@ function countRequests(): () => Served {
 function answerQuestions(served: (() => Served) | null): void {
   const place = folder as string;
   const control = join(place, 'control');
-  const delay = monitorEventLoopDelay({ resolution: 10 });
+  const delay = monitorEventLoopDelay({ resolution: RESOLUTION });
   let last = '';
   const look = () => {
-    let lines: string[];
     try {
-      lines = readFileSync(control, 'utf8').trim().split('\n');
-    } catch {
-      return;
-    }
-    const question = lines.at(-1) ?? '';
-    if (question === last || question === '') return;
-    last = question;
-    const answer = join(place, `${process.pid}-${question.replace(' ', '-')}`);
-    const { idle, active } = performance.eventLoopUtilization();
-    const found: Answer = {
-      pid: process.pid,
-      idle,
-      busy: active,
-      delayP99: delay.count > 0 ? Math.max(0, delay.percentile(99) / 1e3) : null,
-      memory: { ...process.memoryUsage() },
-      tsloop: askTsloop(),
-      served: served === null ? null : served(),
-    };
-    // It costs a timer: it runs only where somebody will read it.
-    delay.reset();
-    if (question.startsWith('open')) delay.enable();
-    else delay.disable();
-    try {
-      writeFileSync(`${answer}.new`, JSON.stringify(found));
+      const question = readFileSync(control, 'utf8').trim().split('\n').at(-1) ?? '';
+      if (question === last || question === '') return;
+      last = question;
+      const answer = join(place, `${process.pid}-${question.replace(' ', '-')}`);
+      writeFileSync(`${answer}.new`, JSON.stringify(answerOf(delay, served)));
       renameSync(`${answer}.new`, `${answer}.json`);
+      // It costs a timer: it runs only where somebody will read it.
+      delay.reset();
+      if (question.startsWith('open')) delay.enable();
+      else delay.disable();
     } catch {
-      // The trial is over.
+      // The trial is over, or the program has made something unusable that it does not need: it is not to notice.
     }
   };
   closeSync(openSync(control, 'a'));
@@ -263,6 +253,22 @@ function answerQuestions(served: (() => Served) | null): void {
   }
 }
 
+function answerOf(
+  delay: { readonly count: number; percentile(part: number): number },
+  served: (() => Served) | null,
+): Answer {
+  const { idle, active } = performance.eventLoopUtilization();
+  return {
+    pid: process.pid,
+    idle,
+    busy: active,
+    delayP99: delay.count > 0 ? Math.max(1, delay.percentile(99) / 1e3 - RESOLUTION * 1e3) : null,
+    memory: { ...process.memoryUsage() },
+    tsloop: askTsloop(),
+    served: served === null ? null : served(),
+  };
+}
+
 /** Where this program has been preloaded with tsloop: nothing of it is loaded elsewhere. */
 function askTsloop(): Answer['tsloop'] {
   if (process.env['TSLOOP'] === 'off') return null;
@@ -274,7 +280,7 @@ function askTsloop(): Answer['tsloop'] {
   }
 }
 
-if (folder !== undefined && folder !== '') {
+if (folder !== undefined && folder !== '' && existsSync(folder)) {
   wrapListen();
   // A Worker listens as a process does; how the process is, its main thread says.
   if (isMainThread && threadId === 0) {

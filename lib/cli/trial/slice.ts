@@ -11,7 +11,7 @@ import type { Slice, Tsloop } from './measures';
 import { type Program, ProgramError } from './program';
 
 /** Where a slice belongs. */
-type Place = Pick<Slice, 'variant' | 'round' | 'pass' | 'at'>;
+export type Place = Pick<Slice, 'variant' | 'round' | 'pass' | 'at'>;
 
 /** What a load says of itself, whoever made it. Microseconds. */
 interface Load extends Omit<Result, 'latency' | 'example' | 'error'> {

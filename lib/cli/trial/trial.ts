@@ -16,7 +16,7 @@ import { type Slice, type Variant, variants } from './measures';
 import type { Options } from './options';
 import { endAll, Program, ProgramError } from './program';
 import type { Expected, Target } from './requests';
-import { builtInSlice, commandSlice } from './slice';
+import { builtInSlice, commandSlice, type Place } from './slice';
 import { type Incidents, isSettled, type Judged, judgeAll, missing } from './verdict';
 
 /** Every order of three, each followed by its reverse. */
@@ -37,6 +37,9 @@ const LEAD = 0.25;
 
 /** Seconds that a program may take until it answers. */
 const PATIENCE = 60;
+
+/** Slices without any answer, one after the other, before a program counts as one that does not answer. */
+const ATTEMPTS = 4;
 
 /** Seconds kept back of the time that was given, for the report. */
 const RESERVE = 5;
@@ -74,7 +77,7 @@ export class Trial {
   readonly #running = new Map<Variant, Program>();
   readonly #slices: Slice[] = [];
   readonly #began = performance.now();
-  #incidents: Incidents = { wrong: null, crashed: null };
+  #incidents: Incidents = { wrong: null, crashed: null, silent: { plain: 0, tsloop: 0, null: 0 } };
   #look: Look | null = null;
   #target: Target | null = null;
   #places: readonly string[] = [];
@@ -243,14 +246,7 @@ export class Trial {
       return;
     }
     const plan = this.#plan(program, LEAD, seconds);
-    const { slice, example, error } = await builtInSlice(program, place, this.#driver, plan, this.#cannonFrom());
-    if (slice.requests === 0) {
-      const reason = error ?? 'no answer came in time';
-      throw new ProgramError(
-        `no request was answered in a slice: ${reason}; a longer --slice may help`,
-        program.variant,
-      );
-    }
+    const { slice, example } = await this.#answeredSlice(program, place, plan);
     this.#slices.push(slice);
     // One is enough to look at. Plain Node's own are the business of the verdict, which counts both.
     const expected = example === null ? null : (plan.expected[example.request] ?? null);
@@ -259,6 +255,23 @@ export class Trial {
     if (program.variant === 'tsloop' && steady && example !== null && expected !== null && request !== undefined)
       this.#incidents = { ...this.#incidents, wrong: describeWrong(request, expected, example.received) };
     else if (!steady) this.#incidents = { ...this.#incidents, wrong: null };
+  }
+
+  /** A slice in which nothing was answered has no ratio: it is counted, and taken again. */
+  async #answeredSlice(program: Program, place: Place, plan: Plan): ReturnType<typeof builtInSlice> {
+    const { variant } = program;
+    for (let attempt = 1; ; attempt += 1) {
+      const found = await builtInSlice(program, place, this.#driver, plan, this.#cannonFrom());
+      if (found.slice.requests > 0) return found;
+      const { silent } = this.#incidents;
+      this.#incidents = { ...this.#incidents, silent: { ...silent, [variant]: silent[variant] + 1 } };
+      if (attempt < ATTEMPTS) continue;
+      const reason = found.error ?? 'no answer came in time';
+      throw new ProgramError(
+        `no request was answered in ${ATTEMPTS} slices: ${reason}; a longer --slice may help`,
+        variant,
+      );
+    }
   }
 
   async #warmUp(program: Program): Promise<void> {

@@ -28,8 +28,10 @@ export interface Wrong {
 /** What came of a trial besides slices. */
 export interface Incidents {
   readonly wrong: Wrong | null;
-  /** How the program ended on tsloop while it went on on plain Node. */
+  /** How the program failed on tsloop while it went on on plain Node. */
   readonly crashed: string | null;
+  /** Slices in which nothing was answered, which were taken again. */
+  readonly silent: Readonly<Record<Variant, number>>;
 }
 
 const outcomes = {
@@ -175,12 +177,12 @@ function stillOpen(open: readonly Judged[]): string {
 }
 
 /** What no speed makes up for. */
-function faultsOf(slices: readonly Slice[], { wrong, crashed }: Incidents): string[] {
+function faultsOf(slices: readonly Slice[], { wrong, crashed, silent }: Incidents): string[] {
   const sum = (variant: Variant, key: 'errors' | 'mismatches') =>
     slices.filter((slice) => slice.variant === variant).reduce((total, slice) => total + slice[key], 0);
   const most = (key: 'errors' | 'mismatches') => Math.max(sum('plain', key), sum('null', key));
   const faults: string[] = [];
-  if (crashed !== null) faults.push(`The program ended on tsloop and went on on plain Node: ${crashed}`);
+  if (crashed !== null) faults.push(`The program failed on tsloop and went on on plain Node: ${crashed}`);
   if (wrong !== null)
     faults.push(`A wrong answer to ${wrong.request}: plain Node says ${wrong.plain}, tsloop ${wrong.tsloop}.`);
   else if (sum('tsloop', 'mismatches') > 0 && most('mismatches') === 0)
@@ -188,6 +190,9 @@ function faultsOf(slices: readonly Slice[], { wrong, crashed }: Incidents): stri
   const errors = sum('tsloop', 'errors');
   if (errors >= SEVERAL && errors > most('errors') * TIMES)
     faults.push(`${errors} requests failed on tsloop, ${most('errors')} on plain Node.`);
+  const quiet = Math.max(silent.plain, silent.null);
+  if (silent.tsloop >= SEVERAL && silent.tsloop > quiet * TIMES)
+    faults.push(`Nothing was answered in ${silent.tsloop} slices on tsloop, in ${quiet} on plain Node.`);
   return faults;
 }
 
