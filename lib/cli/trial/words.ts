@@ -2,6 +2,7 @@
 
 import type { Machine } from './machine';
 import { type Slice, type Variant, variants } from './measures';
+import { median } from './statistics';
 import type { Course } from './trial';
 import { interval, type Verdict } from './verdict';
 
@@ -102,9 +103,11 @@ function tally(slices: readonly Slice[], variant: Variant): string {
     .map(([status, count]) => `${count.toLocaleString('en')} × ${messages.includes(status) ? 'message' : status}`)
     .join(', ');
   const requests = sum(({ requests: count }) => count).toLocaleString('en');
+  const elus = own.map(({ elu }) => elu).filter((elu) => elu !== null);
+  const busy = elus.length === 0 ? '' : `; its loop was at work ${Math.round(median(elus) * 100)} % of the time`;
   return (
     `${nameOf[variant]}: ${requests} requests (${mix || 'statuses unknown'}), ` +
-    `${sum(({ errors }) => errors)} failed, ${sum(({ mismatches }) => mismatches)} answers that differ.`
+    `${sum(({ errors }) => errors)} failed, ${sum(({ mismatches }) => mismatches)} answers that differ${busy}.`
   );
 }
 
