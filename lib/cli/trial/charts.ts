@@ -35,6 +35,9 @@ export const tone = (word: string): string => (word === 'no difference shown' ? 
 /** A number between 0 and 1 that looks like chance and is the same every time: dots must not lie on one another. */
 const scatter = (index: number): number => (index * 0.618_033_988_75) % 1;
 
+/** The part of the dots that has its true place. */
+const MOST = 0.9;
+
 /**
  * Pairs as dots with their interval, a row for each measure. Better is to the right in every row, whether more of it is better
  * or less: nobody has to remember which.
@@ -42,9 +45,14 @@ const scatter = (index: number): number => (index * 0.618_033_988_75) % 1;
 export function pairsChart(slices: readonly Slice[], judged: readonly Judged[]): string {
   const row = 54;
   const head = 34;
-  const [left, right] = [232, 640];
+  const [left, right] = [262, 660];
   const good = (name: Judged['name'], value: number) => Math.log(value) * (measures[name].more ? 1 : -1);
   const ends = judged.flatMap(({ found, control }) => [found.low, found.high, control.low, control.high].map(Math.log));
+  // Most dots as well: what lies farther out is put at the edge.
+  const dots = judged
+    .flatMap(({ name }) => pairsOf(slices, name, 'tsloop').map((pair) => Math.abs(Math.log(pair.ratio))))
+    .sort((one, other) => one - other);
+  ends.push((dots[Math.floor(dots.length * MOST)] ?? 0) / 1.25);
   const reach = Math.min(Math.log(6), Math.max(Math.log(1.25), ...ends.map((end) => Math.abs(end) * 1.25)));
   const middle = (left + right) / 2;
   const place = (value: number) => middle + (Math.max(-reach, Math.min(reach, value)) / reach) * ((right - left) / 2);

@@ -41,6 +41,10 @@ const PATIENCE = 60;
 /** Slices without any answer, one after the other, before a program counts as one that does not answer. */
 const ATTEMPTS = 4;
 
+/** Times that a warm-up is repeated at most, and the part of it that counts as all. */
+const WARMING = 3;
+const WARM = 0.8;
+
 /** Seconds kept back of the time that was given, for the report. */
 const RESERVE = 5;
 
@@ -274,12 +278,22 @@ export class Trial {
     }
   }
 
+  /**
+   * Load that does not count. On a machine that others use the time for it passes with little done: it goes on until the program
+   * has had as much of a processor, or is idle because the load asks for no more.
+   */
   async #warmUp(program: Program): Promise<void> {
     const { load, warmup } = this.#options;
     const place = { variant: program.variant, round: -1, pass: -1, at: 0 };
     if (load !== null) await commandSlice(program, place, load);
-    else if (warmup > 0)
-      await builtInSlice(program, place, this.#driver, this.#plan(program, 0, warmup), this.#cannonFrom());
+    if (load !== null || warmup === 0) return;
+    let used = 0;
+    for (let attempt = 0; attempt < WARMING; attempt += 1) {
+      const plan = this.#plan(program, 0, warmup);
+      const { slice } = await builtInSlice(program, place, this.#driver, plan, this.#cannonFrom());
+      used += ((slice.figures.cpuProcess ?? 0) * slice.requests) / 1e6;
+      if (used > warmup * WARM || (slice.elu ?? 0) < WARM) return;
+    }
   }
 
   #plan(program: Program, lead: number, seconds: number): Plan {
