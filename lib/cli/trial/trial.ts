@@ -178,16 +178,16 @@ export class Trial {
     for (const variant of variants) this.#running.set(variant, this.#create(variant));
     const started = await Promise.allSettled([...this.#running.values()].map((program) => this.#ready(program)));
     const [plain, ours, control] = started;
-    if (plain?.status === 'rejected') throw plain.reason;
-    // Whoever was started last tells a fault of tsloop's from a program that does not run beside itself.
-    if (control?.status === 'rejected')
-      throw new ProgramError(
-        `${control.reason.message}\nIf it cannot run three times at once, --restart runs one at a time.`,
-        'null',
-      );
+    const failed = [plain, control].find((one) => one?.status === 'rejected');
+    if (failed?.status === 'rejected') {
+      // Where one of them runs, whoever was first is in the others' way; else it is the program's own affair.
+      const some = started.some(({ status }) => status === 'fulfilled');
+      const hint = some ? '\nIf it cannot run three times at once, --restart runs one at a time.' : '';
+      throw new ProgramError(`${failed.reason.message}${hint}`, 'plain');
+    }
     if (ours?.status === 'rejected') throw ours.reason;
     await this.#insistOnTsloop();
-    this.#target ??= plain?.value ?? null;
+    if (plain?.status === 'fulfilled') this.#target ??= plain.value;
     if (round === 0 && this.#options.load === null) {
       this.#progress.say('comparing answers');
       const { requests } = this.#options;
