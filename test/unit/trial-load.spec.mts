@@ -264,6 +264,11 @@ describe('trial: command line', () => {
     }
   });
 
+  it('leaves the name of the host to whoever gives one', () => {
+    const request = options('--header Host:shop.test').requests[0];
+    expect(request && textOf(request, '127.0.0.1:1').toString()).to.equal('GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n');
+  });
+
   it('understands what a load says of itself', () => {
     expect(understand('hello\n{"requests":5,"p50":120.5,"errors":0}\n')).to.deep.include({ requests: 5, p50: 120.5 });
     const cannon = { requests: { total: 7 }, latency: { p50: 0, p99: 40 }, errors: 1, '2xx': 6, non2xx: 1 };

@@ -64,7 +64,9 @@ interface HarRequest {
 
 /** The text of a request as HTTP/1.1 sends it. */
 export function textOf({ method, path, headers, body }: Request, host: string): Buffer {
-  const lines = [`${method} ${path} HTTP/1.1`, `Host: ${host}`, ...headers.map(([name, value]) => `${name}: ${value}`)];
+  const lines = [`${method} ${path} HTTP/1.1`, ...headers.map(([name, value]) => `${name}: ${value}`)];
+  // A program that serves several names is told which by --header.
+  if (!headers.some(([name]) => name.toLowerCase() === 'host')) lines.splice(1, 0, `Host: ${host}`);
   const bytes = Buffer.from(body);
   if (bytes.length > 0 || !/^(GET|HEAD|DELETE|OPTIONS)$/.test(method)) lines.push(`Content-Length: ${bytes.length}`);
   return Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1'), bytes]);
