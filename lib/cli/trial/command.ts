@@ -89,9 +89,12 @@ async function tryOut(options: Options): Promise<number> {
     return verdict.code;
   } catch (error) {
     progress.end();
-    if (!(error instanceof ProgramError) && !(error instanceof InactiveError)) throw error;
-    console.error(`tsloop trial: no verdict: ${error.message}`);
-    if (options.json) console.log(JSON.stringify({ verdict: null, code: 1, message: error.message }));
+    const expected = error instanceof ProgramError || error instanceof InactiveError;
+    const message = expected
+      ? error.message
+      : `a fault of the trial itself: ${error instanceof Error ? error.stack : error}`;
+    console.error(`tsloop trial: no verdict: ${message}`);
+    if (options.json) console.log(JSON.stringify({ verdict: null, code: 1, message }));
     return 1;
   } finally {
     await trial.close();
