@@ -1,13 +1,26 @@
 #!/usr/bin/env node
 /**
- * The command `tsloop`. One command so far: `tsloop doctor [--json]`, which answers whether tsloop would run here, and
- * if not why. Exit code 0: active. 1: not active. 2: called wrongly.
+ * The command `tsloop`: `doctor`, which answers whether tsloop would run here, and if not why, and `trial`, which says what it
+ * would do for a program. Exit code of `doctor` 0: active. 1: not active. 2, of all: called wrongly.
  */
 
 import { examine } from './doctor';
 import { renderTable } from './table';
 
+/** A command of its own file; loaded when it is called. */
+interface Command {
+  readonly name: string;
+  readonly summary: string;
+  readonly usage: string;
+  run(args: readonly string[]): Promise<number>;
+}
+
+const commands: Readonly<Record<string, () => Command>> = {
+  trial: () => require('./trial/command') as typeof import('./trial/command'),
+};
+
 const USAGE = `Usage: tsloop doctor [--json]
+       tsloop trial [options] -- node server.js    (tsloop trial --help)
 
 Starts a small TCP program under tsloop with the settings of this shell and shows whether it ran on tsloop,
 why not, what fell back to Node's own handles, and what this machine offers.
@@ -19,6 +32,10 @@ async function main(args: readonly string[]): Promise<number> {
   if (command === '--help' || command === '-h' || command === 'help') {
     console.log(USAGE);
     return 0;
+  }
+  if (command !== undefined && Object.hasOwn(commands, command)) {
+    const found = commands[command] as () => Command;
+    return found().run(options);
   }
   if (command !== 'doctor' || options.some((option) => option !== '--json')) {
     console.error(USAGE);
