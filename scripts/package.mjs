@@ -197,7 +197,7 @@ async function main() {
     try {
       const tarball = await packed(target, options);
       if (tarball === null) continue;
-      const folder = await install(target, [main, tarball]);
+      const folder = await install(target, [main, tarball], { foreign: target.name !== own });
       try {
         passed(target.name, 'installed', 'from the tarballs, offline, into an empty folder');
         if (target.name === own) await tryHere(target, folder, dirname(tarball));

@@ -20,17 +20,18 @@ const PATIENCE_MS = 120_000;
 export const drivers = ['inline', 'offload'];
 
 /**
- * Installs the tarballs as a user would, from files and without a network; npm is told what machine they are for.
+ * Installs the tarballs as a user would, from files and without a network.
  *
  * @param {Target} target
  * @param {readonly string[]} tarballs
+ * @param {{ foreign: boolean }} options `foreign`: npm refuses a package of another platform that is asked for by name
  * @returns {Promise<string>} the folder
  */
-export async function install(target, tarballs) {
+export async function install(target, tarballs, { foreign }) {
   const folder = mkdtempSync(join(tmpdir(), 'tsloop-package-'));
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'trial', private: true }));
   // A cache of its own: what this machine has seen before is not what a user has.
-  const machine = ['--os=linux', `--cpu=${target.cpu}`, `--libc=${target.libc}`];
+  const machine = foreign ? ['--os=linux', `--cpu=${target.cpu}`, `--libc=${target.libc}`, '--force'] : [];
   const quiet = ['--no-audit', '--no-fund', '--no-update-notifier', '--loglevel=error'];
   const args = ['install', '--offline', `--cache=${join(folder, '.npm')}`, ...machine, ...quiet, ...tarballs];
   await exec('npm', args, { cwd: folder, env: testEnvironment(), timeout: PATIENCE_MS });
