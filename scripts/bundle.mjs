@@ -188,7 +188,7 @@ function variables(text, users) {
  * stands in parentheses: then it reads it once. (1.3 million instructions of a start.)
  */
 const CALLED_EARLY = [
-  ...['addonPath', 'begin', 'boot', 'claim', 'debug', 'descriptorOf', 'exists', 'fetchDoors', 'findAddon'],
+  ...['addonPath', 'begin', 'boot', 'claim', 'debug', 'descriptorOf', 'exists', 'fetchDoors', 'findAddon', 'findBoth'],
   ...['firstObstacle', 'has', 'hasHandles', 'hookCreateHook', 'hookEnds', 'hookGetter', 'hookProcess', 'hookResources'],
   ...['hookStdio', 'install', 'isClass', 'isGiven', 'isLoaded', 'mayRun', 'namesTsloop', 'readConfig', 'runs'],
   ...['standing', 'swapOnRead', 'unwrapped'],

@@ -2,15 +2,12 @@
 // `npm test [-- names]`: builds what is stale, runs the suites one after the other with their output as it comes, and
 // ends with exactly one plain line, `N passed, N failed, N skipped`, that adds up what the suites counted.
 
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { BuildError, buildNative, buildSpecs, buildTypeScript } from './build.mjs';
 import { runChecks } from './check.mjs';
-import { isThere, root, run } from './processes.mjs';
-import { filesUnder } from './sources.mjs';
+import { runSpecs, testEnvironment } from './mocha.mjs';
+import { isThere, run } from './processes.mjs';
 
-/** @typedef {{ passed: number, failed: number, skipped: number }} Counts */
+/** @typedef {import('./mocha.mjs').Counts} Counts */
 
 /**
  * What failed, said once more at the end: who keeps only the last lines of a long output has it there.
@@ -37,6 +34,7 @@ const seconds = {
   leaks: 300,
   apps: 400,
   trial: 300,
+  package: 600,
   compat: 1500,
 };
 
@@ -53,13 +51,6 @@ function broken(/** @type {string} */ why) {
   console.error(why);
   failures.push(why);
   return { passed: 0, failed: 1, skipped: 0 };
-}
-
-/** CA bundles of the environment are read by every Node at start (90 ms each) and no test wants them. */
-function testEnvironment() {
-  const env = { ...process.env };
-  delete env['NODE_EXTRA_CA_CERTS'];
-  return env;
 }
 
 /** @returns {Promise<Counts>} */
@@ -87,55 +78,37 @@ async function rust() {
 }
 
 /**
- * The specs of one folder, by mocha with the settings of .mocharc.json.
+ * The specs of one folder.
  *
  * @param {'unit' | 'parity' | 'reports' | 'preload' | 'limits' | 'leaks' | 'apps' | 'trial'} suite
  * @returns {Promise<Counts>}
  */
 async function mocha(suite) {
-  const specs = filesUnder([`build/${suite}`], (path) => path.endsWith('.spec.mjs'));
-  if (specs.length === 0) return broken(`There are no specs in test/${suite}.`);
-  const scratch = mkdtempSync(join(tmpdir(), 'tsloop-test-'));
-  try {
-    const counts = join(scratch, 'counts.json');
-    const config = join(scratch, 'mocharc.json');
-    // A file list on the command line would be added to the one of .mocharc.json, not replace it.
-    const settings = JSON.parse(readFileSync(join(root, '.mocharc.json'), 'utf8'));
-    const own = { spec: specs, reporter: './scripts/mocha-reporter.mjs', 'reporter-option': [`counts=${counts}`] };
-    writeFileSync(config, JSON.stringify({ ...settings, ...own }));
-    const { code, timedOut } = await run(process.execPath, ['node_modules/mocha/bin/mocha.js', '--config', config], {
-      env: testEnvironment(),
-      seconds: allowance(suite),
-    });
-    if (timedOut) return broken(`test/${suite} was stopped after its time.`);
-    let result;
-    try {
-      const { failures: found, ...counted } = JSON.parse(readFileSync(counts, 'utf8'));
-      result = /** @type {Counts} */ (counted);
-      failures.push(.../** @type {string[]} */ (found).map((failure) => `${suite}: ${failure}`));
-    } catch {
-      return broken(`mocha ended early in test/${suite}.`);
-    }
-    if (code !== 0 && result.failed === 0) result.failed++;
-    if (result.passed + result.failed + result.skipped === 0) return broken(`test/${suite} ran nothing.`);
-    return result;
-  } finally {
-    rmSync(scratch, { recursive: true, force: true });
-  }
+  const { failures: found, why, ...counts } = await runSpecs(suite, { seconds: allowance(suite) });
+  if (why !== undefined) console.error(why);
+  failures.push(...found.map((failure) => (why === undefined ? `${suite}: ${failure}` : failure)));
+  return counts;
 }
 
-/** Node's own suite: the runner prints its own summary, or a line that says why it was skipped. */
-async function compat() {
-  const { code, output, timedOut } = await run(process.execPath, ['test/node-compat/run.mjs', '--ci'], {
+/**
+ * A runner that prints its own summary, the last line of its kind.
+ *
+ * @param {'compat' | 'package'} suite
+ * @param {string[]} args
+ * @param {string} what
+ * @returns {Promise<Counts>}
+ */
+async function runner(suite, args, what) {
+  const { code, output, timedOut } = await run(process.execPath, args, {
     env: testEnvironment(),
-    seconds: allowance('compat'),
+    seconds: allowance(suite),
     keep: true,
   });
-  if (timedOut) return broken("Node's suite was stopped after its time.");
+  if (timedOut) return broken(`${what} was stopped after its time.`);
+  failures.push(...Array.from(output.matchAll(/^failed: (.*)$/gm), ([, failure = '']) => `${suite}: ${failure}`));
   const summary = [...output.matchAll(/(\d+) passed, (\d+) failed, (\d+) skipped/g)].at(-1);
-  // Not one suite could be had: the runner has said why.
-  if (summary === undefined)
-    return code === 0 ? { passed: 0, failed: 0, skipped: 1 } : broken("Node's suite did not run.");
+  // Nothing of it could be had: the runner has said why.
+  if (summary === undefined) return code === 0 ? { passed: 0, failed: 0, skipped: 1 } : broken(`${what} did not run.`);
   const counts = { passed: Number(summary[1]), failed: Number(summary[2]), skipped: Number(summary[3]) };
   if (code !== 0 && counts.failed === 0) counts.failed++;
   return counts;
@@ -153,7 +126,8 @@ const suites = {
   leaks: () => mocha('leaks'),
   apps: () => mocha('apps'),
   trial: () => mocha('trial'),
-  compat,
+  package: () => runner('package', ['scripts/package.mjs', '--ci'], 'The trial of the packages'),
+  compat: () => runner('compat', ['test/node-compat/run.mjs', '--ci'], "Node's suite"),
 };
 
 /** @param {readonly string[]} names */

@@ -3,7 +3,7 @@
  * stand in for the file system. Whatever of this is asked for while the program runs is asked for here.
  */
 
-import { accessSync, closeSync, constants, openSync, readFileSync, readSync } from 'node:fs';
+import { accessSync, closeSync, constants, existsSync, openSync, readFileSync, readSync } from 'node:fs';
 import { uncurryThis } from '../primordials';
 
 interface Internals {
@@ -39,4 +39,4 @@ export const nextTick = (job: (given: object) => void, given: object): void => n
 export const listenerCount = (name: string): number => listenerCountOf(process, name);
 
 /** What finding the native part needs of the file system. */
-export const fs = { __proto__: null, accessSync, closeSync, constants, openSync, readFileSync, readSync };
+export const fs = { __proto__: null, accessSync, closeSync, constants, existsSync, openSync, readFileSync, readSync };

@@ -15,7 +15,7 @@ if (isMainThread) {
       })));
       if (round === 0 || codes.join() !== '0,6') console.log(codes.join());
     }
-    if (process.env.TSLOOP_DRIVER) console.log('mapped', fs.readFileSync('/proc/self/maps', 'latin1').includes('/tsloop.linux'));
+    if (process.env.TSLOOP_DRIVER) console.log('mapped', fs.readFileSync('/proc/self/maps', 'latin1').includes('/tsloop.'));
     for (let patience = 0; patience < 500; patience++) {
       const names = fs.readdirSync('/proc/self/task').map((task) => fs.readFileSync('/proc/self/task/' + task + '/comm', 'latin1'));
       if (!names.includes('tsloop-driver\\n')) return console.log('no thread is left');

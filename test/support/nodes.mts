@@ -23,6 +23,9 @@ export const root = resolve(dirname(fileURLToPath(import.meta.url)), '..', '..')
 const list = (name: string, fallback: string): string[] =>
   (process.env[name] ?? fallback).split(',').filter((item) => item !== '');
 
+/** What is tried: this checkout, or a copy that was installed from its packages. */
+export const product = process.env['TSLOOP_TEST_PRODUCT'] ?? root;
+
 /** The environment children get: nothing of the runner's own that changes how a program starts. */
 export function plainEnvironment(): Record<string, string> {
   const env: Record<string, string> = {};
@@ -54,7 +57,7 @@ export const seed = process.env['TSLOOP_SEED'] ?? String(Date.now() % 1_000_000_
 export function hookFor(driver: Driver): { flags: string[]; env: Record<string, string> } {
   if (driver === 'plain') return { flags: [], env: {} };
   return {
-    flags: ['-r', resolve(root, 'register.js')],
+    flags: ['-r', resolve(product, 'register.js')],
     env: { TSLOOP_STRICT: '1', TSLOOP_DRIVER: driver, TSLOOP_SEED: seed },
   };
 }

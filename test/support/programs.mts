@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { type Ending, type LaunchOptions, launch } from './launch.mjs';
-import { type NodeLine, plainEnvironment, root } from './nodes.mjs';
+import { type NodeLine, plainEnvironment, product } from './nodes.mjs';
 
 /** What a process says of itself when it leaves: one line per thread that ran a program. */
 export interface Evidence {
@@ -21,8 +21,8 @@ export interface Outcome extends Ending {
   readonly warnings: number;
 }
 
-export const registerCjs = resolve(root, 'register.js');
-export const registerMjs = resolve(root, 'register.mjs');
+export const registerCjs = resolve(product, 'register.js');
+export const registerMjs = resolve(product, 'register.mjs');
 
 /** Appended to every program: synchronous, and quiet unless the spec asked for evidence. */
 const TESTIFY = `
@@ -70,7 +70,7 @@ export async function start(line: NodeLine, args: readonly string[], options: La
     env: {
       ...plainEnvironment(),
       PROBE_EVIDENCE: file,
-      PROBE_ENTRY: resolve(root, 'dist', 'index.js'),
+      PROBE_ENTRY: resolve(product, 'dist', 'index.js'),
       ...options.env,
     },
   });

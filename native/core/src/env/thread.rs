@@ -32,7 +32,11 @@ impl DriverThread {
             let side = DriverSide(Arc::clone(environment));
             // What is sent to the process is for the threads of Node's, which have handlers and know what may be interrupted.
             let spawned = sys::with_signals_blocked(|| thread::Builder::new().name(NAME.into()).spawn(move || run(&side)));
-            spawned.ok().map(|handle| (handle.thread().clone(), sys::thread_clock(handle.as_pthread_t())))
+            spawned.ok().map(|handle| {
+                #[allow(clippy::unnecessary_cast, reason = "a number to the standard library everywhere, to musl a pointer")]
+                let number = handle.as_pthread_t() as libc::pthread_t;
+                (handle.thread().clone(), sys::thread_clock(number))
+            })
         };
         self.0.get_or_init(start).is_some()
     }
