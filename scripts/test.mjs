@@ -5,7 +5,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { BuildError, buildNative, buildSpecs, buildTypeScript } from './build.mjs';
+import { BuildError, buildNative, buildProbe, buildSpecs, buildTypeScript } from './build.mjs';
 import { runChecks } from './check.mjs';
 import { isThere, root, run } from './processes.mjs';
 import { filesUnder } from './sources.mjs';
@@ -36,6 +36,7 @@ const seconds = {
   limits: 300,
   leaks: 300,
   apps: 400,
+  tls: 300,
   compat: 1500,
 };
 
@@ -88,7 +89,7 @@ async function rust() {
 /**
  * The specs of one folder, by mocha with the settings of .mocharc.json.
  *
- * @param {'unit' | 'parity' | 'reports' | 'preload' | 'limits' | 'leaks' | 'apps'} suite
+ * @param {'unit' | 'parity' | 'reports' | 'preload' | 'limits' | 'leaks' | 'apps' | 'tls'} suite
  * @returns {Promise<Counts>}
  */
 async function mocha(suite) {
@@ -151,6 +152,7 @@ const suites = {
   limits: () => mocha('limits'),
   leaks: () => mocha('leaks'),
   apps: () => mocha('apps'),
+  tls: () => mocha('tls'),
   compat,
 };
 
@@ -161,6 +163,7 @@ async function build(names) {
       await buildTypeScript();
       await buildNative();
       await buildSpecs();
+      if (names.includes('tls')) await buildProbe();
     }
     return true;
   } catch (error) {
