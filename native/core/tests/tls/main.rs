@@ -1,0 +1,5 @@
+//! TLS without input and output.
+
+mod choices;
+mod hellos;
+mod writing;
