@@ -2,4 +2,8 @@
 
 mod choices;
 mod hellos;
+#[cfg(feature = "rustls")]
+mod peers;
+#[cfg(feature = "rustls")]
+mod sessions;
 mod writing;
