@@ -14,7 +14,7 @@ pub(crate) type Function = unsafe extern "C" fn(napi::napi_env, napi::napi_callb
 /// Defines one whose body answers JSON.
 macro_rules! function {
     ($name:ident, |$call:ident| $body:expr) => {
-        unsafe extern "C" fn $name(env: napi_sys::napi_env, info: napi_sys::napi_callback_info) -> napi_sys::napi_value {
+        pub(crate) unsafe extern "C" fn $name(env: napi_sys::napi_env, info: napi_sys::napi_callback_info) -> napi_sys::napi_value {
             fn act($call: &crate::call::Call) -> String {
                 $body
             }

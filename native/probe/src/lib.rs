@@ -1,10 +1,11 @@
-//! An addon for tests alone: native/openssl and the pure parts of native/core/src/tls, asked from JavaScript inside a live Node.
+//! An addon for tests alone: native/openssl and native/core/src/tls, asked from JavaScript inside a live Node.
 //!
 //! test/tls loads it. Answers are JSON, so that a spec compares them with what Node says of the same thing. It is not shipped, and nothing
 //! that is shipped may look into a context like this: private keys come out of it.
 
 mod call;
 mod json;
+mod sessions;
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -152,6 +153,11 @@ pub unsafe extern "C" fn napi_register_module_v1(env: napi::napi_env, exports: n
             (c"reason", reason),
             (c"alert", alert),
             (c"storm", storm),
+            (c"serve", sessions::serve),
+            (c"client", sessions::client),
+            (c"connect", sessions::connect),
+            (c"step", sessions::step),
+            (c"facts", sessions::facts),
         ] {
             call::export(env, exports, name, function);
         }

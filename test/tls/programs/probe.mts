@@ -72,6 +72,18 @@ interface Native {
   ): string;
   reason(number: number): string;
   alert(number: number): string;
+  serve(
+    context: number,
+    hello: Uint8Array,
+    curves: Uint8Array,
+    diffieHellman: boolean,
+    protocols: readonly Uint8Array[],
+    rest: Uint8Array,
+  ): string;
+  client(context: number, nothing: null, curves: Uint8Array): string;
+  connect(client: number, name: Uint8Array, a: null, b: null, protocols: readonly Uint8Array[]): string;
+  step(session: number, bytes: Uint8Array, plaintext: Uint8Array, last: boolean): string;
+  facts(session: number): string;
   storm(context: number, server: boolean, chain: readonly Uint8Array[], threads: number): string;
 }
 
@@ -122,3 +134,58 @@ export const reason = (number: number) => answer<string | null>(native.reason(nu
 export const alert = (number: number) => answer<string | null>(native.alert(number));
 export const storm = (context: number, chain: readonly Buffer[], threads: number) =>
   answer<boolean>(native.storm(context, false, chain, threads));
+
+/** Where a session begins, or why it does not. */
+export interface Begun {
+  readonly session?: number;
+  readonly reason?: string;
+  readonly failure?: number;
+}
+
+export interface Step {
+  readonly records: Buffer;
+  readonly plaintext: Buffer;
+  readonly failure: number | null;
+  readonly handshaking: boolean;
+  readonly ended: boolean;
+}
+
+export interface Facts {
+  readonly version: number;
+  readonly suite: number;
+  readonly group: number;
+  readonly protocol: string | null;
+  readonly reused: boolean;
+  readonly chain: readonly string[];
+  readonly exported: string;
+}
+
+const buffers = (texts: readonly string[]) => texts.map((text) => Buffer.from(text));
+
+export function serve(
+  context: number,
+  hello: Buffer,
+  ticketKeys: Buffer,
+  { curves = '', diffieHellman = false, protocols = [] as readonly string[], request = false, require = false } = {},
+): Begun {
+  const rest = Buffer.concat([ticketKeys, Buffer.from([Number(request), Number(require)])]);
+  return answer(native.serve(context, hello, Buffer.from(curves), diffieHellman, buffers(protocols), rest));
+}
+
+export const client = (context: number, curves = '') =>
+  answer<number>(native.client(context, null, Buffer.from(curves)));
+export const begin = (of: number, name: string, protocols: readonly string[] = []) =>
+  answer<Begun>(native.connect(of, Buffer.from(name), null, null, buffers(protocols)));
+
+export function step(session: number, bytes: Uint8Array, plaintext: Uint8Array = Buffer.alloc(0), last = false): Step {
+  const {
+    records,
+    plaintext: read,
+    ...rest
+  } = answer<Omit<Step, 'records' | 'plaintext'> & Record<'records' | 'plaintext', string>>(
+    native.step(session, bytes, plaintext, last),
+  );
+  return { ...rest, records: Buffer.from(records, 'hex'), plaintext: Buffer.from(read, 'hex') };
+}
+
+export const facts = (session: number) => answer<Facts | null>(native.facts(session));
