@@ -90,6 +90,8 @@ impl Division {
 const DEFAULT_TUPLES: [&[u16]; 4] = [&[0x11ec], &[29, 23], &[30, 24, 25], &[256, 257]];
 /// From this version on a server chooses the group of TLS 1.3 by tuples; before, by the client's order.
 const TUPLES_SINCE: u64 = 0x3050_0000;
+/// From this version on until that one no line of Node's has OpenSSL of its own, and a distribution's may: test/tls has not seen them.
+const UNTRIED_FROM: u64 = 0x3010_0000;
 
 /// A context, as far as the choice goes by it.
 #[derive(Clone, Debug)]
@@ -414,15 +416,18 @@ fn group13(context: &Context, hello: &Hello) -> Result<(u16, bool), Reason> {
     if shares.iter().any(|share| !theirs.contains(share)) {
         return Err(Reason::Group);
     }
+    let mut answers = Vec::new();
     if context.openssl < TUPLES_SINCE {
-        // The first share that will do, and the server's own order where none does, whatever it prefers.
+        // The client's first share that will do, and the server's own order where none does, whatever it prefers.
         let found = |first: &[u16], second: &[u16]| first.iter().copied().find(|group| second.contains(group));
         let share = found(shares, &context.groups).map(|group| (group, false));
-        return share.or_else(|| found(&context.groups, theirs).map(|group| (group, true))).ok_or(Reason::Group);
+        answers.push(share.or_else(|| found(&context.groups, theirs).map(|group| (group, true))));
     }
-    let answers = tuples(context).into_iter().map(|tuples| by_tuples(context, &tuples, theirs, shares));
-    // However the configured list is divided, the answer has to be the same; how it is cannot be read.
-    let mut answers = answers.collect::<Vec<_>>();
+    // However the configured list is divided, and by whichever rule where the version is between those that were looked at, the answer has to
+    // be the same.
+    if context.openssl >= UNTRIED_FROM {
+        answers.extend(tuples(context).into_iter().map(|tuples| by_tuples(context, &tuples, theirs, shares)));
+    }
     answers.dedup();
     match answers[..] {
         [Some(answer)] => Ok(answer),

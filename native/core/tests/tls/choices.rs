@@ -209,6 +209,10 @@ fn groups_by_the_line() {
     let none = Hello { key_shares: Some(Vec::new()), ..second.clone() };
     assert_eq!(answer(&old, &none), Ok((29, true)), "and asks for its own first");
     let one = Context { groups: vec![23, 29], division: Division::One, ..usual() };
+    let share = Hello { key_shares: Some(vec![24]), ..second.clone() };
+    let late = Context { openssl: 0x3020_0000, groups: groups.clone(), ..usual() };
+    assert_eq!(answer(&late, &share), Err(Reason::Group), "between the two the rules have to agree");
+    assert_eq!(answer(&late, &Hello { key_shares: Some(vec![29]), ..second.clone() }), Ok((29, false)));
     let share = Hello { key_shares: Some(vec![29]), ..second };
     assert_eq!(answer(&one, &share), Ok((29, false)), "a share before a name within a tuple");
     assert_eq!(answer(&Context { division: Division::Unknown, ..one }, &share), Err(Reason::Group), "which is not known here");
