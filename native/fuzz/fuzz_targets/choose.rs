@@ -2,7 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tsloop_core::tls::choose::{Context, Division, Issuer, choose, provided};
+use tsloop_core::tls::choose::{Context, Issuer, choose, provided};
+use tsloop_core::tls::groups::Division;
 use tsloop_core::tls::hello::{Held, read};
 use tsloop_openssl::context::{Authentication, Exchange, KeyKind, Pair, Suite};
 

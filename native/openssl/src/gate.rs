@@ -12,7 +12,8 @@ static INSIDE: RwLock<()> = RwLock::new(());
 /// Set before the lock is taken for writing, so that who gets in behind it sees it and turns round.
 static SHUT: AtomicBool = AtomicBool::new(false);
 
-/// The right to be inside OpenSSL, for as long as it is kept: one call, never a queue of them.
+/// The right to be inside OpenSSL, for as long as it is kept: one call, never a queue of them, and nothing of this crate is dropped
+/// meanwhile. Who has one and asks for another may wait for the end of the process, which waits for the first.
 #[derive(Debug)]
 pub struct Pass {
     _inside: RwLockReadGuard<'static, ()>,

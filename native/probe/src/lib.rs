@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::sync::Mutex;
 
 use napi_sys as napi;
-use tsloop_core::tls::choose::{self, Context, Division, Issuer};
+use tsloop_core::tls::choose::{self, Context, Issuer};
+use tsloop_core::tls::groups::Division;
 use tsloop_core::tls::hello::{self, Held, Hello};
 use tsloop_openssl::OpenSsl;
 use tsloop_openssl::context::Snapshot;

@@ -89,7 +89,7 @@ impl Prepared {
         })
     }
 
-    /// The context, as the choice goes by it.
+    /// The context, as [`choose::choose`] goes by it: its keys are not there any more, so that whether it fits has to be asked before.
     #[must_use]
     pub fn context(&self) -> &choose::Context {
         &self.context

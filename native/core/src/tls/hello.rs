@@ -3,6 +3,7 @@
 //! Whatever is not perfectly in order here is refused, and OpenSSL is given the same bytes: its alert and its error are then what plain Node
 //! has. So this parser may be stricter than OpenSSL's, but never laxer about what [`super::choose`] goes by.
 
+use super::reasons::Reason;
 use crate::limits::{HELLO_BYTES, HELLO_RECORDS};
 
 /// Numbers of extensions, those that matter to the choice.
@@ -92,6 +93,16 @@ pub enum Refusal {
     Malformed,
     /// It is larger, or in more pieces, than is held.
     Oversized,
+}
+
+impl From<Refusal> for Reason {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NotTls => Self::NotTls,
+            Refusal::Malformed => Self::Malformed,
+            Refusal::Oversized => Self::Oversized,
+        }
+    }
 }
 
 /// Reads what has come from a client since the connection began.

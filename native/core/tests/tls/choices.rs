@@ -3,7 +3,8 @@
 use crate::writing::{GROUPS, SIGNATURES, SUITES, hellos};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use tsloop_core::tls::choose::{Choice, Context, Division, Issuer, TLS12, TLS13, choose, provided};
+use tsloop_core::tls::choose::{Choice, Context, Issuer, TLS12, TLS13, choose, provided};
+use tsloop_core::tls::groups::Division;
 use tsloop_core::tls::hello::Hello;
 use tsloop_core::tls::reasons::Reason;
 use tsloop_openssl::context::{Authentication, Exchange, KeyKind, Pair, Suite, options};

@@ -8,8 +8,9 @@ use aws_lc_rs::signature::{
 };
 use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
-use tsloop_core::tls::choose::{self, Choice, Context, Division, TLS12, TLS13};
+use tsloop_core::tls::choose::{self, Choice, Context, TLS12, TLS13};
 use tsloop_core::tls::context::{ClientOptions, Prepared, ServerOptions};
+use tsloop_core::tls::groups::Division;
 use tsloop_core::tls::hello::{self, Held};
 use tsloop_core::tls::session::{Failure, Rustls, Session};
 use tsloop_core::tls::tickets::{KEYS, Tickets};
