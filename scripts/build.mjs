@@ -2,6 +2,7 @@
 // Builds what is stale: the native part with cargo, lib/ into dist/ and test/ into build/ with tsc.
 //
 //   node scripts/build.mjs [native] [ts] [specs]     (all three by default; `--force` builds in any case)
+//   node scripts/build.mjs probe                     (what test/tls loads into Node: asked for by name alone)
 
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -29,7 +30,7 @@ function libc() {
 
 const nativeSources = () =>
   filesUnder(
-    ['Cargo.toml', 'Cargo.lock', '.cargo/config.toml', 'native/core', 'native/node'],
+    ['Cargo.toml', 'Cargo.lock', '.cargo/config.toml', 'native/core', 'native/node', 'native/openssl'],
     (path) => /\.(rs|toml|lock)$/.test(path) && !/^native\/[^/]+\/(tests|benches|target)\//.test(path),
   );
 
@@ -58,6 +59,18 @@ export async function buildNative({ force = false } = {}) {
   copyFileSync(join(target, 'release', 'libtsloop_node.so'), join(root, `${output}.new`));
   renameSync(join(root, `${output}.new`), join(root, output));
   keepStamp(stamp, hash);
+}
+
+/** Builds the addon through which test/tls asks native/openssl inside a live Node. Cargo knows whether it is stale. */
+export async function buildProbe() {
+  if (!isThere('cargo')) throw new BuildError('The probe of test/tls needs cargo, which was not found.');
+  const { code } = await run('cargo', ['build', '--locked', '--quiet', '-p', 'tsloop-probe']);
+  if (code !== 0) throw new BuildError('The probe of test/tls did not build: cargo says why above.');
+  mkdirSync(join(root, 'build'), { recursive: true });
+  const target = process.env['CARGO_TARGET_DIR'] ?? join(root, 'target');
+  // Renamed into place, as the addon is: tests that still run keep what they have loaded.
+  copyFileSync(join(target, 'debug', 'libtsloop_probe.so'), join(root, 'build/tsloop-probe.node.new'));
+  renameSync(join(root, 'build/tsloop-probe.node.new'), join(root, 'build/tsloop-probe.node'));
 }
 
 /** The compiler of the checkout, or null where development dependencies were left out. */
@@ -142,6 +155,7 @@ async function main() {
   if (wants('native')) await buildNative({ force });
   if (wants('ts')) await buildTypeScript({ force });
   if (wants('specs')) await buildSpecs({ force });
+  if (names.includes('probe')) await buildProbe();
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {

@@ -2,7 +2,7 @@
 // `npm test [-- names]`: builds what is stale, runs the suites one after the other with their output as it comes, and
 // ends with exactly one plain line, `N passed, N failed, N skipped`, that adds up what the suites counted.
 
-import { BuildError, buildNative, buildSpecs, buildTypeScript } from './build.mjs';
+import { BuildError, buildNative, buildProbe, buildSpecs, buildTypeScript } from './build.mjs';
 import { runChecks } from './check.mjs';
 import { runSpecs, testEnvironment } from './mocha.mjs';
 import { isThere, run } from './processes.mjs';
@@ -33,6 +33,7 @@ const seconds = {
   limits: 300,
   leaks: 300,
   apps: 400,
+  tls: 300,
   trial: 300,
   package: 600,
   compat: 1500,
@@ -80,7 +81,7 @@ async function rust() {
 /**
  * The specs of one folder.
  *
- * @param {'unit' | 'parity' | 'reports' | 'preload' | 'limits' | 'leaks' | 'apps' | 'trial'} suite
+ * @param {'unit' | 'parity' | 'reports' | 'preload' | 'limits' | 'leaks' | 'apps' | 'tls' | 'trial'} suite
  * @returns {Promise<Counts>}
  */
 async function mocha(suite) {
@@ -125,6 +126,7 @@ const suites = {
   limits: () => mocha('limits'),
   leaks: () => mocha('leaks'),
   apps: () => mocha('apps'),
+  tls: () => mocha('tls'),
   trial: () => mocha('trial'),
   package: () => runner('package', ['scripts/package.mjs', '--ci'], 'The trial of the packages'),
   compat: () => runner('compat', ['test/node-compat/run.mjs', '--ci'], "Node's suite"),
@@ -137,6 +139,7 @@ async function build(names) {
       await buildTypeScript();
       await buildNative();
       await buildSpecs();
+      if (names.includes('tls')) await buildProbe();
     }
     return true;
   } catch (error) {

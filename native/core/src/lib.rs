@@ -26,3 +26,4 @@ pub mod stats;
 pub mod stream;
 pub mod sys;
 pub mod table;
+pub mod tls;

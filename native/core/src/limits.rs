@@ -137,3 +137,11 @@ pub const GATHER_ALONE_MS: u64 = 100;
 /// Bytes of stack for a child until it is another program: it calls the kernel, a few calls deep, and holds nothing on it
 /// that grows with what it was asked for. Small enough to be taken from the heap without asking the kernel.
 pub const SPAWN_STACK_BYTES: usize = 64 * 1024;
+
+/// Bytes of a ClientHello that are held until it is whole: with shares of ML-KEM and a ticket it has 3,000. What is larger is
+/// left to OpenSSL, which takes up to 128 KB.
+pub const HELLO_BYTES: usize = 16 * 1024;
+
+/// Records that a ClientHello may come in: one, or a few where a box on the way splits them. Bounds what their headers add to
+/// [`HELLO_BYTES`].
+pub const HELLO_RECORDS: usize = 64;
