@@ -1,33 +1,70 @@
 #!/usr/bin/env node
 /**
- * The command `tsloop`. One command so far: `tsloop doctor [--json]`, which answers whether tsloop would run here, and
- * if not why. Exit code 0: active. 1: not active. 2: called wrongly.
+ * The command `tsloop`: finds the command in a table and runs it. Exit code 2: called wrongly; else the command's own.
+ *
+ * A command is a module with what {@link Command} asks for, and loaded when it is called.
  */
 
-import { examine } from './doctor';
-import { renderTable } from './table';
+import { nearest } from '../boot/nearest';
+import { type Command, isWrongCall, WRONG_CALL } from './command';
 
-const USAGE = `Usage: tsloop doctor [--json]
+const commands: Readonly<Record<string, () => Command>> = {
+  doctor: () => require('./doctor') as typeof import('./doctor'),
+};
 
-Starts a small TCP program under tsloop with the settings of this shell and shows whether it ran on tsloop,
-why not, what fell back to Node's own handles, and what this machine offers.
+const HELP = ['help', '--help', '-h'];
 
-  --json   the same as one JSON object, for scripts`;
+function overview(): string {
+  const all = Object.values(commands).map((load) => load());
+  const width = Math.max(...all.map(({ name }) => name.length));
+  const rows = all.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`);
+  return `Usage: tsloop <command> [options]
+
+${rows.join('\n')}
+
+  tsloop help <command>   what a command does, and its options
+  tsloop --version        the version of tsloop`;
+}
+
+/** The command of that name, or null once it has been said that there is none. */
+function find(name: string): Command | null {
+  const load = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (load !== undefined) return load();
+  const meant = nearest(name, Object.keys(commands));
+  console.error(`tsloop: there is no command ${name}${meant === null ? '' : `; is ${meant} meant?`}\n\n${overview()}`);
+  return null;
+}
 
 async function main(args: readonly string[]): Promise<number> {
-  const [command, ...options] = args;
-  if (command === '--help' || command === '-h' || command === 'help') {
-    console.log(USAGE);
+  const [first, ...rest] = args;
+  if (first === '--version' || first === '-v') {
+    console.log((require('../../package.json') as { version: string }).version);
     return 0;
   }
-  if (command !== 'doctor' || options.some((option) => option !== '--json')) {
-    console.error(USAGE);
-    return 2;
+  if (first === undefined) {
+    console.error(overview());
+    return WRONG_CALL;
   }
-  const findings = await examine();
-  if (options.includes('--json')) console.log(JSON.stringify(findings, null, 2));
-  else console.log(renderTable(findings, process.stdout.isTTY === true && process.stdout.hasColors()));
-  return findings.active ? 0 : 1;
+  const asksForHelp = HELP.includes(first);
+  if (asksForHelp && rest[0] === undefined) {
+    console.log(overview());
+    return 0;
+  }
+  const command = find(asksForHelp ? (rest[0] as string) : first);
+  if (command === null) return WRONG_CALL;
+  // What stands behind `--` is another program's.
+  const own = rest.includes('--') ? rest.slice(0, rest.indexOf('--')) : rest;
+  if (asksForHelp || own.some((arg) => arg === '--help' || arg === '-h')) {
+    console.log(command.usage);
+    return 0;
+  }
+  try {
+    return await command.run(rest);
+  } catch (error) {
+    if (!isWrongCall(error)) throw error;
+    console.error(`tsloop ${command.name}: ${error.message}\n\n${command.usage}`);
+    return WRONG_CALL;
+  }
 }
 
 main(process.argv.slice(2)).then(
@@ -36,6 +73,6 @@ main(process.argv.slice(2)).then(
   },
   (error: unknown) => {
     console.error(error);
-    process.exitCode = 2;
+    process.exitCode = WRONG_CALL;
   },
 );

@@ -3,7 +3,7 @@
  * the words say.
  */
 
-import type { Findings } from './doctor';
+import type { Findings } from './examine';
 
 const paints = { good: '32', bad: '31', quiet: '2', head: '1' } as const;
 
