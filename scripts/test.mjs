@@ -36,6 +36,7 @@ const seconds = {
   limits: 300,
   leaks: 300,
   apps: 400,
+  beside: 400,
   compat: 1500,
 };
 
@@ -88,7 +89,7 @@ async function rust() {
 /**
  * The specs of one folder, by mocha with the settings of .mocharc.json.
  *
- * @param {'unit' | 'parity' | 'reports' | 'preload' | 'limits' | 'leaks' | 'apps'} suite
+ * @param {'unit' | 'parity' | 'reports' | 'preload' | 'limits' | 'leaks' | 'apps' | 'beside'} suite
  * @returns {Promise<Counts>}
  */
 async function mocha(suite) {
@@ -151,6 +152,7 @@ const suites = {
   limits: () => mocha('limits'),
   leaks: () => mocha('leaks'),
   apps: () => mocha('apps'),
+  beside: () => mocha('beside'),
   compat,
 };
 
