@@ -10,17 +10,7 @@ import { expect } from 'chai';
 import { type Ending, launch } from '../support/launch.mjs';
 import { type NodeLine, nodes, plainEnvironment, root } from '../support/nodes.mjs';
 import { registerCjs } from '../support/programs.mjs';
-
-const dependencies = {
-  '@opentelemetry/api': '1.9.1',
-  '@opentelemetry/instrumentation': '0.223.0',
-  '@opentelemetry/instrumentation-http': '0.223.0',
-  '@opentelemetry/instrumentation-net': '0.67.0',
-  '@opentelemetry/sdk-trace-base': '2.12.1',
-  jest: '30.5.2',
-  tsx: '4.23.15',
-  vitest: '4.1.12',
-};
+import { installed, shown, table } from './versions.mjs';
 
 /** Most milliseconds for installing them: it takes half of that where the network is slow. */
 const INSTALL_MS = 200_000;
@@ -46,12 +36,18 @@ const SPEC = (load: string): string => `
 
 let scratch: string | null = null;
 
+describe('docs/beside.md', () => {
+  it('shows what is tested', () => {
+    expect(shown(), 'node build/beside/versions.mjs --write').to.equal(table());
+  });
+});
+
 describe('beside: tools that are installed for it', () => {
   before(function () {
     this.timeout(INSTALL_MS + 10_000);
     const folder = mkdtempSync(join(tmpdir(), 'tsloop-beside-'));
     scratch = folder;
-    writeFileSync(join(folder, 'package.json'), JSON.stringify({ private: true, dependencies }));
+    writeFileSync(join(folder, 'package.json'), JSON.stringify({ private: true, dependencies: installed }));
     try {
       execFileSync('npm', ['install', '--no-audit', '--no-fund', '--ignore-scripts', '--prefer-offline'], {
         cwd: folder,
