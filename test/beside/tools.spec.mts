@@ -102,7 +102,7 @@ function declare(line: NodeLine): void {
           it('fails', () => assert.equal(1, 2));
         });`);
       const mocha = join(root, 'node_modules/mocha/bin/mocha.js');
-      const shown = ({ code, stdout }: Ending) => [code, stdout.replace(/\(\d+ms\)/g, '(ms)')];
+      const shown = ({ code, stdout }: Ending) => [code, stdout.replace(/ \(\d+ms\)/g, '')];
       const [plain, beneath] = [
         await run([mocha, '--no-config', spec]),
         await run([...hook, mocha, '--no-config', spec]),
