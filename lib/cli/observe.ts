@@ -4,7 +4,7 @@
  * program has, and takes what names it out of the environment, so that children know nothing of it.
  */
 
-import { writeSync } from 'node:fs';
+import { fstatSync, writeSync } from 'node:fs';
 
 /** What is told, one object a line. */
 export type Told =
@@ -102,10 +102,19 @@ function observe(): void {
   process.on('exit', state);
 }
 
+/** Behind a shell or a manager the number may be somebody else's, which is no socket while a program starts. */
+function isOurs(): boolean {
+  try {
+    return fstatSync(DESCRIPTOR).isSocket();
+  } catch {
+    return false;
+  }
+}
+
 const options = process.env[ASKED];
 if (options !== undefined) {
   delete process.env[ASKED];
   if (options === '') delete process.env['NODE_OPTIONS'];
   else process.env['NODE_OPTIONS'] = options;
-  observe();
+  if (isOurs()) observe();
 }

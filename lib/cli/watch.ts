@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import type { Status } from '../index';
+import { startsOthers } from '../metrics/serve';
 import { UsageError } from './command';
 import { nodeOptions, root } from './examine';
 import { ASKED, DESCRIPTOR, type Told } from './observe';
@@ -103,6 +104,11 @@ export function renderWatched(watched: Watched, colour: boolean): string {
   const remedy = status?.reason == null ? null : remedyFor(status.reason);
   if (remedy !== null) page.line(remedy);
   if (added) page.line('The command has no tsloop in it: the doctor put it in front. To do so yourself, see below.');
+  if (startsOthers(begin.argv[1] ?? ''))
+    page.line(
+      'This is what starts the program, which is out of the doctor’s sight: give the node command itself.',
+      'bad',
+    );
   if (ended !== null) page.line(`The program ended by itself, ${ended}.`);
 
   const preloads = told.filter((one) => one.kind === 'preload');

@@ -31,7 +31,8 @@ const launchers = [
   ...['yarn', 'yarnpkg', 'yarn.js', 'corepack', 'corepack.js'],
 ];
 
-function startsOthers(program: string): boolean {
+/** Whether a program is one of them. */
+export function startsOthers(program: string): boolean {
   const names = StringPrototypeSplit(program, '/');
   return ArrayPrototypeIncludes(launchers, names[names.length - 1] as string);
 }
