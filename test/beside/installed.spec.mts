@@ -2,18 +2,14 @@
  * Tools that are too heavy to be anybody's development dependency: installed into a folder of their own for this suite, in
  * these versions, and left out with a sentence where that cannot be done.
  */
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect } from 'chai';
 import { type Ending, launch } from '../support/launch.mjs';
-import { type NodeLine, nodes, plainEnvironment, root } from '../support/nodes.mjs';
+import { type NodeLine, nodes, plainEnvironment } from '../support/nodes.mjs';
 import { registerCjs } from '../support/programs.mjs';
+import { INSTALL_MS, install } from './folder.mjs';
 import { installed, shown, table } from './versions.mjs';
-
-/** Most milliseconds for installing them: it takes half of that where the network is slow. */
-const INSTALL_MS = 200_000;
 
 /** Programs start slowly beneath these tools. */
 const timeout = 90_000;
@@ -45,24 +41,8 @@ describe('docs/beside.md', () => {
 describe('beside: tools that are installed for it', () => {
   before(function () {
     this.timeout(INSTALL_MS + 10_000);
-    const folder = mkdtempSync(join(tmpdir(), 'tsloop-beside-'));
-    scratch = folder;
-    writeFileSync(join(folder, 'package.json'), JSON.stringify({ private: true, dependencies: installed }));
-    try {
-      execFileSync('npm', ['install', '--no-audit', '--no-fund', '--ignore-scripts', '--prefer-offline'], {
-        cwd: folder,
-        env: plainEnvironment(),
-        stdio: 'ignore',
-        timeout: INSTALL_MS,
-      });
-    } catch (error) {
-      console.log(`The tools cannot be installed here (${(error as Error).message}): not tried.`);
-      this.skip();
-    }
-    symlinkSync(root, join(folder, 'node_modules/tsloop'));
-  });
-  after(() => {
-    if (scratch !== null) rmSync(scratch, { recursive: true, force: true });
+    scratch = install(installed);
+    if (scratch === null) this.skip();
   });
 
   /** A file of a project beside the installed tools. */

@@ -20,6 +20,13 @@ export const installed = {
   vitest: '4.1.12',
 } as const;
 
+/** The agents of vendors, as heavy once more: installed likewise. */
+export const agents = {
+  '@sentry/node': '11.12.0',
+  'dd-trace': '5.132.0',
+  'elastic-apm-node': '4.18.0',
+} as const;
+
 /** What each is tested for; compared with plain Node, always. */
 const tested: Record<string, string> = {
   'require-in-the-middle':
@@ -28,6 +35,9 @@ const tested: Record<string, string> = {
     'the same in ES modules, default and named imports, tsloop by `-r` and `--import`, in either order',
   '@opentelemetry/instrumentation-http': 'as many spans of each kind and outcome, in either order of preloads',
   '@opentelemetry/instrumentation-net': 'the same',
+  '@sentry/node': 'against a collector of our own: as many spans, in either order of preloads',
+  'dd-trace': 'against an agent of our own: as many traces, in either order of preloads',
+  'elastic-apm-node': 'against a server of our own: as many transactions and spans, in either order of preloads',
   '@opentelemetry/sdk-metrics': 'exports the instruments of `tsloop/metrics`',
   'prom-client': 'default metrics by name and open resources by kind; the registry of `tsloop/metrics`',
   jest: 'in its process, in workers and in worker threads: sockets, and the state that its module registry sees',
@@ -45,7 +55,7 @@ const PAGE = join(root, 'docs/beside.md');
 const TABLE = /(<!-- beside: written by test\/beside\/versions\.mts -->\n)[\s\S]*?(<!-- end of beside -->)/;
 
 function versionOf(name: string): string {
-  const own = (installed as Readonly<Record<string, string>>)[name];
+  const own = ({ ...installed, ...agents } as Readonly<Record<string, string>>)[name];
   if (own !== undefined) return own;
   return (JSON.parse(readFileSync(join(root, 'node_modules', name, 'package.json'), 'utf8')) as { version: string })
     .version;
