@@ -123,7 +123,8 @@ export const knobs: readonly { readonly key: keyof typeof settings; readonly nam
  * Names that begin like settings and are none: what our own commands and tests tell their processes, and what Kubernetes puts into
  * every container of a namespace with a service called tsloop, or tsloop-something.
  */
-const others = /^TSLOOP_(?:TRIAL|DOCTOR|TEST|COMPAT)_|_SERVICE_(?:HOST|PORT)(?:_|$)|_PORT(?:$|_\d+_)|^TSLOOP_PORT$/;
+const others =
+  /^TSLOOP_(?:(?:TRIAL|DOCTOR|TEST|COMPAT)_|(?:TAGGED|NODE_SUITE)$)|_SERVICE_(?:HOST|PORT)(?:_|$)|_PORT(?:$|_\d+_)/;
 
 /** A name that nobody reads was most likely meant to be one that we do. */
 function findUnknown(env: NodeJS.ProcessEnv, problems: Reason[]): void {
