@@ -99,7 +99,9 @@ function define(
     opened ??= open();
     return opened;
   });
-  const Handle = defineStreamHandle(seam.jsStream.JSStream, () => !runs(config, 'child_process') || !isCapable());
+  const Handle = defineStreamHandle(seam.jsStream.JSStream, () => !runs(config, 'child_process') || !isCapable(), {
+    pendingRead: 'hasPendingRead' in NativeTCP.prototype,
+  });
   const TCP = defineTcp(Handle, NativeTCP, mustBeNative, {
     typeOfService: ObjectHasOwn(NativeTCP.prototype, 'setTypeOfService'),
   });

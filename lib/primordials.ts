@@ -29,7 +29,12 @@ export const {
   keys: ObjectKeys,
   setPrototypeOf: ObjectSetPrototypeOf,
 } = Object;
-export const { apply: ReflectApply, ownKeys: ReflectOwnKeys, set: ReflectSet } = Reflect;
+export const {
+  apply: ReflectApply,
+  deleteProperty: ReflectDeleteProperty,
+  ownKeys: ReflectOwnKeys,
+  set: ReflectSet,
+} = Reflect;
 export const {
   abs: MathAbs,
   floor: MathFloor,

@@ -36,6 +36,7 @@ const seconds = {
   limits: 300,
   leaks: 300,
   apps: 400,
+  trial: 300,
   beside: 400,
   compat: 1500,
 };
@@ -89,7 +90,7 @@ async function rust() {
 /**
  * The specs of one folder, by mocha with the settings of .mocharc.json.
  *
- * @param {'unit' | 'parity' | 'reports' | 'preload' | 'limits' | 'leaks' | 'apps' | 'beside'} suite
+ * @param {'unit' | 'parity' | 'reports' | 'preload' | 'limits' | 'leaks' | 'apps' | 'trial' | 'beside'} suite
  * @returns {Promise<Counts>}
  */
 async function mocha(suite) {
@@ -152,6 +153,7 @@ const suites = {
   limits: () => mocha('limits'),
   leaks: () => mocha('leaks'),
   apps: () => mocha('apps'),
+  trial: () => mocha('trial'),
   beside: () => mocha('beside'),
   compat,
 };

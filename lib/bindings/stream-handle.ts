@@ -13,6 +13,7 @@ import {
   ObjectDefineProperty,
   ObjectGetOwnPropertyDescriptor,
   ReflectApply,
+  ReflectDeleteProperty,
   ReflectSet,
   uncurryThis,
 } from '../primordials';
@@ -65,6 +66,7 @@ function bytesOf(data: unknown): Uint8Array {
 export function defineStreamHandle(
   Base: NativeClass,
   replacesPipes: () => boolean,
+  features: { pendingRead: boolean },
 ): new (
   kind: number,
 ) => StreamHandle {
@@ -227,6 +229,12 @@ export function defineStreamHandle(
       return stream.dead ? NOTHING : stream.queued;
     }
 
+    /** Newer lines: http's Agent gives no request to a socket of which something unasked for waits. */
+    hasPendingRead(): boolean {
+      const stream = this[kStream];
+      return stream.dead ? (NOTHING as never) : stream.pending;
+    }
+
     /** The descriptor stays as it is: the reactor, and another thread with it, reads from it. */
     setBlocking(): number {
       const stream = this[kStream];
@@ -299,6 +307,8 @@ export function defineStreamHandle(
       this.#onread = value;
     }
   }
+
+  if (!features.pendingRead) ReflectDeleteProperty(Handle.prototype, 'hasPendingRead');
 
   function untaken(this: Handle, data?: ArrayBuffer): unknown {
     return takeBack(this[kStream], data);

@@ -34,7 +34,8 @@ export function readStart(stream: Stream): number {
   if (stream.reading) return errno.EALREADY;
   stream.reading = true;
   if (stream.held !== null) defer(() => deliverHeld(stream));
-  if (!stream.ended) getEnvironment().command(Command.readStart, stream);
+  if (stream.bytesRead > 0 && getEnvironment().offloaded) askInTurn(stream);
+  else if (!stream.ended) stream.askToRead();
   stream.updateLiveness();
   return 0;
 }
@@ -44,19 +45,33 @@ function readLater(stream: Stream): number {
   if (stream.reading) return errno.EALREADY;
   stream.reading = true;
   stream.updateLiveness();
+  askInTurn(stream);
+  return 0;
+}
+
+/**
+ * Reading begins with the next turn of the loop, as libuv's does, which reads in its poll phase: what the program has put off until
+ * then comes first. The other thread would read at once, and what peers in this very process have still to write of an end
+ * (TLS's last word behind http2's) would reach the reader in pieces that plain Node is never given.
+ */
+function askInTurn(stream: Stream): void {
+  if (stream.asks) return;
+  stream.asks = true;
   defer(() => {
-    if (!stream.reading || stream.closed) return;
+    stream.asks = false;
+    if (!stream.reading || stream.closed || stream.ended) return;
     // A write may have opened it meanwhile; an attempt to connect starts the reading when it succeeds.
     stream.ensureOpen();
-    if (stream.open) getEnvironment().command(Command.readStart, stream);
+    if (stream.open) stream.askToRead();
   });
-  return 0;
 }
 
 export function readStop(stream: Stream): number {
   if (stream.closed) return afterClose(stream, 0);
   if (!stream.reading) return 0;
   stream.reading = false;
+  stream.chunks = 0;
+  stream.once = false;
   if (stream.slot >= 0 && !stream.ended) getEnvironment().command(Command.readStop, stream);
   stream.updateLiveness();
   return 0;

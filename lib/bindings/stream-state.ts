@@ -35,10 +35,11 @@ const flags = {
   deserted: 1 << 14,
   dead: 1 << 15,
   broken: 1 << 16,
+  asks: 1 << 17,
 } as const;
 
 /** Above the flags, two bits. */
-const TYPE = 17;
+const TYPE = 18;
 const TYPE_BITS = 3;
 
 class Rare {
@@ -80,6 +81,8 @@ export class StreamState {
   declare ending: boolean;
   /** An adopted descriptor that is not in the reactor yet: it may still become a listener or connect. */
   declare lazy: boolean;
+  /** The reactor will be asked to read, early in the next turn of the loop. */
+  declare asks: boolean;
   /** Holds the event loop. */
   declare alive: boolean;
   /** `onread` is lib/'s own, which copies what it is shown (`makesBuffers`). */

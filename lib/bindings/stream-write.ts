@@ -353,8 +353,9 @@ function finishNative(stream: Stream, native: object, status: number): void {
  */
 export function onWriteFailed(stream: Stream, status: number): void {
   if (stream.closed || (stream.reading && !stream.ended)) return;
-  // To http2, which has heard of the end, a write that fails behind it is no news on plain Node either.
-  if (stream.ended && stream.consumer === Consumer.native && stream.tls === null) return;
+  // To http2, which has heard of the end, a write that fails behind it is no news on plain Node either; whether it is http2
+  // that OpenSSL serves nobody can tell, and whoever else it is hears of the failure when it writes or ends.
+  if (stream.ended && stream.consumer === Consumer.native) return;
   state[0] = status;
   readIn(stream.scope, stream.tls ?? stream.handle, undefined);
 }

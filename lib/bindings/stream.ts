@@ -11,7 +11,7 @@ import { callNative, type Provider, runIn, type Scope } from '../context/async-s
 import { getEnvironment } from '../context/environment';
 import { closingNow, defer, deferToCheck, waitForClosing } from '../context/phases';
 import { errno } from '../native';
-import { CONNECTED, COUNTED, Command, NOTIFY, RESET, SHARED } from '../native/protocol';
+import { CONNECTED, COUNTED, Command, NOTIFY, ONCE, RESET, SHARED, STEADY_CHUNKS } from '../native/protocol';
 import {
   ArrayPrototypeFilter,
   ArrayPrototypeForEach,
@@ -93,6 +93,9 @@ export class Stream extends StreamState {
   /** Descriptor, −1 without one. After the close callback lib/ sees EINVAL instead. */
   fd = -1;
   bytesRead = 0;
+  /** Chunks that it was given since it last paused, while each is asked for (`once`). */
+  chunks = 0;
+  once = false;
   bytesWritten = 0;
   /** Writes under way, oldest first. */
   writes: Write[] = none;
@@ -131,6 +134,15 @@ export class Stream extends StreamState {
     const environment = getEnvironment();
     environment.submit();
     return environment.native.unsent(this.slot, this.generation);
+  }
+
+  /** Whether there is more to be told than lib/ has been: bytes, the end or an error, with us or in the kernel. */
+  get pending(): boolean {
+    if (!this.open || this.slot < 0 || this.closed) return false;
+    if (this.held !== null) return true;
+    const environment = getEnvironment();
+    environment.submit();
+    return environment.native.hasPending(this.slot, this.generation, this.bytesRead | 0) === 1;
   }
 
   /** As libuv's loop knows it: reading, writing, listening or connecting. Another handle on its descriptor is refused then. */
@@ -267,12 +279,26 @@ export class Stream extends StreamState {
     });
   }
 
+  /** Asks the reactor to read, on and on or, of a stream that may pause, for what comes next. */
+  askToRead(): void {
+    const environment = getEnvironment();
+    this.once = environment.offloaded && this.chunks < STEADY_CHUNKS;
+    environment.command(Command.readStart, this, 0, this.once ? ONCE : 0);
+  }
+
+  /** JavaScript has had what was read. */
+  readOn(): void {
+    if (!this.reading || this.closed || this.ended) return;
+    this.chunks += 1;
+    this.askToRead();
+  }
+
   onConnected(status: number): void {
     const request = this.connectRequest;
     if (request === null) return;
     this.connectRequest = null;
     this.open = status === 0;
-    if (this.open && this.reading) getEnvironment().command(Command.readStart, this);
+    if (this.open && this.reading) this.askToRead();
     this.countRequest(-1);
     finish(request, status, this.handle, request, status === 0, status === 0);
   }

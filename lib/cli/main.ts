@@ -10,6 +10,7 @@ import { type Command, isWrongCall, WRONG_CALL } from './command';
 
 const commands: Readonly<Record<string, () => Command>> = {
   doctor: () => require('./doctor') as typeof import('./doctor'),
+  trial: () => require('./trial/command') as typeof import('./trial/command'),
 };
 
 const HELP = ['help', '--help', '-h'];

@@ -102,7 +102,7 @@ function hasTaken(stream: Stream): boolean {
   environment.command(Command.readStop, stream);
   environment.submit();
   const taken = environment.native.hasRead(stream.slot, stream.generation) === 1;
-  if (stream.reading && taken) environment.command(Command.readStart, stream);
+  if (stream.reading && taken) stream.askToRead();
   return taken && stream.bytesRead === 0;
 }
 

@@ -49,6 +49,11 @@ export interface Native {
   settle(): number;
   /** Carries out everything handed over; 1 if bytes, or the end, of a stream have been taken from the kernel. */
   hasRead(slot: number, generation: number): number;
+  /**
+   * Carries out everything handed over; 1 if a stream of which lib/ has been given `heard` bytes has more, an end or an error
+   * that it was not told of.
+   */
+  hasPending(slot: number, generation: number, heard: number): number;
   /** Carries out everything handed over; the bytes of a stream that the kernel has not taken, 2 GiB at most. */
   unsent(slot: number, generation: number): number;
   /**

@@ -58,6 +58,9 @@ export const DEAD = 2;
 /** Flag of `openStream`: by a connection attempt that succeeded inside its call. */
 export const CONNECTED = 1;
 
+/** Flag of `readStart`: what is read next of a stream is all, until it is asked for again. */
+export const ONCE = 1;
+
 /** Flag of `openDatagram` and `openListener`: others use the descriptor as well. */
 export const SHARED = 1;
 
@@ -147,6 +150,12 @@ export const FEW_EVENTS = 2;
 
 /** Writes that are gathered during a delivery before they are handed over: the offload driver starts early and wakes rarely. */
 export const WRITES_PER_HANDOVER = 32;
+
+/**
+ * Chunks after which a stream that has not paused is read ahead of JavaScript by the offload driver: until then, and after each
+ * pause, the next one is read when JavaScript has had the one before, as on plain Node, so that a paused reader's bytes stay in the kernel.
+ */
+export const STEADY_CHUNKS = 16;
 
 /** Datagrams that are gathered before they are handed over: as many as one group may have that the kernel cuts apart. */
 export const MORE_DATAGRAMS = 64;

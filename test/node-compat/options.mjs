@@ -160,7 +160,8 @@ export function readOptions(args, known) {
   const limit = values.limit === undefined ? (ci?.limitSeconds ?? null) : wholeNumber('limit', values.limit, 1, 120);
   return {
     subsystems: positionals,
-    nodes: binaries.map(nodeAt),
+    // From the root's point of view: tests run in folders of their own.
+    nodes: binaries.map((binary) => nodeAt(path.resolve(binary))),
     drivers: [...new Set(drivers)],
     ci,
     suite: values.suite ?? process.env['TSLOOP_NODE_SUITE'],

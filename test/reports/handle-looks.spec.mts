@@ -42,6 +42,31 @@ describe('reports: handles as a program sees them', () => {
     udp.close();
   });
 
+  twin("every method of Node's own handles", { traffic: false }, async (t) => {
+    // What ours have besides, being streams of JavaScript's to native code, and what Node's have for being native.
+    const apart = new Set(
+      '_consumed emitEOF finishShutdown finishWrite isClosing onreadstart onreadstop onshutdown onwrite readBuffer asyncReset getAsyncContextFrameForDebuggingOnly'.split(
+        ' ',
+      ),
+    );
+    for (const [binding, name] of [
+      ['tcp_wrap', 'TCP'],
+      ['pipe_wrap', 'Pipe'],
+      ['udp_wrap', 'UDP'],
+      ['process_wrap', 'Process'],
+    ] as const) {
+      const names = new Set<string>();
+      for (
+        let at = (t.binding(binding) as Loose)[name].prototype;
+        at !== Object.prototype;
+        at = Object.getPrototypeOf(at)
+      ) {
+        for (const key of Object.getOwnPropertyNames(at)) if (!apart.has(key)) names.add(key);
+      }
+      t.trace(name, [...names].sort());
+    }
+  });
+
   twin(
     'active handles, requests and resources are listed in the order of their making',
     { ledger: false },

@@ -78,6 +78,47 @@ describe('reports: what is held back', () => {
     );
   }
 
+  for (const kind of ['tcp', 'unix'] as const) {
+    twin(
+      `a reader that pauses in the middle has one chunk that it did not ask for, at most: ${kind}`,
+      { given: kind },
+      async (t, kind) => {
+        const path = `${process.cwd()}/socket`;
+        const server = t.net.createServer();
+        await new Promise<void>((done) =>
+          server.listen(kind === 'unix' ? { path } : { port: 0, host: '127.0.0.1' }, done),
+        );
+        for (const after of [1, 2, 5, 12]) {
+          const client =
+            kind === 'unix'
+              ? t.net.connect(path)
+              : t.net.connect((server.address() as never as { port: number }).port, '127.0.0.1');
+          client.on('error', () => undefined);
+          client.write(Buffer.alloc(16 << 20));
+          const [reader] = (await t.once(server, 'connection')) as [import('node:net').Socket];
+          let chunks = 0;
+          let bytes = 0;
+          const pauses: boolean[] = [];
+          reader.on('data', (chunk) => {
+            bytes += chunk.length;
+            if (++chunks % after > 0) return;
+            reader.pause();
+            setTimeout(() => {
+              pauses.push(reader.bytesRead - bytes <= 65536);
+              if (pauses.length < 4) reader.resume();
+            }, 30);
+          });
+          while (pauses.length < 4) await t.sleep(10);
+          t.trace(after, pauses);
+          client.destroy();
+          reader.destroy();
+          await t.turn();
+        }
+        server.close();
+      },
+    );
+  }
+
   twin('datagrams of a slow loop leave one by one', async (t) => {
     const socket = t.dgram.createSocket('udp4');
     await new Promise<void>((bound) => socket.bind(0, '127.0.0.1', bound));

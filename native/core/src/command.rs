@@ -62,6 +62,9 @@ pub const CONNECTED: i32 = 1;
 /// [`Command::OpenStream`]: to be told when its peer is gone, though nobody reads.
 pub const WATCHED: i32 = 2;
 
+/// [`Command::ReadStart`]: what is read next of a stream is all, until it is asked for again.
+pub const ONCE: i32 = 1;
+
 /// [`Command::OpenDatagram`], [`Command::OpenListener`]: others use the descriptor as well.
 pub const SHARED: i32 = 1;
 
@@ -84,8 +87,8 @@ pub enum Command<'a> {
     /// A descriptor that is connecting.
     OpenConnecting(i32),
     /// Read, and go on reading. Of a shared listener: what waited has been accepted, tell of the next. Of a process: tell
-    /// its end again, after what others bring in the same turn.
-    ReadStart,
+    /// its end again, after what others bring in the same turn. With [`ONCE`].
+    ReadStart(i32),
     /// Take no more bytes from the kernel.
     ReadStop,
     /// Bytes to send, with [`MORE`] and [`NOTIFY`].
@@ -163,7 +166,7 @@ impl<'a> Iterator for Reader<'a> {
             op::OPEN_STREAM => Command::OpenStream(a, b),
             op::OPEN_LISTENER => Command::OpenListener(a, b),
             op::OPEN_CONNECTING => Command::OpenConnecting(a),
-            op::READ_START => Command::ReadStart,
+            op::READ_START => Command::ReadStart(b),
             op::READ_STOP => Command::ReadStop,
             op::WRITE => {
                 let length = usize::try_from(a).unwrap_or(usize::MAX);

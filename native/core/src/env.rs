@@ -322,6 +322,12 @@ impl Environment {
         self.settled().has_read(id)
     }
 
+    /// Whether a stream has anything that JavaScript, which has had `heard` bytes of it, has not been told of.
+    #[must_use]
+    pub fn has_pending(&self, id: Id, heard: u32) -> bool {
+        self.settled().has_pending(id, heard)
+    }
+
     /// Bytes of a stream that the kernel has not taken, once everything asked for is done.
     #[must_use]
     pub fn unsent(&self, id: Id) -> usize {

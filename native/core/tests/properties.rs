@@ -53,7 +53,7 @@ impl Owned {
             Self::Plain(1, fd) => Command::OpenStream(*fd, !*fd),
             Self::Plain(2, fd) => Command::OpenListener(*fd, !*fd),
             Self::Plain(3, fd) => Command::OpenConnecting(*fd),
-            Self::Plain(4, _) => Command::ReadStart,
+            Self::Plain(4, flags) => Command::ReadStart(*flags),
             Self::Plain(5, _) => Command::ReadStop,
             Self::Plain(7, flags) => Command::Shutdown(*flags),
             Self::Plain(9, fd) => Command::OpenDatagram(*fd, !*fd),

@@ -118,6 +118,11 @@ function!(settle, |state, call| {
 
 function!(has_read, |state, call| { call.return_int(i32::from(state.core.has_read(id(call)))) });
 
+function!(has_pending, |state, call| {
+    let heard = call.int(2).cast_unsigned();
+    call.return_int(i32::from(state.core.has_pending(id(call), heard)))
+});
+
 function!(unsent, |state, call| {
     let bytes = state.core.unsent(id(call));
     call.return_int(i32::try_from(bytes).unwrap_or(i32::MAX))
@@ -196,6 +201,7 @@ const FUNCTIONS: &[(&CStr, Callback)] = &[
     (c"allocate", allocate),
     (c"settle", settle),
     (c"hasRead", has_read),
+    (c"hasPending", has_pending),
     (c"unsent", unsent),
     (c"acceptOne", accept_one),
     (c"flush", flush),

@@ -2,7 +2,7 @@
 //! listener, only once JavaScript is there to serve them. A busy process would keep from the others what they could
 //! serve, and a listener that is closed here goes on there.
 
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 use super::line::For;
 use super::{Entry, Reactor, Turn};
@@ -10,7 +10,7 @@ use crate::event::{Batch, Event, Op, WAITS};
 use crate::limits::TURN_ACCEPTS;
 use crate::net::listen::{self, Accepting};
 use crate::stream::Stream;
-use crate::sys::Errno;
+use crate::sys::{self, Errno};
 use crate::table::Id;
 
 impl Reactor {
@@ -104,6 +104,14 @@ impl Reactor {
     /// As [`crate::sys::duplicate`].
     pub fn duplicate(&mut self, fd: RawFd) -> Result<OwnedFd, Errno> {
         self.reserve.duplicate(fd)
+    }
+
+    /// Whether a stream has anything that JavaScript has not been told of, having been given `heard` bytes (as at `close`): bytes
+    /// that were taken ahead, or bytes, the end or an error that lie in the kernel.
+    #[must_use]
+    pub fn has_pending(&mut self, id: Id, heard: u32) -> bool {
+        let Some(Entry::Stream(stream)) = self.entry(id) else { return false };
+        stream.taken != heard || sys::is_readable(stream.fd.as_fd())
     }
 
     /// Whether bytes, or the end, of a stream have been taken from the kernel.

@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use super::{DIRECT, Entry, Reactor};
-use crate::command::{CONNECTED, Command, NOTIFY, Reader, SHARED, WATCHED};
+use crate::command::{CONNECTED, Command, NOTIFY, ONCE, Reader, SHARED, WATCHED};
 use crate::dgram::{self, Datagram};
 use crate::event::Op;
 use crate::limits::{CLOSE_FLUSH_MS, LINGER_MS};
@@ -61,9 +61,9 @@ impl Reactor {
             };
             match command {
                 Command::Write(bytes, flags) => status = self.write(id, Piece::Bytes(bytes), flags, caller),
-                Command::ReadStart => self.read_start(id),
+                Command::ReadStart(flags) => self.read_start(id, flags),
                 Command::ReadStop => match self.entry(id) {
-                    Some(Entry::Stream(stream)) => stream.flags.clear(stream::READING),
+                    Some(Entry::Stream(stream)) => stream.flags.clear(stream::READING | stream::ONCE | stream::HELD),
                     Some(Entry::Datagram(socket)) => socket.flags.clear(dgram::RECEIVING),
                     _ => {}
                 },
@@ -142,7 +142,7 @@ impl Reactor {
         }
     }
 
-    fn read_start(&mut self, id: Id) {
+    fn read_start(&mut self, id: Id, flags: i32) {
         match self.entry(id) {
             Some(Entry::Datagram(_)) => return self.receive_start(id),
             Some(Entry::Listener(_)) => return self.tell_again(id),
@@ -151,7 +151,8 @@ impl Reactor {
         }
         let Some(slot) = self.slot(id) else { return };
         let Entry::Stream(stream) = &mut slot.entry else { return };
-        stream.flags.set(stream::READING);
+        stream.flags.clear(stream::ONCE | stream::HELD);
+        stream.flags.set(if flags & ONCE == 0 { stream::READING } else { stream::READING | stream::ONCE });
         if slot.state.has(DIRECT) {
             return;
         }

@@ -125,7 +125,7 @@ impl Reactor {
         let Some(slot) = self.slot(id) else { return };
         let Entry::Stream(stream) = &slot.entry else { return };
         // Nothing is left to read, nothing waits to be written, and the peer is there.
-        let of = stream::READING | stream::READABLE | stream::HUNG_UP | stream::ENDED | stream::LINGERING;
+        let of = stream::READING | stream::READABLE | stream::HUNG_UP | stream::ENDED | stream::LINGERING | stream::HELD;
         if !slot.state.has(REGISTERED) || !stream.flags.has_only(of, stream::READING) || stream.queue.is_some() {
             return;
         }

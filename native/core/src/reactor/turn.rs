@@ -326,14 +326,19 @@ impl Reactor {
     fn read(&mut self, id: Id, batch: &mut Option<&mut Batch>, turn: &mut Turn, share: Share) -> Progress {
         let Some(slot) = self.table.get_mut(id.slot as usize) else { return Progress::Drained };
         let Entry::Stream(stream) = &mut slot.entry else { return Progress::Drained };
-        if !stream.flags.has_only(stream::READING | stream::READABLE | stream::ENDED, stream::READING | stream::READABLE) {
-            return Progress::Drained;
+        if !stream.wants_to_read() {
+            // What it waits for is JavaScript: until then there is more, and what is told behind it waits as well.
+            let waits = !share.in_rounds && stream.is_held() && stream.flags.has(stream::READABLE) && stream.reads();
+            return if waits { Progress::More } else { Progress::Drained };
         }
         let Some(batch) = batch.as_deref_mut().filter(|batch| self.backlog.is_empty() && !batch.is_sealed()) else {
             turn.starved = true;
             return Progress::Full;
         };
         let (progress, count) = stream::read::read(stream, id, batch, &mut self.blocks, share);
+        if count > 0 && stream.flags.has(stream::ONCE) {
+            stream.flags.set(stream::HELD);
+        }
         self.stats.received += count as u64;
         turn.sockets += 1;
         turn.starved |= progress == Progress::Full || (progress == Progress::EndWaits && !share.in_rounds);

@@ -21,6 +21,10 @@ pub const WRITABLE: u16 = 1 << 2;
 pub const HUNG_UP: u16 = 1 << 3;
 /// The end, or an error, was delivered.
 pub const ENDED: u16 = 1 << 4;
+/// What is read next is all until JavaScript, having had it, asks again: it may not want more then.
+pub const ONCE: u16 = 1 << 5;
+/// As [`ONCE`] says: JavaScript has been given something, and has not asked again.
+pub const HELD: u16 = 1 << 6;
 /// Recent reads were large: the next one goes to a lent block.
 pub const BULK: u16 = 1 << 7;
 /// `shutdown` waits for the write queue.
@@ -78,7 +82,13 @@ impl Stream {
 
     /// True when JavaScript reads and the kernel may have something.
     pub(crate) fn wants_to_read(&self) -> bool {
-        self.flags.has_only(READING | READABLE | ENDED, READING | READABLE)
+        self.flags.has_only(READING | READABLE | ENDED, READING | READABLE) && !self.is_held()
+    }
+
+    /// True while JavaScript has not asked for more than it was given. What a peer that is gone has left, and its end, is told all the
+    /// same: a write that fails behind it is told later.
+    pub(crate) fn is_held(&self) -> bool {
+        self.flags.has_only(HELD | HUNG_UP, HELD)
     }
 
     /// Bytes that wait to be written.
@@ -93,6 +103,6 @@ impl Stream {
 
     /// True when the kernel may take what waits. A failure that is told once more has been read waits with the reading.
     pub(crate) fn wants_to_write(&self, starved: bool) -> bool {
-        self.flags.has(WRITABLE) && !(starved && self.failure != 0) && self.queue.as_ref().is_some_and(|queue| queue.is_due())
+        self.flags.has(WRITABLE) && !((starved || self.is_held()) && self.failure != 0) && self.queue.as_ref().is_some_and(|queue| queue.is_due())
     }
 }

@@ -235,6 +235,13 @@ pub fn duplicate(fd: RawFd) -> Result<OwnedFd, Errno> {
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
+/// Whether a read would not have to wait: for bytes, the end or an error.
+#[must_use]
+pub fn is_readable(fd: BorrowedFd<'_>) -> bool {
+    let mut entry = [libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 }];
+    wait_any(&mut entry, Some(Duration::ZERO)).is_ok_and(|ready| ready > 0)
+}
+
 /// Waits until something is true of one of several descriptors, at most so long; how many there are, 0 also when a signal
 /// came in between.
 ///
