@@ -1,17 +1,27 @@
 /** What the public functions do, in the copy of tsloop that is in force in this thread (see instance.ts). */
 
 import { syncBuiltinESMExports } from 'node:module';
+import { fallbacks } from './bindings/fallback';
 import { readConfig } from './boot/config';
 import { findAddon } from './boot/found';
 import { mayRun } from './boot/guard';
 import { env } from './boot/host';
-import { findEnvironment, load } from './context/environment';
-import { TsloopError } from './errors';
+import { findEnvironment, load, loadedAddon } from './context/environment';
+import { type Code, TsloopError } from './errors';
 import { install as attach, uninstall as detach, hasClasses, settleStanding } from './install';
 import { buildInfo as readBuildInfo } from './native';
 import { standing, stepBack } from './standing';
-import { readStats, resetStats } from './stats';
+import { glance, readStats, resetStats, type ThreadCounts } from './stats';
 import type { BuildInfo, Status } from './status';
+
+/** How things are, for who looks from time to time: see lib/metrics. */
+export interface Reading {
+  readonly status: Status;
+  /** Every thread of the process that has opened a handle. */
+  readonly threads: readonly ThreadCounts[];
+  /** Of the asking thread. */
+  readonly fallbacks: Readonly<Record<string, number>>;
+}
 
 /** The functions that one copy hands to another. */
 export interface Api {
@@ -19,6 +29,7 @@ export interface Api {
   isActive(): boolean;
   stats: typeof readStats;
   resetStats: typeof resetStats;
+  scrape(): Reading;
   buildInfo(): BuildInfo;
   install(): boolean;
   uninstall(): void;
@@ -33,15 +44,30 @@ function status(): Status {
     environment === null ? (standing().config?.driver ?? null) : environment.offloaded ? 'offload' : 'inline';
   return {
     active: standing().active,
-    reason: standing().active ? null : (standing().reason?.code ?? 'ERR_TSLOOP_OFF'),
+    reason: standing().active ? null : whyNot(),
     driver: standing().active ? driver : null,
     version,
   };
 }
 
+/** Why it is not active: what was found, that somebody wanted it so, or that nobody has loaded the preload here. */
+function whyNot(): Code {
+  const { reason, detached } = standing();
+  return reason?.code ?? (detached ? 'ERR_TSLOOP_OFF' : 'ERR_TSLOOP_NOT_PRELOADED');
+}
+
 function isActive(): boolean {
   settleStanding();
   return standing().active;
+}
+
+/** Workers may have handles where this thread has none, so the native part is asked wherever it may be. */
+function scrape(): Reading {
+  const now = status();
+  const { config } = standing();
+  const loaded = loadedAddon() ?? (now.active && config !== null ? load(config, findAddon(config)) : null);
+  const threads = loaded === null || loaded.reason !== null ? [] : glance(loaded.addon);
+  return { status: now, threads, fallbacks: fallbacks() };
 }
 
 function buildInfo(): BuildInfo {
@@ -67,4 +93,4 @@ function uninstall(): void {
   syncBuiltinESMExports();
 }
 
-export const api: Api = { status, isActive, stats: readStats, resetStats, buildInfo, install, uninstall };
+export const api: Api = { status, isActive, stats: readStats, resetStats, scrape, buildInfo, install, uninstall };

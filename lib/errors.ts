@@ -11,6 +11,8 @@ import { ObjectKeys } from './primordials';
 const sentences = {
   ERR_TSLOOP_OFF: () => 'switched off by TSLOOP=off',
   ERR_TSLOOP_DISABLED: (what: string) => `every part is switched off by TSLOOP_DISABLE=${what}`,
+  ERR_TSLOOP_SHARE: (share: string) => `not among the processes that TSLOOP_SHARE=${share} has chosen`,
+  ERR_TSLOOP_NOT_PRELOADED: () => 'nothing has loaded tsloop/register in this thread, nor called install()',
   ERR_TSLOOP_UNSUPPORTED_NODE: (version: string) =>
     `needs Node.js 20 or later and its binding access, this is ${version}`,
   ERR_TSLOOP_UNSUPPORTED_RUNTIME: (name: string) => `runs on Node.js only, this is ${name}`,
@@ -23,6 +25,7 @@ const sentences = {
   ERR_TSLOOP_SEAM: (detail: string) => `this Node.js differs where tsloop attaches (${detail})`,
   ERR_TSLOOP_REACTOR: (detail: string) => `the reactor cannot start (${detail})`,
   ERR_TSLOOP_SETTING: (detail: string) => detail,
+  ERR_TSLOOP_METRICS: (detail: string) => `the metrics cannot be served at ${detail}`,
   ERR_TSLOOP_INTERNAL: (detail: string) => `unexpected failure while starting (${detail})`,
 } as const satisfies Record<string, (detail: string) => string>;
 
@@ -47,7 +50,7 @@ export function reason(code: Code, detail = '', quiet = false): Reason {
 
 /** Whether the operator asked for this outcome: it is never worth a warning nor a strict exit. */
 export function wasAsked(why: Reason): boolean {
-  return why.code === 'ERR_TSLOOP_OFF' || why.code === 'ERR_TSLOOP_DISABLED';
+  return why.code === 'ERR_TSLOOP_OFF' || why.code === 'ERR_TSLOOP_DISABLED' || why.code === 'ERR_TSLOOP_SHARE';
 }
 
 /** A reason on its way to who steps aside for it: seen by nobody else. */

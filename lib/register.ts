@@ -11,8 +11,14 @@ const config = readConfig(env);
 // Loaded only where there is something to say.
 const reporter = (): typeof import('./boot/report') => require('./boot/report');
 
-// Switched off, nothing is touched. Otherwise another copy of tsloop may be in force here already, and goes on to be.
-if (!config.enabled || claim()) boot();
+// Another copy of tsloop may be in force here already, and goes on to be. Who is switched off says so to whoever asks.
+if (claim()) boot();
+
+// Also where tsloop steps aside or is off: who compares the processes of a fleet asks all of them.
+if (config.metrics !== null) {
+  const { serve }: typeof import('./metrics/serve') = require('./metrics/serve');
+  serve(config.metrics);
+}
 
 function boot(): void {
   const obstacle = mayRun(config);

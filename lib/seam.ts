@@ -114,7 +114,9 @@ function findSeam(): Seam {
 }
 
 /** True when a module of lib/'s has read Node's classes already, or is about to. */
-export function isLoaded(module: 'net' | 'dgram' | 'child_process' | 'internal/child_process'): boolean {
+export function isLoaded(
+  module: 'net' | 'dgram' | 'child_process' | 'internal/child_process' | 'internal/cluster/child',
+): boolean {
   return ArrayIsArray(moduleLoadList) && ArrayPrototypeIncludes(moduleLoadList, `NativeModule ${module}`);
 }
 

@@ -1,12 +1,13 @@
-/** Counters of this thread: what the native part counts, in the order of `native/core/src/stats.rs`, and what lib/ does. */
+/** Counters: what the native part counts, and what lib/ does. Of this thread, exactly; and of all threads, at a glance. */
 
 import { liveChildren } from './bindings/child';
 import { liveDatagrams } from './bindings/datagram';
 import { fallbacks, resetFallbacks } from './bindings/fallback';
 import { liveStreams } from './bindings/stream';
-import { type Environment, findEnvironment } from './context/environment';
-import { Control } from './native/protocol';
-import { ArrayPrototypeFilter } from './primordials';
+import { findEnvironment } from './context/environment';
+import { readCounters } from './native';
+import { COUNTERS, Counter } from './native/counters';
+import { ArrayPrototypeFilter, ArrayPrototypePush, ObjectKeys } from './primordials';
 import { resetTimerCounts, timerCounts } from './timers/public';
 
 /** Counters of this thread since start or {@link resetStats}. */
@@ -54,49 +55,83 @@ export interface Stats {
   readonly fallbacks: Readonly<Record<string, number>>;
 }
 
-let seatChangesBefore = 0;
+/** The counters of one thread by name, without those that only lib/ knows. */
+export interface ThreadCounts {
+  /** 0 is the main thread; Workers have numbers in the order in which they opened their first handle. */
+  readonly thread: number;
+  readonly counts: Readonly<Record<keyof typeof Counter, number>>;
+}
 
-/** Counters of this thread. */
+/**
+ * Counters of this thread. Everything asked for so far is carried out first, so what a program has done is in them; who looks
+ * from time to time and must not disturb asks {@link glance}.
+ */
 export function readStats(): Stats {
-  const environment: Environment | null = findEnvironment();
-  const memory = new ArrayBuffer(17 * 8);
+  const environment = findEnvironment();
+  const memory = new Float64Array(COUNTERS);
   environment?.settle();
-  environment?.native.stats(memory);
-  const counts = new Float64Array(memory);
-  const count = (at: number): number => counts[at] as number;
-  const datagrams = new ArrayBuffer(7 * 8);
-  environment?.native.datagramStats(datagrams);
-  const messages = new Float64Array(datagrams);
-  const message = (at: number): number => messages[at] as number;
+  environment?.native.stats(memory.buffer as ArrayBuffer);
+  const count = (which: keyof typeof Counter): number => memory[Counter[which]] as number;
   const open = ArrayPrototypeFilter(liveStreams(), (stream) => stream.open).length;
   return {
-    connections: { accepted: count(0), connected: count(1), open, shed: count(6), acceptFailures: count(7) },
-    bytes: { received: count(2), sent: count(3) },
-    queues: { writeBytes: count(11), requests: count(13), batches: count(14), lingering: count(12) },
+    connections: {
+      accepted: count('accepted'),
+      connected: count('connected'),
+      open,
+      shed: count('shed'),
+      acceptFailures: count('acceptFailures'),
+    },
+    bytes: { received: count('received'), sent: count('sent') },
+    queues: {
+      writeBytes: count('queued'),
+      requests: count('requests'),
+      batches: count('batches'),
+      lingering: count('lingering'),
+    },
     datagrams: {
-      received: message(0),
-      sent: message(1),
-      failed: message(2),
-      dropped: message(3),
-      waiting: message(4),
-      sendBytes: message(5),
+      received: count('datagramsReceived'),
+      sent: count('datagramsSent'),
+      failed: count('datagramsFailed'),
+      dropped: count('datagramsDropped'),
+      waiting: count('arrived'),
+      sendBytes: count('outbound'),
       open: ArrayPrototypeFilter(liveDatagrams(), (socket) => !socket.closed).length,
     },
-    children: { spawned: count(15), running: ArrayPrototypeFilter(liveChildren(), (child) => child.running).length },
-    turns: { inline: count(4), offload: count(5), direct: count(16) },
-    seatChanges: ((environment?.control[Control.seatChanges] ?? 0) - seatChangesBefore) | 0,
-    readStalls: count(8),
-    panics: count(9),
+    children: {
+      spawned: count('spawned'),
+      running: ArrayPrototypeFilter(liveChildren(), (child) => child.running).length,
+    },
+    turns: { inline: count('inlineTurns'), offload: count('offloadTurns'), direct: count('directTurns') },
+    seatChanges: count('seatChanges'),
+    readStalls: count('readStalls'),
+    panics: count('panics'),
     timers: timerCounts(),
     fallbacks: fallbacks(),
   };
 }
 
+/**
+ * The counters of every thread that has an environment, as they are: nothing is handed over for it, and each reactor's lock is
+ * held for as long as a copy takes.
+ */
+export function glance(addon: unknown): ThreadCounts[] {
+  const numbers = readCounters(addon);
+  const names = ObjectKeys(Counter) as (keyof typeof Counter)[];
+  const found: ThreadCounts[] = [];
+  for (let at = 0; at + COUNTERS < numbers.length; at += COUNTERS + 1) {
+    const counts = { __proto__: null } as unknown as Record<keyof typeof Counter, number>;
+    for (let index = 0; index < names.length; index += 1) {
+      const name = names[index] as keyof typeof Counter;
+      counts[name] = numbers[at + 1 + Counter[name]] as number;
+    }
+    ArrayPrototypePush(found, { thread: numbers[at] as number, counts });
+  }
+  return found;
+}
+
 /** Counts from zero again. */
 export function resetStats(): void {
-  const environment: Environment | null = findEnvironment();
-  environment?.native.resetStats();
-  seatChangesBefore = environment?.control[Control.seatChanges] ?? 0;
+  findEnvironment()?.native.resetStats();
   resetTimerCounts();
   resetFallbacks();
 }

@@ -8,6 +8,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { root } from './processes.mjs';
+import { PICTURE, pictureOf } from './readme-picture.mjs';
 import { filesUnder } from './sources.mjs';
 
 const LIMITS_PAGE = 'docs/limits.md';
@@ -108,9 +109,14 @@ function staleLimits() {
   return [`${LIMITS_PAGE} differs from ${LIMITS_SOURCE}: run node scripts/check-docs.mjs --write`];
 }
 
+function stalePicture() {
+  if (existsSync(join(root, PICTURE)) && read(PICTURE) === pictureOf(read('README.md'))) return [];
+  return [`${PICTURE} differs from the table of README.md: run node scripts/readme-picture.mjs`];
+}
+
 /** @returns {string[]} one line per problem */
 export function findDocProblems() {
-  return [...undocumented(), ...unknownNames(), ...deadCommands(), ...deadLinks(), ...staleLimits()];
+  return [...undocumented(), ...unknownNames(), ...deadCommands(), ...deadLinks(), ...staleLimits(), ...stalePicture()];
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {

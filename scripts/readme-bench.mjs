@@ -1,5 +1,5 @@
 // @ts-check
-// Writes the table of README.md from results of `npm run bench -- --json FILE`, so that no figure there is typed by
+// Writes the table of README.md, and its picture, from results of `npm run bench -- --json FILE`, so that no figure there is typed by
 // hand; of a cell that several have, the last one's:
 //
 //   node scripts/readme-bench.mjs FILE...
@@ -11,33 +11,13 @@ import { join, resolve } from 'node:path';
 import { ratio } from '../bench/figures.mjs';
 import { readRecord } from '../bench/record.mjs';
 import { root } from './processes.mjs';
+import { PICTURE, pictureOf, rows, TABLE } from './readme-picture.mjs';
 
 /** @typedef {import('../bench/record.mjs').Run} Run */
 /** @typedef {import('../bench/table.mjs').Result} Result */
 
-const TABLE = /(<!-- bench -->\n)[\s\S]*?(<!-- end of bench -->)/;
-
 /** What the automatic driver gains is what a user gets. */
 const VARIANT = 'tsloop-auto';
-
-/** Cells worth a row, in words for somebody who has not read bench/. */
-const rows = {
-  'http-64b-c64': 'http, 64-byte answers, 64 keep-alive connections',
-  'http-64b-c1': 'http, 64-byte answers, 1 connection',
-  'http-64b-c8': 'http, 64-byte answers, 8 connections',
-  'http-64kb-c16': 'http, 64 KiB answers, 16 connections',
-  'tcp-echo-c64': 'TCP echo, 64 bytes, 64 connections',
-  'tcp-bulk-c4': 'TCP echo, 64 KiB, 4 connections',
-  'tcp-connect-c32': 'connect, one echo, close; 32 at once',
-  'http-client-agent64': 'http client, 64 at once',
-  'https-64b-c64': "https (Node's OpenSSL), 64 bytes, 64 connections",
-  'http-cluster-rr': 'http under `cluster`, two workers, 64 connections each',
-  'spawn-1gb-pipe': '`spawn` with one gigabyte resident',
-  'udp-echo-64b-w128': 'UDP echo, 64 bytes, 128 under way',
-  'udp-echo-1400b-w128': 'UDP echo, 1,400 bytes, 128 under way',
-  'udp-receive-64b': 'UDP, 64 bytes, received as fast as they can be sent',
-  'udp-send-64b': 'UDP, 64 bytes, sent in bursts',
-};
 
 const files = process.argv.slice(2);
 if (files.length === 0) {
@@ -112,8 +92,7 @@ const table = [
 const readme = join(root, 'README.md');
 const before = readFileSync(readme, 'utf8');
 if (!TABLE.test(before)) throw new Error('README.md has lost the markers of its table');
-writeFileSync(
-  readme,
-  before.replace(TABLE, (_, head, foot) => `${head}${table}${foot}`),
-);
+const after = before.replace(TABLE, (_, head, foot) => `${head}${table}${foot}`);
+writeFileSync(readme, after);
+writeFileSync(join(root, PICTURE), pictureOf(after));
 console.log(table);

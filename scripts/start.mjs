@@ -1,9 +1,9 @@
 // @ts-check
 // `npm start [-- path/to/app.js args...]`: an unmodified program under tsloop; the example server by default.
 
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { constants } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 import { isatty } from 'node:tty';
 import { BuildError, buildNative, buildTypeScript } from './build.mjs';
 import { root } from './processes.mjs';
@@ -21,7 +21,20 @@ try {
   process.exit(1);
 }
 
-const child = spawn(process.execPath, ['-r', join(root, 'register.js'), entry, ...args], { stdio: 'inherit' });
+const hook = ['-r', join(root, 'register.js')];
+
+/** Asked of a process that starts like the program: what it will run on is not for us to promise. */
+function standing() {
+  const ask = `console.log(JSON.stringify(require(${JSON.stringify(join(root, 'dist/index.js'))}).status()))`;
+  const { stdout } = spawnSync(process.execPath, [...hook, '-e', ask], { encoding: 'utf8' });
+  // TSLOOP_STRICT may have ended it; the program says why itself, in a moment.
+  const { active, reason, version } = stdout === '' ? { active: false, reason: 'TSLOOP_STRICT' } : JSON.parse(stdout);
+  return active ? `on tsloop ${version}` : `on plain Node (${reason}; npx tsloop doctor says more)`;
+}
+
+console.error(`${relative(process.cwd(), entry)} runs ${standing()}`);
+
+const child = spawn(process.execPath, [...hook, entry, ...args], { stdio: 'inherit' });
 
 // From a supervisor a signal reaches only us and is passed on; what a terminal's keys send reaches the program by
 // itself, and a second copy would end a program that is closing in good order. We end as the program ends.

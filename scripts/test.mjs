@@ -35,6 +35,7 @@ const seconds = {
   apps: 400,
   tls: 300,
   trial: 300,
+  beside: 400,
   package: 600,
   compat: 1500,
 };
@@ -81,7 +82,7 @@ async function rust() {
 /**
  * The specs of one folder.
  *
- * @param {'unit' | 'parity' | 'reports' | 'preload' | 'limits' | 'leaks' | 'apps' | 'tls' | 'trial'} suite
+ * @param {'unit' | 'parity' | 'reports' | 'preload' | 'limits' | 'leaks' | 'apps' | 'tls' | 'trial' | 'beside'} suite
  * @returns {Promise<Counts>}
  */
 async function mocha(suite) {
@@ -128,6 +129,7 @@ const suites = {
   apps: () => mocha('apps'),
   tls: () => mocha('tls'),
   trial: () => mocha('trial'),
+  beside: () => mocha('beside'),
   package: () => runner('package', ['scripts/package.mjs', '--ci'], 'The trial of the packages'),
   compat: () => runner('compat', ['test/node-compat/run.mjs', '--ci'], "Node's suite"),
 };

@@ -16,6 +16,12 @@ server.listen(Number(process.env.PORT ?? 3000), () => {
   console.log(`http://localhost:${server.address().port}`);
 });
 
+server.on('error', (error) => {
+  const taken = error.code === 'EADDRINUSE';
+  console.error(taken ? `Port ${error.port} is taken: PORT=3001 npm start takes another.` : String(error));
+  process.exitCode = 1;
+});
+
 for (const signal of ['SIGINT', 'SIGTERM']) {
   process.once(signal, () => {
     server.close();

@@ -1,5 +1,6 @@
 /** When Node's own handle is used instead of ours, with the reason counted for `stats()`. */
 
+import { announce } from '../boot/announce';
 import { env, execArgv } from '../boot/host';
 import { SafeMap } from '../collections';
 import { ArrayPrototypeSome, StringPrototypeIncludes, StringPrototypeSplit } from '../primordials';
@@ -51,6 +52,7 @@ export function whyNative(): FallbackReason | null {
 /** Notes one handle of Node's that might have been ours. */
 export function countFallback(why: FallbackReason): void {
   counts.set(why, (counts.get(why) ?? 0) + 1);
+  announce('fallback', { __proto__: null, reason: why });
 }
 
 /** Reasons and how often each applied. */

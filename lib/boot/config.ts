@@ -31,6 +31,10 @@ export interface Config {
   readonly added: readonly Part[];
   /** A reason to step aside becomes an exit. */
   readonly strict: boolean;
+  /** The part of a fleet's processes that is to run on tsloop: see share.ts. */
+  readonly share: number;
+  /** Where the counters are served; null for nowhere. */
+  readonly metrics: string | null;
   readonly driver: Driver;
   /** Makes `random` repeatable; null draws one. */
   readonly seed: number | null;
@@ -68,6 +72,18 @@ const integer =
     return value >= least && value <= most ? { value } : { expected: `a whole number from ${least} to ${most}` };
   };
 
+function part(text: string): Parsed<number> {
+  const value = /^(?:\d+\.?\d*|\.\d+)$/.test(text) ? Number(text) : Number.NaN;
+  return value >= 0 && value <= 1 ? { value } : { expected: 'a number from 0 to 1' };
+}
+
+/** A port with the address before it, or a path: lib/metrics/serve.ts takes it apart. */
+function place(text: string): Parsed<string> {
+  const port = /^(?:\[[\da-f:.]+\]|[^:[\]/]*):(\d{1,5})$/i.exec(text)?.[1];
+  const taken = port === undefined ? /^unix:\/./.test(text) : Number(port) <= 0xffff;
+  return taken ? { value: text } : { expected: 'host:port or unix:/path' };
+}
+
 const yes = ['1', 'on', 'true', 'yes'];
 const no = ['0', 'off', 'false', 'no'];
 
@@ -90,6 +106,8 @@ const settings = {
   disabled: { name: 'TSLOOP_DISABLE', fallback: [], parse: partList } as Setting<readonly Part[]>,
   added: { name: 'TSLOOP_ENABLE', fallback: [], parse: partList } as Setting<readonly Part[]>,
   strict: { name: 'TSLOOP_STRICT', fallback: false, parse: flag } as Setting<boolean>,
+  share: { name: 'TSLOOP_SHARE', fallback: 1, parse: part } as Setting<number>,
+  metrics: { name: 'TSLOOP_METRICS', fallback: null, parse: place } as Setting<string | null>,
   driver: { name: 'TSLOOP_DRIVER', fallback: 'auto', parse: oneOf(drivers) } as Setting<Driver>,
   seed: { name: 'TSLOOP_SEED', fallback: null, parse: integer(0, 0xffff_ffff) } as Setting<number | null>,
   threads: { name: 'TSLOOP_THREADS', fallback: 1, parse: integer(1, MAX_THREADS) } as Setting<number>,
@@ -100,6 +118,27 @@ const settings = {
 export const knobs: readonly { readonly key: keyof typeof settings; readonly name: string }[] = (
   Object.keys(settings) as (keyof typeof settings)[]
 ).map((key) => ({ key, name: settings[key].name }));
+
+/**
+ * Names that begin like settings and are none: what our own commands and tests tell their processes, and what Kubernetes puts into
+ * every container of a namespace with a service called tsloop, or tsloop-something.
+ */
+const others =
+  /^TSLOOP_(?:(?:TRIAL|DOCTOR|TEST|COMPAT)_|(?:TAGGED|NODE_SUITE)$)|_SERVICE_(?:HOST|PORT)(?:_|$)|_PORT(?:$|_\d+_)/;
+
+/** A name that nobody reads was most likely meant to be one that we do. */
+function findUnknown(env: NodeJS.ProcessEnv, problems: Reason[]): void {
+  const known = knobs.map(({ name }) => name);
+  // Half the price of Object.keys, which asks the process for each variable once more.
+  for (const name of Reflect.ownKeys(env) as string[]) {
+    if (!name.startsWith('TSLOOP_') || known.includes(name) || others.test(name)) continue;
+    const { reason }: typeof import('../errors') = require('../errors');
+    const { nearest }: typeof import('./nearest') = require('./nearest');
+    const meant = nearest(name, known);
+    const guess = meant === null ? '' : `; is ${meant} meant?`;
+    problems.push(reason('ERR_TSLOOP_SETTING', `${name} is ignored: there is no such setting${guess}`));
+  }
+}
 
 /** Whether `NODE_DEBUG` (a comma list with `*` as wildcard, in any case) names tsloop. */
 function namesTsloop(sections: string | undefined): boolean {
@@ -125,11 +164,14 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     problems.push(reason('ERR_TSLOOP_SETTING', `${name}=${text} is ignored: it takes ${parsed.expected}`));
     return fallback;
   };
+  findUnknown(env, problems);
   return {
     enabled: read(settings.enabled),
     disabled: read(settings.disabled),
     added: read(settings.added),
     strict: read(settings.strict),
+    share: read(settings.share),
+    metrics: read(settings.metrics),
     driver: read(settings.driver),
     seed: read(settings.seed),
     threads: read(settings.threads),

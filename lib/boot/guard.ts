@@ -45,11 +45,18 @@ function reason(code: Code, detail?: string): Reason {
   return errors.reason(code, detail);
 }
 
+/** Loaded where a share is asked for. */
+function isChosen(share: number): boolean {
+  const chosen: typeof import('./share') = require('./share');
+  return chosen.isChosen(share);
+}
+
 function firstObstacle(config: Config, host: Host): Reason | null {
   if (!config.enabled) return reason('ERR_TSLOOP_OFF');
   if (!parts.some((part) => runs(config, part))) {
     return reason('ERR_TSLOOP_DISABLED', config.disabled.join(','));
   }
+  if (config.share < 1 && !isChosen(config.share)) return reason('ERR_TSLOOP_SHARE', String(config.share));
   const other = otherRuntimes.find((name) => host.versions[name] !== undefined);
   if (other !== undefined) return reason('ERR_TSLOOP_UNSUPPORTED_RUNTIME', other);
   const version = host.versions['node'] ?? 'an unknown version';

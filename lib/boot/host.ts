@@ -10,9 +10,9 @@ interface Internals {
   _rawDebug(...parts: unknown[]): void;
 }
 
-const { env, execArgv, execPath, hrtime, pid } = process;
+const { argv, env, execArgv, execPath, hrtime, pid } = process;
 
-export { env, execArgv, execPath, hrtime, pid };
+export { argv, env, execArgv, execPath, hrtime, pid };
 export const platform: string = process.platform;
 export const arch: string = process.arch;
 export const { rss } = process.memoryUsage;

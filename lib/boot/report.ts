@@ -9,6 +9,7 @@
 import { debug, writeLine } from '../debug';
 import { type Reason, reason, wasAsked } from '../errors';
 import { ArrayPrototypeJoin, ArrayPrototypeMap } from '../primordials';
+import { announce } from './announce';
 import type { Config } from './config';
 import { emitWarning, exit } from './host';
 
@@ -48,6 +49,7 @@ export function report(why: Reason, config: Config, outlet: Outlet = system): vo
     outlet.exit(STRICT_EXIT_CODE);
     return;
   }
+  announce('warning', { __proto__: null, code: why.code, message: why.message });
   if (why.quiet || !outlet.claim()) return;
   const consequence = why.code === 'ERR_TSLOOP_SETTING' ? '' : "; Node's own handles are used";
   outlet.warn(`tsloop: ${why.message}${consequence}`, why.code);

@@ -1,142 +1,63 @@
 /**
- * What `tsloop doctor` finds out. The truth is asked of a child process that starts exactly as a user's program would
- * (same Node, same environment, preload by `--require`) and moves bytes over TCP, a unix-domain socket and UDP, as nothing
- * native is loaded before the first handle. This process only collects.
+ * The command `tsloop doctor`: whether programs run on tsloop here, and if not why; or whether one given program does.
+ * Exit code 0: active. 1: not active.
  */
 
-import { execFile } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
-import { release, totalmem } from 'node:os';
-import { join } from 'node:path';
-import { type Config, knobs, readConfig } from '../boot/config';
-import { mayRun } from '../boot/guard';
+import { parseArgs } from 'node:util';
+import { UsageError } from './command';
+import { examine } from './examine';
+import { renderTable } from './table';
+import { isOn, renderWatched, watch } from './watch';
 
-/** What the probe reports; every field may be missing if it could not even start. */
-interface Probe {
-  readonly status?: Readonly<Record<string, unknown>>;
-  readonly stats?: Readonly<Record<string, unknown>> & { readonly fallbacks?: Readonly<Record<string, number>> };
-  readonly build?: Readonly<Record<string, unknown>> | null;
-  /** Round trips that came back whole, by transport. */
-  readonly echoed?: Readonly<Record<string, boolean>>;
-  /** What the kernel offers for datagrams. */
-  readonly datagrams?: Readonly<Record<string, boolean>> | null;
-  readonly error?: string;
-}
+export const name = 'doctor';
 
-export interface Findings {
-  readonly active: boolean;
-  /** Why not; null when active. */
-  readonly reason: unknown;
-  readonly driver: unknown;
-  readonly echoed: Readonly<Record<string, boolean>>;
-  readonly fallbacks: Readonly<Record<string, number>>;
-  readonly versions: Readonly<Record<string, unknown>>;
-  readonly system: Readonly<Record<string, unknown>>;
-  readonly settings: Readonly<Record<string, unknown>>;
-  readonly problems: readonly string[];
-  /** What the probe wrote to standard error. */
-  readonly warnings: readonly string[];
-}
+export const summary = 'whether programs run on tsloop here, and if not why';
 
-const root = join(__dirname, '..', '..');
+export const usage = `Usage: tsloop doctor [--json]
+       tsloop doctor [--json] [--seconds 5] -- node server.js
 
-/** The probe gets this long; a loaded machine needs a second at most. */
-const PROBE_MS = 15_000;
+Starts a small program under tsloop with the settings of this shell and shows which parts of Node ran on tsloop,
+why others did not and what to do about it, and what this machine offers.
 
-/** Runs the probe and collects what the machine offers. */
-export async function examine(env: NodeJS.ProcessEnv = process.env): Promise<Findings> {
-  const config = readConfig(env);
-  const { probe, stderr } = await runProbe(env);
-  const status = probe.status ?? {};
-  const echoed = probe.echoed ?? {};
-  const whole = Object.values(echoed).length > 0 && Object.values(echoed).every(Boolean);
-  const active = status['active'] === true && whole;
-  return {
-    active,
-    // The guard has the whole sentence; what it lets pass is known to the child only, by its code.
-    reason: active ? null : (mayRun(config) ?? status['reason'] ?? probe.error ?? 'the round trips failed'),
-    driver: status['driver'] ?? null,
-    echoed,
-    fallbacks: probe.stats?.fallbacks ?? {},
-    versions: { node: process.versions.node, tsloop: ownVersion(), native: probe.build ?? null },
-    system: { ...describeSystem(), datagrams: probe.datagrams ?? null },
-    settings: describeSettings(config),
-    problems: config.problems.map(({ message }) => message),
-    warnings: stderr.split('\n').filter((line) => line.trim() !== ''),
-  };
-}
+With a command behind -- that program is started instead, for some seconds: whether it ran on tsloop, what was
+preloaded and in which order, and who loaded Node's network modules first. What it prints goes to standard error.
 
-function runProbe(env: NodeJS.ProcessEnv): Promise<{ probe: Probe; stderr: string }> {
-  // A strict exit would hide the reason that we are here to show.
-  const { TSLOOP_STRICT: _, ...rest } = env;
-  const args = ['-r', join(root, 'register.js'), join(__dirname, 'probe.js')];
-  return new Promise((resolve) => {
-    execFile(process.execPath, args, { env: rest, timeout: PROBE_MS }, (error, stdout, stderr) => {
-      const last = stdout.trimEnd().split('\n').at(-1) ?? '';
-      try {
-        resolve({ probe: JSON.parse(last) as Probe, stderr });
-      } catch {
-        // Not the error's message, which repeats all of standard error.
-        const end = error?.killed ? 'was stopped after its time' : `ended with ${error?.signal ?? error?.code ?? 0}`;
-        resolve({ probe: { error: `the probe ${end} and said nothing` }, stderr });
-      }
-    });
+  --json        the same as one JSON object, for scripts
+  --seconds N   how long the program is looked at, 5 by default
+
+Exit code 0: active. 1: not active.`;
+
+const SECONDS = 5;
+
+export async function run(args: readonly string[]): Promise<number> {
+  const { values, positionals, tokens } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    tokens: true,
+    options: { json: { type: 'boolean' }, seconds: { type: 'string' } },
   });
-}
-
-function ownVersion(): string {
-  const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
-  return manifest.version;
-}
-
-/** The settings in force, and whether the environment or the default gave them. */
-function describeSettings(config: Config): Record<string, unknown> {
-  return Object.fromEntries(knobs.map(({ key, name }) => [name, config[key]]));
-}
-
-/** What of this machine decides how a server on tsloop behaves: read, not guessed; null where it cannot be read. */
-function describeSystem(): Record<string, unknown> {
-  return {
-    platform: `${process.platform}-${process.arch}`,
-    kernel: release(),
-    processors: processors(),
-    memoryMiB: Math.round(totalmem() / 2 ** 20),
-    openFiles: openFileLimit(),
-    listenBacklog: numberIn('/proc/sys/net/core/somaxconn'),
-    receiveBufferMax: numberIn('/proc/sys/net/core/rmem_max'),
-    ipv6: existsSync('/proc/net/if_inet6') && textIn('/proc/net/if_inet6') !== '',
-    seccomp: statusLine('Seccomp') === '2' ? 'filtered' : 'none',
-  };
-}
-
-/** Processors this process may run on: what the offload driver has to share with JavaScript. */
-function processors(): number | null {
-  const list = statusLine('Cpus_allowed_list');
-  if (list === null) return null;
-  return list.split(',').reduce((sum, range) => {
-    const [from = 0, to = from] = range.split('-').map(Number);
-    return sum + to - from + 1;
-  }, 0);
-}
-
-function openFileLimit(): number | null {
-  const line = /^Max open files\s+(\d+)/m.exec(textIn('/proc/self/limits'));
-  return line ? Number(line[1]) : null;
-}
-
-function statusLine(name: string): string | null {
-  return new RegExp(`^${name}:\\s*(\\S+)`, 'm').exec(textIn('/proc/self/status'))?.[1] ?? null;
-}
-
-function numberIn(path: string): number | null {
-  const text = textIn(path).trim();
-  return text === '' ? null : Number(text);
-}
-
-function textIn(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
+  const hasCommand = tokens.some(({ kind }) => kind === 'option-terminator');
+  const stray = hasCommand ? tokens.findIndex(({ kind }) => kind === 'positional') : 0;
+  const isStray = hasCommand
+    ? stray >= 0 && stray < tokens.findIndex(({ kind }) => kind === 'option-terminator')
+    : positionals.length > 0;
+  if (isStray) throw new UsageError(`${positionals[0]} is no option; a program to look at stands behind --`);
+  const colour = process.stdout.isTTY === true && process.stdout.hasColors();
+  const print = (found: unknown, rendered: () => string): void =>
+    console.log(values.json ? JSON.stringify(found, null, 2) : rendered());
+  if (hasCommand) {
+    const watched = await watch(positionals, secondsIn(values.seconds));
+    print(watched, () => renderWatched(watched, colour));
+    return isOn(watched) ? 0 : 1;
   }
+  if (values.seconds !== undefined) throw new UsageError('--seconds is for a command behind --');
+  const findings = await examine();
+  print(findings, () => renderTable(findings, colour));
+  return findings.active ? 0 : 1;
+}
+
+function secondsIn(text: string | undefined): number {
+  const seconds = text === undefined ? SECONDS : Number(text);
+  if (!(seconds > 0 && seconds <= 3600)) throw new UsageError(`--seconds takes a number up to 3600, not ${text}`);
+  return seconds;
 }

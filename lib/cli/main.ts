@@ -1,50 +1,71 @@
 #!/usr/bin/env node
 /**
- * The command `tsloop`: `doctor`, which answers whether tsloop would run here, and if not why, and `trial`, which says what it
- * would do for a program. Exit code of `doctor` 0: active. 1: not active. 2, of all: called wrongly.
+ * The command `tsloop`: finds the command in a table and runs it. Exit code 2: called wrongly; else the command's own.
+ *
+ * A command is a module with what {@link Command} asks for, and loaded when it is called.
  */
 
-import { examine } from './doctor';
-import { renderTable } from './table';
-
-/** A command of its own file; loaded when it is called. */
-interface Command {
-  readonly name: string;
-  readonly summary: string;
-  readonly usage: string;
-  run(args: readonly string[]): Promise<number>;
-}
+import { nearest } from '../boot/nearest';
+import { type Command, isWrongCall, WRONG_CALL } from './command';
 
 const commands: Readonly<Record<string, () => Command>> = {
+  doctor: () => require('./doctor') as typeof import('./doctor'),
   trial: () => require('./trial/command') as typeof import('./trial/command'),
 };
 
-const USAGE = `Usage: tsloop doctor [--json]
-       tsloop trial [options] -- node server.js    (tsloop trial --help)
+const HELP = ['help', '--help', '-h'];
 
-Starts a small TCP program under tsloop with the settings of this shell and shows whether it ran on tsloop,
-why not, what fell back to Node's own handles, and what this machine offers.
+function overview(): string {
+  const all = Object.values(commands).map((load) => load());
+  const width = Math.max(...all.map(({ name }) => name.length));
+  const rows = all.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`);
+  return `Usage: tsloop <command> [options]
 
-  --json   the same as one JSON object, for scripts`;
+${rows.join('\n')}
+
+  tsloop help <command>   what a command does, and its options
+  tsloop --version        the version of tsloop`;
+}
+
+/** The command of that name, or null once it has been said that there is none. */
+function find(name: string): Command | null {
+  const load = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (load !== undefined) return load();
+  const meant = nearest(name, Object.keys(commands));
+  console.error(`tsloop: there is no command ${name}${meant === null ? '' : `; is ${meant} meant?`}\n\n${overview()}`);
+  return null;
+}
 
 async function main(args: readonly string[]): Promise<number> {
-  const [command, ...options] = args;
-  if (command === '--help' || command === '-h' || command === 'help') {
-    console.log(USAGE);
+  const [first, ...rest] = args;
+  if (first === '--version' || first === '-v') {
+    console.log((require('../../package.json') as { version: string }).version);
     return 0;
   }
-  if (command !== undefined && Object.hasOwn(commands, command)) {
-    const found = commands[command] as () => Command;
-    return found().run(options);
+  if (first === undefined) {
+    console.error(overview());
+    return WRONG_CALL;
   }
-  if (command !== 'doctor' || options.some((option) => option !== '--json')) {
-    console.error(USAGE);
-    return 2;
+  const asksForHelp = HELP.includes(first);
+  if (asksForHelp && rest[0] === undefined) {
+    console.log(overview());
+    return 0;
   }
-  const findings = await examine();
-  if (options.includes('--json')) console.log(JSON.stringify(findings, null, 2));
-  else console.log(renderTable(findings, process.stdout.isTTY === true && process.stdout.hasColors()));
-  return findings.active ? 0 : 1;
+  const command = find(asksForHelp ? (rest[0] as string) : first);
+  if (command === null) return WRONG_CALL;
+  // What stands behind `--` is another program's.
+  const own = rest.includes('--') ? rest.slice(0, rest.indexOf('--')) : rest;
+  if (asksForHelp || own.some((arg) => arg === '--help' || arg === '-h')) {
+    console.log(command.usage);
+    return 0;
+  }
+  try {
+    return await command.run(rest);
+  } catch (error) {
+    if (!isWrongCall(error)) throw error;
+    console.error(`tsloop ${command.name}: ${error.message}\n\n${command.usage}`);
+    return WRONG_CALL;
+  }
 }
 
 main(process.argv.slice(2)).then(
@@ -53,6 +74,6 @@ main(process.argv.slice(2)).then(
   },
   (error: unknown) => {
     console.error(error);
-    process.exitCode = 2;
+    process.exitCode = WRONG_CALL;
   },
 );

@@ -1,16 +1,14 @@
 /**
 /**
- * The program that `tsloop doctor` runs under the preload: one echo over TCP, one over a unix-domain socket and one by
- * datagrams, a child's output, then one line of JSON with what tsloop says of itself. A plain program otherwise; it ends
- * by itself.
+ * The program that `tsloop doctor` runs, under the preload and without: a round trip over TCP, over a unix-domain socket, over TLS
+ * and by datagrams, a child's output, a timer, then one line of JSON with what tsloop says of itself. A plain program otherwise:
+ * it writes no file, and ends by itself.
  */
 
 import { execFile } from 'node:child_process';
 import { createSocket } from 'node:dgram';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { connect, createServer, type ListenOptions } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { type AddressInfo, connect, createServer, type ListenOptions, type Server, type Socket } from 'node:net';
+import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
 import { buildInfo, stats, status } from '../index';
 import { DatagramOffer } from '../native/protocol';
 
@@ -22,31 +20,72 @@ function environments(): typeof import('../context/environment') {
   return load('context/environment.js');
 }
 
-/** Whether a message comes back whole from a server that listens there. */
-function echo(where: ListenOptions): Promise<boolean> {
+/** How long a round trip may take: a filter may swallow what is sent, and nobody says that it was lost. */
+const TRIP_MS = 5_000;
+
+/** Whether a message comes back whole over what two functions make. */
+function echo(
+  listen: (serve: (socket: Socket) => void) => Server,
+  where: ListenOptions,
+  call: (server: Server) => Socket,
+): Promise<boolean> {
   return new Promise((resolve) => {
-    const server = createServer((socket) => {
+    let client: Socket | null = null;
+    const server = listen((socket) => {
       // Nothing to say: the client's verdict is the answer.
       socket.on('error', () => {});
       socket.pipe(socket);
     });
-    const finish = (verdict: boolean) => server.close(() => resolve(verdict));
-    server.on('error', () => resolve(false));
+    const finish = (verdict: boolean): void => {
+      clearTimeout(late);
+      client?.destroy();
+      server.close();
+      resolve(verdict);
+    };
+    const late = setTimeout(finish, TRIP_MS, false);
+    server.on('error', () => finish(false));
+    server.on('tlsClientError', () => finish(false));
     server.listen(where, () => {
-      const address = server.address();
-      const target = typeof address === 'string' ? { path: address } : { host: '127.0.0.1', port: address?.port ?? 0 };
-      const client = connect(target, () => client.end(MESSAGE));
+      client = call(server);
       let back = '';
       client.setEncoding('utf8').on('data', (text) => {
         back += text;
       });
       client.on('error', () => finish(false)).on('end', () => finish(back === MESSAGE));
+      client.end(MESSAGE);
     });
   });
 }
 
-/** How long a datagram may take; nobody says that it was lost. */
-const DATAGRAM_MS = 5_000;
+const loopback = { host: '127.0.0.1', port: 0 };
+
+const portOf = (server: Server): number => (server.address() as AddressInfo).port;
+
+const echoTcp = (): Promise<boolean> => echo(createServer, loopback, (server) => connect(portOf(server), '127.0.0.1'));
+
+/** In the name space that is no file system: there may be no folder to write in. */
+function echoUnix(): Promise<boolean> {
+  const path = `\0tsloop-doctor-${process.pid}`;
+  return echo(createServer, { path }, () => connect({ path }));
+}
+
+/** With a key that both have already: certificates would have to be made, or to lie somewhere. */
+function echoTls(): Promise<boolean> {
+  const psk = Buffer.alloc(32, 'doctor');
+  const options = { ciphers: 'PSK', maxVersion: 'TLSv1.2' as const, minVersion: 'TLSv1.2' as const };
+  return echo(
+    (serve) => createTlsServer({ ...options, pskCallback: () => psk }, serve),
+    loopback,
+    (server) =>
+      connectTls({
+        ...options,
+        host: '127.0.0.1',
+        port: portOf(server),
+        pskCallback: () => ({ psk, identity: 'doctor' }),
+        checkServerIdentity: () => undefined,
+      }),
+  );
+}
 
 /** Whether a datagram comes back. */
 function echoDatagram(): Promise<boolean> {
@@ -58,7 +97,7 @@ function echoDatagram(): Promise<boolean> {
       for (const socket of sockets) socket.close();
       resolve(verdict);
     };
-    const lost = setTimeout(finish, DATAGRAM_MS, false);
+    const lost = setTimeout(finish, TRIP_MS, false);
     for (const socket of sockets) socket.on('error', () => finish(false));
     server.on('message', (message, peer) => server.send(message, peer.port, peer.address));
     client.on('message', (message) => finish(String(message) === MESSAGE));
@@ -95,18 +134,19 @@ function builtFrom(): ReturnType<typeof buildInfo> | null {
   }
 }
 
+const timer = (): Promise<boolean> => new Promise((resolve) => setTimeout(resolve, 1, true));
+
 async function main(): Promise<void> {
-  const scratch = mkdtempSync(join(tmpdir(), 'tsloop-doctor-'));
-  try {
-    const tcp = await echo({ host: '127.0.0.1', port: 0 });
-    const unix = await echo({ path: join(scratch, 'socket') });
-    const udp = await echoDatagram();
-    const echoed = { tcp, unix, udp, child: await child() };
-    const findings = { status: status(), stats: stats(), build: builtFrom(), echoed, datagrams: datagramOffers() };
-    console.log(JSON.stringify(findings));
-  } finally {
-    rmSync(scratch, { recursive: true, force: true });
-  }
+  const echoed = {
+    tcp: await echoTcp(),
+    unix: await echoUnix(),
+    tls: await echoTls(),
+    udp: await echoDatagram(),
+    child: await child(),
+    timer: await timer(),
+  };
+  const findings = { status: status(), stats: stats(), build: builtFrom(), echoed, datagrams: datagramOffers() };
+  console.log(JSON.stringify(findings));
 }
 
 main().catch((error: unknown) => {

@@ -3,44 +3,82 @@
  * the words say.
  */
 
-import type { Findings } from './doctor';
+import type { Findings } from './examine';
+import { aboutFallback } from './remedies';
 
 const paints = { good: '32', bad: '31', quiet: '2', head: '1' } as const;
 
-/** Renders the findings; `colour` for terminals. */
-export function renderTable(findings: Findings, colour: boolean): string {
-  const paint = (how: keyof typeof paints, text: string) => (colour ? `\x1b[${paints[how]}m${text}\x1b[0m` : text);
-  const lines: string[] = [];
-  const section = (title: string, entries: Readonly<Record<string, unknown>>) => {
+/** A page that lines are added to. */
+export class Page {
+  readonly #lines: string[] = [];
+  readonly #colour: boolean;
+
+  constructor(colour: boolean) {
+    this.#colour = colour;
+  }
+
+  paint(how: keyof typeof paints, text: string): string {
+    return this.#colour ? `\x1b[${paints[how]}m${text}\x1b[0m` : text;
+  }
+
+  line(text: string, how?: keyof typeof paints): void {
+    this.#lines.push(how === undefined ? text : this.paint(how, text));
+  }
+
+  head(title: string): void {
+    this.#lines.push('', this.paint('head', title));
+  }
+
+  /** Names and values in two columns under a title; nothing where there are none. */
+  section(title: string, entries: Readonly<Record<string, unknown>>): void {
     const rows = Object.entries(entries).flatMap(([name, value]) => flatten(name, value));
     if (rows.length === 0) return;
-    lines.push('', paint('head', title));
+    this.head(title);
     const width = Math.max(...rows.map(([name]) => name.length));
-    for (const [name, value] of rows) lines.push(`  ${name.padEnd(width)}  ${value}`);
-  };
+    for (const [name, value] of rows) this.#lines.push(`  ${name.padEnd(width)}  ${value}`);
+  }
 
-  lines.push(
-    findings.active
-      ? paint('good', 'active: net runs on tsloop')
-      : paint('bad', `not active: ${describe(findings.reason)}`),
-  );
-  if (findings.driver !== null) lines.push(`driver: ${describe(findings.driver)}`);
-  section(
-    'Round trips',
-    mapValues(findings.echoed, (whole) => (whole ? 'whole' : 'failed')),
-  );
-  section("Fell back to Node's handles", findings.fallbacks);
-  section('Versions', findings.versions);
-  section('This machine', findings.system);
-  section('Settings', findings.settings);
-  for (const text of findings.problems) lines.push('', paint('bad', text));
-  if (findings.warnings.length > 0) lines.push('', paint('head', 'Said by the program'));
-  for (const text of findings.warnings) lines.push(paint('quiet', `  ${text}`));
-  return lines.join('\n');
+  list(title: string, texts: readonly string[]): void {
+    if (texts.length === 0) return;
+    this.head(title);
+    for (const text of texts) this.#lines.push(`  ${text}`);
+  }
+
+  toString(): string {
+    return this.#lines.join('\n');
+  }
 }
 
-function mapValues<T>(record: Readonly<Record<string, T>>, map: (value: T) => string): Record<string, string> {
-  return Object.fromEntries(Object.entries(record).map(([name, value]) => [name, map(value)]));
+/** Renders the findings; `colour` for terminals. */
+export function renderTable(findings: Findings, colour: boolean): string {
+  const page = new Page(colour);
+  if (findings.active) page.line('active: programs run on tsloop here', 'good');
+  else page.line(`not active: ${describe(findings.reason)}`, 'bad');
+  if (findings.remedy !== null) page.line(findings.remedy);
+  for (const text of findings.problems) page.line(text, 'bad');
+  if (findings.driver !== null) page.line(`driver: ${describe(findings.driver)}`);
+  page.section(
+    'Parts',
+    Object.fromEntries(findings.parts.map(({ name, on, why }) => [name, `${on ? 'on ' : 'off'}  ${why}`])),
+  );
+  page.section('Round trips', findings.trips);
+  page.section(
+    "Fell back to Node's handles",
+    Object.fromEntries(
+      Object.entries(findings.fallbacks).map(([why, count]) => [why, `${count}  ${aboutFallback(why)}`]),
+    ),
+  );
+  page.section("Node's by design", findings.byDesign);
+  page.list('Worth knowing', findings.advice);
+  page.list('To switch it on', [`NODE_OPTIONS='${findings.nodeOptions}'`]);
+  page.section('Versions', findings.versions);
+  page.section('This machine', { ...findings.machine });
+  page.section('Settings', findings.settings);
+  page.list(
+    'Said by the probe',
+    findings.warnings.map((text) => page.paint('quiet', text)),
+  );
+  return page.toString();
 }
 
 /** Nested objects become dotted names: a page has two columns. */
@@ -57,7 +95,7 @@ function describe(value: unknown): string {
   if (Array.isArray(value)) return value.length === 0 ? '-' : value.map(describe).join(', ');
   if (typeof value === 'object') {
     const { message, code } = value as { message?: unknown; code?: unknown };
-    return message === undefined ? JSON.stringify(value) : `${message}${code === undefined ? '' : ` [${code}]`}`;
+    return message === undefined ? JSON.stringify(value) : `${message}${code == null ? '' : ` [${code}]`}`;
   }
   return String(value);
 }

@@ -6,6 +6,7 @@
  */
 
 import { type Loaded, loadAddon } from '../boot/addon';
+import { announce } from '../boot/announce';
 import type { Config } from '../boot/config';
 import type { Found } from '../boot/found';
 import { milliseconds } from '../boot/host';
@@ -69,6 +70,8 @@ export class Environment {
   /** Times that the dispatcher has heard of a full send buffer, wrapping like the control word it is held against. */
   pressuresHeard = 0;
   #holds = 0;
+  /** Who had the seat at the last delivery. */
+  #driver: number;
 
   constructor(native: Native, memory: Memory) {
     this.native = native;
@@ -76,6 +79,7 @@ export class Environment {
     this.control = new Int32Array(memory.control);
     this.#words = new Int32Array(memory.outbox);
     this.#bytes = BufferFromMemory(memory.outbox);
+    this.#driver = this.control[Control.driver] as number;
   }
 
   get offloaded(): boolean {
@@ -251,6 +255,13 @@ export class Environment {
     this.delivering = true;
     this.crowded = events > FEW_EVENTS && !this.offloaded;
     if (from === 0) this.deliveries = (this.deliveries + 1) | 0;
+    if (this.#driver !== this.control[Control.driver]) this.#noteSeat();
+  }
+
+  /** The seat has passed since the delivery before: whoever wants to know is told. */
+  #noteSeat(): void {
+    this.#driver = this.control[Control.driver] as number;
+    announce('seat', { __proto__: null, driver: this.offloaded ? 'offload' : 'inline' });
   }
 
   /** A delivery ends: what gathered leaves. */

@@ -3,6 +3,7 @@
 import { constants } from 'node:os';
 import type { Config } from '../boot/config';
 import { BufferAllocUnsafeSlow, JSONParse, MathFloor, MathRandom } from '../primordials';
+import { COUNTERS } from './counters';
 import {
   BATCH_BYTES,
   BATCH_EVENTS,
@@ -74,7 +75,7 @@ export interface Native {
   scheduleClosing(): number;
   /** Reports an exception as libuv's own callbacks would: 'uncaughtException', or the end of the process. */
   fatalException(error: unknown): void;
-  /** Fills doubles, see `lib/stats.ts`; returns how many. */
+  /** Fills doubles, see `counters.ts`; returns how many. */
   stats(into: ArrayBuffer): number;
   resetStats(): number;
   /** The inline driver takes the seat: from here on every write reaches the kernel inside its call. */
@@ -123,8 +124,6 @@ export interface Native {
   peerText(word0: number, word1: number, word2: number, word3: number, scope: number): string;
   /** Address and scope of an IPv6 literal, 20 bytes. */
   parseV6(host: string, into: Uint8Array): number;
-  /** Fills doubles, see `lib/stats.ts`; returns how many. */
-  datagramStats(into: ArrayBuffer): number;
   /** What the kernel offers for many datagrams: bits of `DatagramOffer`. */
   datagramOffers(): number;
   /**
@@ -177,6 +176,8 @@ export interface Memory {
 interface Addon {
   open(memory: Memory, callbacks: Callbacks, driver: number, seed: number, threads: number): Native | undefined;
   buildInfo(): string;
+  /** As many doubles as there is room for whole environments: a number, then its counters. How many doubles, or an errno. */
+  counters(into: ArrayBuffer): number;
 }
 
 /** Memory that is written before it is read: filled with zeros, pages that nobody ever needs would be there. */
@@ -208,4 +209,18 @@ export function open(addon: unknown, memory: Memory, callbacks: Callbacks, confi
 /** What the native part was built from. */
 export function buildInfo(addon: unknown): { version: string; target: string; profile: string } {
   return JSONParse((addon as Addon).buildInfo());
+}
+
+/** Environments that the counters of all are first asked for with room for. */
+const EXPECTED_THREADS = 4;
+
+/** The counters of all environments of the process: for each its number, then its counters. */
+export function readCounters(addon: unknown): Float64Array {
+  for (let threads = EXPECTED_THREADS; ; threads *= 2) {
+    const numbers = new Float64Array(threads * (1 + COUNTERS));
+    const found = (addon as Addon).counters(numbers.buffer as ArrayBuffer);
+    if (found === errno.ENOBUFS) continue;
+    // A view of what was written, or of nothing where it was not understood.
+    return new Float64Array(numbers.buffer as ArrayBuffer, 0, found > 0 ? found : 0);
+  }
 }

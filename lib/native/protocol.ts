@@ -100,11 +100,10 @@ export const Control = {
   out2: 4,
   /** Who has the seat: 0 inline, 1 offload. */
   driver: 5,
-  seatChanges: 6,
   /** The first event that the dispatcher did not come to. */
-  next: 7,
+  next: 6,
 } as const;
-export const CONTROL_WORDS = 8;
+export const CONTROL_WORDS = 7;
 
 /** What `deferred` is asked to run: early in the next turn, in the check phase of this one, among Node's immediates. */
 export const Phase = { turn: 0, check: 1, immediate: 2 } as const;

@@ -1,6 +1,6 @@
 /** Servers that the app specs need beside them: found, started on a free port, stopped by their own id. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,13 +20,13 @@ process.on('exit', () => {
   for (const child of started) child.kill('SIGKILL');
 });
 
-function onPath(name: string, more: readonly string[] = []): string | null {
+export function onPath(name: string, more: readonly string[] = []): string | null {
   const places = [...(process.env['PATH'] ?? '').split(':'), ...more];
   for (const place of places) if (existsSync(join(place, name))) return join(place, name);
   return null;
 }
 
-function freePort(): Promise<number> {
+export function freePort(): Promise<number> {
   return new Promise((fulfil, reject) => {
     const server = createServer();
     server.once('error', reject);
@@ -100,6 +100,27 @@ export async function redis(): Promise<Service | null> {
     dir,
   ];
   return serve(command, args, port, dir, socket);
+}
+
+/** A Prometheus that scrapes these addresses once a second, or null where none is installed. */
+export async function prometheus(targets: Readonly<Record<string, string>>): Promise<Service | null> {
+  const command = onPath('prometheus');
+  if (command === null) return null;
+  const dir = mkdtempSync(join(tmpdir(), 'tsloop-prometheus-'));
+  const jobs = Object.entries(targets).map(([name, target]) => ({
+    job_name: name,
+    static_configs: [{ targets: [target] }],
+  }));
+  // YAML has JSON in it.
+  const config = { global: { scrape_interval: '1s', scrape_timeout: '1s' }, scrape_configs: jobs };
+  writeFileSync(join(dir, 'config.yml'), JSON.stringify(config));
+  const port = await freePort();
+  const args = [
+    `--config.file=${join(dir, 'config.yml')}`,
+    `--storage.tsdb.path=${join(dir, 'data')}`,
+    `--web.listen-address=127.0.0.1:${port}`,
+  ];
+  return serve(command, args, port, dir, '');
 }
 
 /** A PostgreSQL cluster made for this run, or null where none is installed. */

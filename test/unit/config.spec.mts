@@ -8,6 +8,8 @@ describe('boot/config', () => {
       disabled: [],
       added: [],
       strict: false,
+      share: 1,
+      metrics: null,
       driver: 'auto',
       seed: null,
       threads: 1,
@@ -24,6 +26,8 @@ describe('boot/config', () => {
       TSLOOP_DISABLE: 'dgram, net',
       TSLOOP_ENABLE: 'timers',
       TSLOOP_STRICT: '1',
+      TSLOOP_SHARE: '.25',
+      TSLOOP_METRICS: '127.0.0.1:9464',
       TSLOOP_DRIVER: 'random',
       TSLOOP_SEED: '4294967295',
       TSLOOP_THREADS: '16',
@@ -35,6 +39,8 @@ describe('boot/config', () => {
       disabled: ['net', 'dgram'],
       added: ['timers'],
       strict: true,
+      share: 0.25,
+      metrics: '127.0.0.1:9464',
       driver: 'random',
       seed: 0xffff_ffff,
       threads: 16,
@@ -61,6 +67,8 @@ describe('boot/config', () => {
       TSLOOP_DRIVER: 'fast',
       TSLOOP_SEED: '-1',
       TSLOOP_THREADS: '17',
+      TSLOOP_SHARE: '25%',
+      TSLOOP_METRICS: 'on',
     };
     for (const [name, value] of Object.entries(wrong)) {
       const { problems, ...rest } = readConfig({ [name]: value });
@@ -79,6 +87,50 @@ describe('boot/config', () => {
       expect(config.problems, text).to.have.lengthOf(1);
     }
     expect(readConfig({ TSLOOP_THREADS: ' 8 ' }).threads).to.equal(8);
+  });
+
+  it('takes a share from 0 to 1', () => {
+    for (const [text, share] of [
+      ['0', 0],
+      ['1', 1],
+      ['.5', 0.5],
+      ['0.05', 0.05],
+    ] as const)
+      expect(readConfig({ TSLOOP_SHARE: text }).share, text).to.equal(share);
+    for (const text of ['1.1', '-0', '1e-1', 'half', '.', 'NaN'])
+      expect(readConfig({ TSLOOP_SHARE: text }), text)
+        .to.include({ share: 1 })
+        .and.property('problems')
+        .lengthOf(1);
+  });
+
+  it('takes a port or a path for the metrics', () => {
+    for (const text of ['127.0.0.1:9464', 'localhost:0', ':9464', '[::1]:9464', 'unix:/run/x-%p.sock'])
+      expect(readConfig({ TSLOOP_METRICS: text }), text).to.deep.include({ metrics: text, problems: [] });
+    for (const text of ['9464', '127.0.0.1', '127.0.0.1:65536', '::1:9464', 'unix:', 'http://127.0.0.1:9464', 'a:b'])
+      expect(readConfig({ TSLOOP_METRICS: text }), text)
+        .to.include({ metrics: null })
+        .and.property('problems')
+        .lengthOf(1);
+  });
+
+  it('names what is no setting, with the one that was meant', () => {
+    const said = (name: string) => readConfig({ [name]: '1' }).problems.map(({ message }) => message);
+    expect(said('TSLOOP_DRIVR')).to.deep.equal([
+      'TSLOOP_DRIVR is ignored: there is no such setting; is TSLOOP_DRIVER meant?',
+    ]);
+    expect(said('TSLOOP_STRCIT')[0]).to.contain('TSLOOP_STRICT');
+    expect(said('TSLOOP_DISABLED')[0]).to.contain('TSLOOP_DISABLE meant');
+    expect(said('TSLOOP_COLOUR_OF_THE_LOGO')).to.deep.equal([
+      'TSLOOP_COLOUR_OF_THE_LOGO is ignored: there is no such setting',
+    ]);
+  });
+
+  it('leaves alone what Kubernetes sets for a service of that name', () => {
+    const names = ['SERVICE_HOST', 'SERVICE_PORT', 'SERVICE_PORT_HTTP', 'PORT', 'PORT_80_TCP', 'PORT_80_TCP_ADDR'];
+    for (const service of ['TSLOOP', 'TSLOOP_API', 'TSLOOP_API_V2'])
+      for (const name of names)
+        expect(readConfig({ [`${service}_${name}`]: 'x' }).problems, `${service}_${name}`).to.deep.equal([]);
   });
 
   it('finds itself in NODE_DEBUG as Node finds its own sections', () => {

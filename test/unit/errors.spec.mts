@@ -14,7 +14,11 @@ describe('errors', () => {
   });
 
   it('tells what was asked for from what went wrong', () => {
-    expect(codes.filter((code) => wasAsked(reason(code)))).to.deep.equal(['ERR_TSLOOP_OFF', 'ERR_TSLOOP_DISABLED']);
+    expect(codes.filter((code) => wasAsked(reason(code)))).to.deep.equal([
+      'ERR_TSLOOP_OFF',
+      'ERR_TSLOOP_DISABLED',
+      'ERR_TSLOOP_SHARE',
+    ]);
   });
 
   it('carries the code and the cause on what the public API throws', () => {

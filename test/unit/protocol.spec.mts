@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { COUNTERS, Counter } from '../../dist/native/counters.js';
 import * as protocol from '../../dist/native/protocol.js';
 import { root } from '../support/nodes.mjs';
 
@@ -49,6 +50,16 @@ describe('numbers on both sides of the border', () => {
     expect(openProcess, 'asked for by native code alone').to.be.a('number');
     expect(Object.keys(commands).length).to.be.above(10);
     expect(commands).to.deep.equal({ ...protocol.Command });
+  });
+
+  it('counters, in their order', () => {
+    const text = source('node/src/counters.rs');
+    const list = /let whole = \[\n(.*?)\n {4}\];/s.exec(text)?.[1] as string;
+    // One a line: what is counted, what is there, what waits; the name is the last but for what `lib/` calls otherwise.
+    const names = Array.from(list.matchAll(/^ {8}(?:u64::from\()?(?:\w+\.)?(\w+)/gm), ([, name = '']) => named(name));
+    expect([...names, 'driverTime']).to.deep.equal(Object.keys(Counter));
+    expect(Object.values(Counter)).to.deep.equal(Array.from({ length: COUNTERS }, (_, index) => index));
+    expect(constants(text)).to.deep.equal({ VALUES: COUNTERS });
   });
 
   it('control words', () => {

@@ -24,10 +24,10 @@ use crate::reactor::passing::Seat;
 use crate::reactor::policy::System;
 use crate::reactor::seat::Driver;
 use crate::reactor::{Reactor, Turn};
-use crate::stats::Stats;
+use crate::stats::{Present, Stats};
 use crate::stream::copies::Spares;
-use crate::sys::Errno;
 use crate::sys::sync::MutexGuard;
+use crate::sys::{self, Errno};
 use crate::table::{Id, Ids};
 
 pub use self::progress::Progress;
@@ -273,6 +273,7 @@ impl Environment {
         if self.driver() == to || (to == Driver::Offload && !self.thread.is_there(self)) {
             return self.driver();
         }
+        self.lock().stats().seat_changes += 1;
         match to {
             Driver::Offload => {
                 self.lock().take_all_back();
@@ -349,11 +350,17 @@ impl Environment {
         self.lock().accept_one(id)
     }
 
-    /// Counters, and what is there now: open streams, bytes queued for writing, streams that linger.
-    pub fn stats(&self) -> (Stats, usize, usize, u32) {
+    /// Counters, and what is there now: a copy, whichever thread asks.
+    pub fn stats(&self) -> (Stats, Present) {
         let mut reactor = self.lock();
-        let (open, queued, lingering) = (reactor.open_streams(), reactor.queued_bytes(), reactor.lingering());
-        (*reactor.stats(), open, queued, lingering)
+        let present = reactor.present();
+        (*reactor.stats(), present)
+    }
+
+    /// Processor time that the thread of the offload driver has used; none before there is one.
+    #[must_use]
+    pub fn driver_time(&self) -> Duration {
+        self.thread.clock().map_or(Duration::ZERO, sys::clock)
     }
 
     /// What there is of datagrams now.

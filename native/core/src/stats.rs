@@ -35,4 +35,21 @@ pub struct Stats {
     pub datagrams_dropped: u64,
     /// Children that started.
     pub spawned: u64,
+    /// Times that the seat has passed from one driver to the other.
+    pub seat_changes: u64,
+}
+
+/// What there is of each kind now; nothing is looked through for it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Present {
+    /// Open streams and attempts, listeners excluded.
+    pub streams: usize,
+    /// Datagram sockets.
+    pub datagrams: usize,
+    /// Children whose end has not been seen yet.
+    pub children: usize,
+    /// Bytes queued for writing.
+    pub queued: usize,
+    /// Sockets given up of which acknowledged bytes or messages still leave.
+    pub lingering: u32,
 }

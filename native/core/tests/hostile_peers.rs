@@ -15,6 +15,7 @@ use tsloop_core::event::{Op, UV_EOF};
 use tsloop_core::limits::{CHUNK_BYTES, EXIT_FLUSH_MS};
 use tsloop_core::net::{pipe, tcp};
 use tsloop_core::reactor::seat::{Choice, Driver};
+use tsloop_core::stats::Present;
 use tsloop_core::table::Id;
 
 const SMALL: usize = 4096;
@@ -24,7 +25,7 @@ fn under_every_driver(test: impl Fn(&mut Loop, Choice)) {
     common::under_every_driver(|tested, choice| {
         test(tested, choice);
         tested.settle("everything closed", |this| {
-            let (_, open, queued, lingering) = this.core.stats();
+            let Present { streams: open, queued, lingering, .. } = this.core.stats().1;
             (open, queued, lingering) == (0, 0, 0)
         });
         assert_eq!(tested.core.stats().0.panics, 0);
@@ -235,9 +236,9 @@ fn closing_delivers_what_was_acknowledged_and_drops_the_rest() {
         this.write(id, &common::tagged(2, 1 << 20), NOTIFY);
         this.close(id, 0);
         this.core.settle();
-        assert_eq!(this.core.stats().3, 1, "one stream lingers");
+        assert_eq!(this.core.stats().1.lingering, 1, "one stream lingers");
         let reader = std::thread::spawn(move || common::read_all(&mut peer));
-        this.settle("nothing lingers", |this| this.core.stats().3 == 0);
+        this.settle("nothing lingers", |this| this.core.stats().1.lingering == 0);
         assert!(reader.join().expect("an orderly end") == acknowledged);
     });
 }
@@ -250,7 +251,7 @@ fn a_reset_by_us_forgets_what_waits() {
         this.write(id, &common::tagged(1, 1 << 20), 0);
         this.close(id, RESET);
         this.core.settle();
-        assert_eq!(this.core.stats().3, 0, "nothing lingers");
+        assert_eq!(this.core.stats().1.lingering, 0, "nothing lingers");
         let error = peer.read_to_end(&mut Vec::new()).expect_err("a reset");
         assert_eq!(error.raw_os_error(), Some(libc::ECONNRESET));
     });
@@ -280,11 +281,11 @@ fn copies_that_a_reset_overtakes_are_told_of_and_their_memory_is_used_again() {
                 made = write(this, id, &common::tagged(tag, CHUNK_BYTES));
             }
             this.core.settle();
-            assert!(this.core.stats().2 > CHUNK_BYTES, "the kernel has not taken them");
+            assert!(this.core.stats().1.queued > CHUNK_BYTES, "the kernel has not taken them");
             assert!(this.core.spares.waiting() < made);
             common::reset(peer);
             failed(this, id);
-            assert_eq!((this.core.stats().2, this.core.spares.waiting()), (0, made), "all of it is back");
+            assert_eq!((this.core.stats().1.queued, this.core.spares.waiting()), (0, made), "all of it is back");
             assert_eq!(write(this, id, b"later"), made);
             this.core.settle();
             assert_eq!(this.core.spares.waiting(), made, "what fails at once is back as well");

@@ -362,8 +362,8 @@ fn what_native_code_opens_is_there_at_once_told_of_and_closed_with_the_environme
         command::append(&mut commands, OPEN_STREAM, stream, ours.into_raw_fd(), WATCHED);
         command::append(&mut commands, OPEN_PROCESS, process, child.descriptor.into_raw_fd(), 0);
         this.core.open_now(&commands);
-        let (counts, open, ..) = this.core.stats();
-        assert_eq!((counts.spawned, open), (1, 1), "whoever has the seat");
+        let (counts, present) = this.core.stats();
+        assert_eq!((counts.spawned, present.streams), (1, 1), "whoever has the seat");
         this.until("its end", |_, happened| happened.is(Op::Exited) && happened.id == process);
         assert!(reap_number(fd).is_some());
         // Nothing brings readiness to a driver that sleeps.

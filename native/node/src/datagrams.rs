@@ -122,26 +122,3 @@ function!(datagram_offers, |_state, call| {
     let offers = datagram::offers();
     call.return_int(i32::from(offers.batches) | i32::from(offers.cuts) << 1 | i32::from(offers.joins) << 2)
 });
-
-function!(datagram_stats, |state, call| {
-    let Some((memory, length)) = call.array_buffer(call.value(0)) else { return call.return_int(-libc::EINVAL) };
-    let (counters, ..) = state.core.stats();
-    let waiting = state.core.datagrams_waiting();
-    let values = [
-        counters.datagrams_received,
-        counters.datagrams_sent,
-        counters.datagrams_failed,
-        counters.datagrams_dropped + waiting.dropped,
-        waiting.arrived as u64,
-        waiting.outbound as u64,
-        waiting.open as u64,
-    ];
-    #[allow(clippy::cast_precision_loss, reason = "JavaScript has no wider number")]
-    let values = values.map(|value| value as f64);
-    if length < size_of_val(&values) {
-        return call.return_int(-libc::EINVAL);
-    }
-    // SAFETY: the buffer has room; an ArrayBuffer is aligned for doubles.
-    unsafe { std::ptr::copy_nonoverlapping(values.as_ptr(), memory.cast(), values.len()) };
-    call.return_int(i32::try_from(values.len()).unwrap_or(0))
-});

@@ -171,11 +171,7 @@ fn hand_over_in_pieces(state: &State, batch: &Batch) {
 
 /// Passes the seat, libuv's watch with it. Where there is no thread for the other driver it stays here.
 pub(crate) fn take_seat(state: &State, to: Driver) {
-    let before = state.core.driver();
     let now = state.core.pass(to);
-    if now != before {
-        state.set_control(control::SEAT_CHANGES, state.control(control::SEAT_CHANGES).wrapping_add(1));
-    }
     state.set_control(control::DRIVER, now as i32);
     state.handles.watch((now == Driver::Inline).then_some(on_readiness));
 }

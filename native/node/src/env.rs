@@ -20,7 +20,7 @@ use crate::convert::Call;
 use crate::driver::Delivered;
 use crate::handles::Handles;
 use crate::held::Held;
-use crate::{direct, driver, uv};
+use crate::{counters, direct, driver, uv};
 
 /// Words of the control buffer; `lib/native/protocol.ts` names the same.
 pub(crate) mod control {
@@ -32,12 +32,10 @@ pub(crate) mod control {
     pub(crate) const OUT2: usize = 4;
     /// Who has the seat: 0 inline, 1 offload.
     pub(crate) const DRIVER: usize = 5;
-    /// Times the seat has passed.
-    pub(crate) const SEAT_CHANGES: usize = 6;
     /// Written by JavaScript's dispatcher: the first event that it did not come to.
-    pub(crate) const NEXT: usize = 7;
+    pub(crate) const NEXT: usize = 6;
     /// How many words there are.
-    pub(crate) const WORDS: usize = 8;
+    pub(crate) const WORDS: usize = 7;
 }
 
 /// See the module.
@@ -220,6 +218,7 @@ pub(crate) fn open(call: &Call) -> Option<*mut State> {
         unsafe { end(state) };
         return None;
     }
+    counters::register(&live.core);
     Some(state)
 }
 

@@ -2,6 +2,7 @@
 
 mod call;
 mod convert;
+mod counters;
 mod datagrams;
 mod direct;
 mod driver;
@@ -179,39 +180,6 @@ function!(fatal_exception, |_state, call| {
     ptr::null_mut()
 });
 
-function!(stats, |state, call| {
-    let Some((memory, length)) = call.array_buffer(call.value(0)) else { return call.return_int(-libc::EINVAL) };
-    let (counters, open, queued, lingering) = state.core.stats();
-    let (requests, batches) = state.core.depths();
-    let values = [
-        counters.accepted,
-        counters.connected,
-        counters.received,
-        counters.sent,
-        counters.inline_turns,
-        counters.offload_turns,
-        counters.shed,
-        counters.accept_failures,
-        counters.read_stalls,
-        counters.panics,
-        open as u64,
-        queued as u64,
-        u64::from(lingering),
-        requests as u64,
-        batches as u64,
-        counters.spawned,
-        counters.direct_turns,
-    ];
-    #[allow(clippy::cast_precision_loss, reason = "JavaScript has no wider number")]
-    let values = values.map(|value| value as f64);
-    if length < size_of_val(&values) {
-        return call.return_int(-libc::EINVAL);
-    }
-    // SAFETY: the buffer has room; an ArrayBuffer is aligned for doubles.
-    unsafe { ptr::copy_nonoverlapping(values.as_ptr(), memory.cast(), values.len()) };
-    call.return_int(i32::try_from(values.len()).unwrap_or(0))
-});
-
 function!(take_seat, |state, call| {
     driver::take_seat(state, tsloop_core::reactor::seat::Driver::Inline);
     call.return_int(0)
@@ -244,7 +212,7 @@ const FUNCTIONS: &[(&CStr, Callback)] = &[
     (c"deferImmediate", defer_immediate),
     (c"scheduleClosing", schedule_closing),
     (c"fatalException", fatal_exception),
-    (c"stats", stats),
+    (c"stats", counters::stats),
     (c"takeSeat", take_seat),
     (c"resetStats", reset_stats),
     (c"bindTcp", sockets::bind_tcp),
@@ -277,7 +245,6 @@ const FUNCTIONS: &[(&CStr, Callback)] = &[
     (c"bufferSize", datagrams::buffer_size),
     (c"peerText", datagrams::peer_text),
     (c"parseV6", datagrams::parse_v6),
-    (c"datagramStats", datagrams::datagram_stats),
     (c"datagramOffers", datagrams::datagram_offers),
     (c"spawn", processes::spawn),
     (c"spawnSync", processes::spawn_sync),
@@ -360,5 +327,6 @@ fn stays_mapped() -> bool {
 pub unsafe extern "C" fn napi_register_module_v1(env: napi::napi_env, exports: napi::napi_value) -> napi::napi_value {
     define(env, exports, c"open", open, ptr::null_mut());
     define(env, exports, c"buildInfo", build_info, ptr::null_mut());
+    define(env, exports, c"counters", counters::counters, ptr::null_mut());
     exports
 }

@@ -257,9 +257,9 @@ impl Reactor {
     #[must_use]
     pub fn datagrams_waiting(&self) -> Waiting {
         let mut waiting = Waiting { open: self.open.datagrams, ..Waiting::default() };
-        let slots = if waiting.open > 0 { &self.table[..] } else { &[] };
-        for slot in slots {
-            let Entry::Datagram(socket) = &slot.entry else { continue };
+        let sockets = self.table.iter().filter_map(|slot| if let Entry::Datagram(socket) = &slot.entry { Some(socket) } else { None });
+        // No further than the last of them: behind it there may be thousands of streams.
+        for socket in sockets.take(waiting.open) {
             waiting.arrived += socket.arrived.len();
             waiting.outbound += socket.outbound.bytes();
             waiting.dropped += u64::from(dropped(socket.fd.as_fd()).wrapping_sub(socket.dropped_before));

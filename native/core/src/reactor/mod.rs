@@ -34,7 +34,7 @@ use crate::dgram::Datagram;
 use crate::event::{Batch, DEAD, Event, Op};
 use crate::flags::Flags;
 use crate::net::listen::Listener;
-use crate::stats::Stats;
+use crate::stats::{Present, Stats};
 use crate::stream::{self, Stream};
 use crate::sys::{self, Reserve};
 use crate::table::{Id, Ids};
@@ -233,6 +233,18 @@ impl Reactor {
     #[must_use]
     pub fn lingering(&self) -> u32 {
         self.deadlines.ends()
+    }
+
+    /// What there is now.
+    #[must_use]
+    pub fn present(&self) -> Present {
+        Present {
+            streams: self.open_streams(),
+            datagrams: self.open.datagrams,
+            children: self.open.children,
+            queued: self.queued_bytes(),
+            lingering: self.lingering(),
+        }
     }
 
     /// When a turn has something to do though nothing has happened by then. The readiness set tells of it.
