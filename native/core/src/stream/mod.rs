@@ -3,6 +3,8 @@
 pub mod copies;
 pub mod end;
 pub mod read;
+pub mod sink;
+mod source;
 pub mod write;
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -47,7 +49,7 @@ pub struct Stream {
     pub(crate) fd: OwnedFd,
     pub(crate) flags: Flags,
     /// The stamp of the batch with its last bytes.
-    pub(crate) told: u16,
+    pub(crate) last_batch: u16,
     /// Bytes taken from the kernel, wrapping.
     pub(crate) taken: u32,
     /// What the kernel tells once and JavaScript has not heard: why a write failed, or reading. The next write, or the end
@@ -62,7 +64,7 @@ impl Stream {
     /// TCP socket.
     #[must_use]
     pub fn new(fd: OwnedFd, local: bool) -> Self {
-        Self { fd, flags: Flags::new(if local { WRITABLE | LOCAL } else { WRITABLE }), told: 0, taken: 0, failure: 0, queue: None }
+        Self { fd, flags: Flags::new(if local { WRITABLE | LOCAL } else { WRITABLE }), last_batch: 0, taken: 0, failure: 0, queue: None }
     }
 
     /// A stream over a descriptor of any kind.
