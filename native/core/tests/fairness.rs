@@ -12,7 +12,7 @@ use common::{Bench, CLOSE, READ_START, WRITE};
 use proptest::prelude::*;
 use tsloop_core::command::OPEN_STREAM;
 use tsloop_core::command::op::OPEN_DATAGRAM;
-use tsloop_core::env::{Caller, Request};
+use tsloop_core::env::{Caller, Posted};
 use tsloop_core::event::{Event, Op};
 use tsloop_core::limits::{BATCH_EVENTS, BLOCKS, CHUNK_BYTES, POLL_EVENTS};
 use tsloop_core::reactor::blocks::Block;
@@ -94,7 +94,7 @@ proptest! {
         let mut lend = |bench: &mut Bench, index: u32| {
             let place = NonNull::new(memory.as_mut_ptr().wrapping_add(index as usize * CHUNK_BYTES)).expect("a vector's");
             // SAFETY: the vector outlives the bench's last turn, and nobody reads it.
-            bench.reactor.request(Request::LendBlock(unsafe { Block::new(index, place) }), Caller::Waits);
+            bench.reactor.carry_out(Posted::LendBlock(unsafe { Block::new(index, place) }), Caller::Waits);
         };
         if lends {
             for index in 0..u32::try_from(BLOCKS).expect("few") {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use common::{CLOSE, Happened, Loop, OPEN_CONNECTING, OPEN_LISTENER, READ_START, SHUTDOWN};
 use tsloop_core::command::{MORE, NOTIFY, OPEN_STREAM, RESET};
-use tsloop_core::env::Request;
+use tsloop_core::env::Posted;
 use tsloop_core::event::{Op, UV_EOF};
 use tsloop_core::limits::{CHUNK_BYTES, EXIT_FLUSH_MS};
 use tsloop_core::net::{pipe, tcp};
@@ -263,7 +263,7 @@ fn copies_that_a_reset_overtakes_are_told_of_and_their_memory_is_used_again() {
         let mut write = |this: &mut Loop, id, bytes: &[u8]| {
             let copy = this.core.spares.copy(bytes);
             memory.insert(copy.as_ptr());
-            this.core.submit_with(&[], Request::WriteCopied(id, copy, 0));
+            this.core.submit_with(&[], Posted::WriteCopied(id, copy, 0));
             memory.len()
         };
         let failed = |this: &mut Loop, id| {

@@ -10,7 +10,7 @@ use std::os::fd::IntoRawFd;
 use common::{Bench, CLOSE, OPEN_CONNECTING, OPEN_LISTENER, READ_START, READ_STOP, SHARE, SHUTDOWN, WRITE};
 use tsloop_core::command::op::SEND;
 use tsloop_core::command::{MORE, NOTIFY, OPEN_STREAM};
-use tsloop_core::env::{Caller, Request};
+use tsloop_core::env::{Caller, Posted};
 use tsloop_core::event::{Event, FULL, Op, UV_EOF, WAITS};
 use tsloop_core::limits::{CHUNK_BYTES, TURN_ROUNDS};
 use tsloop_core::net::tcp;
@@ -243,7 +243,7 @@ fn a_large_read_waits_for_a_block_once_some_were_lent() {
         fill();
         // SAFETY: the vector outlives the bench's last turn, and is only read between turns, after it was filled.
         let block = unsafe { Block::new(u32::from(round), pointer) };
-        bench.reactor.request(Request::LendBlock(block), Caller::Waits);
+        bench.reactor.carry_out(Posted::LendBlock(block), Caller::Waits);
         assert_eq!(bench.turn(), [(Op::Block as i32, id, i32::from(round))], "one block, one piece");
         assert_eq!(bench.turn(), [], "the rest waits for the next");
         assert!(bench.reactor.is_due());

@@ -11,6 +11,7 @@ pub mod blocks;
 pub mod datagrams;
 mod deadlines;
 pub mod direct;
+mod layers;
 pub mod leaving;
 mod line;
 pub mod passing;
@@ -35,6 +36,7 @@ use crate::event::{Batch, DEAD, Event, Op};
 use crate::flags::Flags;
 use crate::net::listen::Listener;
 use crate::stats::Stats;
+use crate::stream::read::Wire;
 use crate::stream::{self, Stream};
 use crate::sys::{self, Reserve};
 use crate::table::{Id, Ids};
@@ -44,6 +46,8 @@ use blocks::Blocks;
 use datagrams::Datagrams;
 use deadlines::{Deadlines, Due};
 use direct::Direct;
+use layers::Jobs;
+pub use layers::Post;
 use line::{For, Line};
 use processes::Child;
 pub use turn::Turn;
@@ -145,6 +149,9 @@ pub struct Reactor {
     /// Bytes that wait in write queues.
     queued: usize,
     direct: Direct,
+    jobs: Jobs,
+    /// What comes off the wire for a layer.
+    wire: Wire,
     stats: Stats,
     /// How often JavaScript was told of a full send buffer, wrapping.
     pressures: i32,
@@ -178,6 +185,8 @@ impl Reactor {
             open: Open::default(),
             queued: 0,
             direct: Direct::default(),
+            jobs: Jobs::default(),
+            wire: Wire::default(),
             stats: Stats::default(),
             pressures: 0,
             course: Course::default(),
@@ -311,6 +320,7 @@ impl Reactor {
         self.backlog.clear();
         self.blocks = Blocks::default();
         self.datagrams = Datagrams::default();
+        self.jobs.clear();
         self.deadlines = Deadlines::default();
     }
 

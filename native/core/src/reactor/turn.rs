@@ -333,7 +333,13 @@ impl Reactor {
             turn.starved = true;
             return Halt::Full;
         };
-        let (halt, count) = stream::read::read(stream, &mut Sink { id, batch, blocks: &mut self.blocks, share });
+        let before = stream.layer.as_ref().map(|_| stream.queued());
+        let (halt, count) = stream::read::read(stream, &mut Sink { id, batch, blocks: &mut self.blocks, share }, &mut self.wire);
+        if let Some(before) = before {
+            // What it read may have an answer.
+            self.queued = self.queued - before + stream.queued();
+            self.look_after_layer(id);
+        }
         self.stats.received += count as u64;
         turn.sockets += 1;
         turn.starved |= halt == Halt::Full || (halt == Halt::EndWaits && !share.in_rounds);

@@ -90,7 +90,7 @@ impl Reactor {
     pub(super) fn waste(&mut self, id: Id) {
         let Some(slot) = self.slot(id).filter(|slot| slot.state.has(WRITING)) else { return };
         let idle = match &slot.entry {
-            Entry::Stream(stream) => stream.flags.has(stream::LOCAL) && stream.queue.is_none(),
+            Entry::Stream(stream) => stream.flags.has(stream::LOCAL) && !stream.is_leaving(),
             Entry::Datagram(socket) => socket.flags.has(dgram::WRITABLE) && socket.outbound.is_empty(),
             _ => false,
         };

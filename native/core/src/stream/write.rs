@@ -1,97 +1,11 @@
-//! The only write loop, and the queue of what the kernel has not taken.
+//! The only write loop: requests on their way to the kernel, straight or through their stream's layer and outlet.
 
-use std::collections::VecDeque;
 use std::os::fd::AsFd;
-use std::ptr::NonNull;
 
-use super::copies::Copied;
+use super::requests::Piece;
 use super::{Stream, WRITABLE};
 use crate::command::{MORE, NOTIFY};
-use crate::limits::WRITE_IOVECS;
 use crate::sys::{self, Errno};
-
-/// Bytes of one piece of a request.
-#[derive(Debug)]
-pub enum Piece<'a> {
-    /// Borrowed for the call; copied if it has to wait.
-    Bytes(&'a [u8]),
-    /// Ours: moved into the queue if it has to wait.
-    Copied(Copied),
-    /// JavaScript's memory, kept by it until the request's end is reported (or the socket's).
-    Lent(Lent),
-}
-
-/// JavaScript's memory on loan for writing.
-#[derive(Clone, Copy, Debug)]
-pub struct Lent {
-    memory: NonNull<u8>,
-    length: usize,
-}
-
-// SAFETY: the memory is only read, through a pointer whose validity does not depend on a thread.
-unsafe impl Send for Lent {}
-
-impl Lent {
-    /// Memory on loan.
-    ///
-    /// # Safety
-    /// Valid for reads and unchanged until the request's end, or that of its socket, has been reported.
-    #[must_use]
-    pub unsafe fn new(memory: NonNull<u8>, length: usize) -> Self {
-        Self { memory, length }
-    }
-}
-
-#[derive(Debug)]
-enum Data {
-    Owned(Vec<u8>),
-    Copied(Copied),
-    Lent(Lent),
-}
-
-#[derive(Debug)]
-struct Chunk {
-    data: Data,
-    offset: usize,
-    /// The last piece of its request.
-    last: bool,
-    /// The request asked for notice.
-    notify: bool,
-}
-
-impl Chunk {
-    fn new(piece: Piece<'_>, offset: usize, flags: i32) -> Self {
-        let data = match piece {
-            Piece::Bytes(bytes) => return Self::of(Data::Owned(bytes[offset..].to_vec()), 0, flags),
-            Piece::Copied(bytes) => Data::Copied(bytes),
-            Piece::Lent(lent) => Data::Lent(lent),
-        };
-        Self::of(data, offset, flags)
-    }
-
-    fn of(data: Data, offset: usize, flags: i32) -> Self {
-        Self { data, offset, last: flags & MORE == 0, notify: flags & NOTIFY != 0 }
-    }
-
-    fn rest(&self) -> &[u8] {
-        match &self.data {
-            Data::Owned(bytes) => &bytes[self.offset..],
-            Data::Copied(bytes) => &bytes[self.offset..],
-            // SAFETY: valid until the request's end is reported (Lent::new), which happens after this chunk is gone.
-            Data::Lent(lent) => unsafe { std::slice::from_raw_parts(lent.memory.as_ptr().add(self.offset), lent.length - self.offset) },
-        }
-    }
-}
-
-/// What the kernel has not taken, in order.
-#[derive(Debug, Default)]
-pub struct Queue {
-    chunks: VecDeque<Chunk>,
-    /// Chunks of requests whose last piece is here; the rest must wait for theirs.
-    complete: usize,
-    /// Bytes in all of them.
-    bytes: usize,
-}
 
 /// How a request stands after the call that brought its last piece, or a flush.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,13 +23,11 @@ pub(crate) fn write(stream: &mut Stream, piece: Piece<'_>, flags: i32, sent: &mu
     if stream.failure != 0 {
         return refuse(stream, flags, stream.failure);
     }
+    if stream.layer.is_some() {
+        return write_through(stream, piece, flags, sent, done);
+    }
     if stream.queue.is_none() && flags & MORE == 0 && stream.flags.has(WRITABLE) {
-        let whole = match &piece {
-            Piece::Bytes(bytes) => *bytes,
-            Piece::Copied(bytes) => bytes,
-            // SAFETY: valid for the call at least (Lent::new).
-            Piece::Lent(lent) => unsafe { std::slice::from_raw_parts(lent.memory.as_ptr(), lent.length) },
-        };
+        let whole = piece.whole();
         let taken = match sys::write(stream.fd.as_fd(), whole) {
             Ok(count) if count == whole.len() => {
                 *sent += count as u64;
@@ -127,10 +39,10 @@ pub(crate) fn write(stream: &mut Stream, piece: Piece<'_>, flags: i32, sent: &mu
         };
         *sent += taken as u64;
         stream.flags.clear(WRITABLE);
-        stream.queue.get_or_insert_default().push(Chunk::new(piece, taken, flags));
+        stream.queue.get_or_insert_default().push(piece, taken, flags);
         return Written::Waits;
     }
-    stream.queue.get_or_insert_default().push(Chunk::new(piece, 0, flags));
+    stream.queue.get_or_insert_default().push(piece, 0, flags);
     if flags & MORE != 0 || !stream.flags.has(WRITABLE) {
         return Written::Waits;
     }
@@ -139,107 +51,106 @@ pub(crate) fn write(stream: &mut Stream, piece: Piece<'_>, flags: i32, sent: &mu
 
 /// A request that cannot be sent: the queue remembers that it was made, not its bytes.
 fn refuse(stream: &mut Stream, flags: i32, errno: Errno) -> Written {
-    stream.queue.get_or_insert_default().push(Chunk::new(Piece::Bytes(&[]), 0, flags));
+    stream.queue.get_or_insert_default().push(Piece::Bytes(&[]), 0, flags);
     Written::Failed(errno)
 }
 
 /// Sends what waits. `done` counts requests that asked for notice and are in the kernel now.
 pub(crate) fn flush(stream: &mut Stream, sent: &mut u64, done: &mut u32) -> Written {
+    if stream.layer.is_some() {
+        return flush_through(stream, sent, done);
+    }
     let Some(queue) = stream.queue.as_mut() else { return Written::Done };
     if stream.failure != 0 {
         return Written::Failed(stream.failure);
     }
-    while queue.complete > 0 {
-        let vectors: Vec<libc::iovec> = queue
-            .chunks
-            .iter()
-            .take(queue.complete.min(WRITE_IOVECS))
-            .map(|chunk| chunk.rest())
-            .map(|rest| libc::iovec { iov_base: rest.as_ptr().cast_mut().cast(), iov_len: rest.len() })
-            .collect();
+    while queue.is_due() {
+        let vectors: Vec<libc::iovec> = queue.front().map(|rest| libc::iovec { iov_base: rest.as_ptr().cast_mut().cast(), iov_len: rest.len() }).collect();
         let offered: usize = vectors.iter().map(|vector| vector.iov_len).sum();
         // SAFETY: the vectors point into chunks that live, unmoved, across the call.
         let result = unsafe { sys::writev(stream.fd.as_fd(), &vectors) };
-        let mut taken = match result {
+        let taken = match result {
             Ok(count) => count,
             Err(errno) if errno == -libc::EAGAIN => 0,
             Err(errno) => return Written::Failed(errno),
         };
         *sent += taken as u64;
-        queue.bytes -= taken;
-        let short = taken < offered;
-        while let Some(chunk) = queue.chunks.front_mut() {
-            let rest = chunk.rest().len();
-            if taken < rest || queue.complete == 0 {
-                chunk.offset += taken;
-                break;
-            }
-            taken -= rest;
-            queue.complete -= 1;
-            *done += u32::from(chunk.last && chunk.notify);
-            queue.chunks.pop_front();
-        }
-        if short {
+        *done += queue.advance(taken);
+        if taken < offered {
             stream.flags.clear(WRITABLE);
             return Written::Waits;
         }
     }
-    if queue.chunks.is_empty() {
+    if queue.is_empty() {
         stream.queue = None;
     }
     Written::Done
 }
 
-impl Queue {
-    fn push(&mut self, chunk: Chunk) {
-        let last = chunk.last;
-        self.bytes += chunk.rest().len();
-        self.chunks.push_back(chunk);
-        if last {
-            self.complete = self.chunks.len();
+/// As [`write`], where a layer seals what leaves.
+fn write_through(stream: &mut Stream, piece: Piece<'_>, flags: i32, sent: &mut u64, done: &mut u32) -> Written {
+    let Some(layered) = stream.layer.as_deref_mut() else { return Written::Done };
+    if layered.has_said_last() {
+        return refuse(stream, flags, -libc::EPIPE);
+    }
+    let at_once = stream.queue.is_none() && flags & MORE == 0 && stream.flags.has(WRITABLE);
+    if !(at_once && layered.seal_at_once(piece.whole(), flags & NOTIFY != 0)) {
+        stream.queue.get_or_insert_default().push(piece, 0, flags);
+        if flags & MORE != 0 || !stream.flags.has(WRITABLE) {
+            return Written::Waits;
         }
     }
+    flush_through(stream, sent, done)
+}
 
-    /// True when a flush has something to send.
-    pub(crate) fn is_due(&self) -> bool {
-        self.complete > 0
+/// As [`flush`], where a layer seals what leaves: some of it ahead, so that the kernel always has more to take.
+fn flush_through(stream: &mut Stream, sent: &mut u64, done: &mut u32) -> Written {
+    let Some(layered) = stream.layer.as_deref_mut() else { return Written::Done };
+    // What broke the layer is no reason to keep back what it has sealed, and last of all said of that.
+    if stream.failure != 0 && !layered.is_broken() {
+        return Written::Failed(stream.failure);
     }
-
-    /// True when more than one piece is in it.
-    pub(crate) fn is_line(&self) -> bool {
-        self.chunks.len() > 1
-    }
-
-    /// Requests in the queue that asked for notice.
-    pub(crate) fn awaited(&self) -> u32 {
-        u32::try_from(self.chunks.iter().filter(|chunk| chunk.last && chunk.notify).count()).unwrap_or(u32::MAX)
-    }
-
-    /// Drops everything that was not acknowledged: the first request that asked for notice and all after it (every
-    /// piece of a request carries its flags), and a request whose last piece never came.
-    pub(crate) fn keep_acknowledged(&mut self) {
-        let kept = self.chunks.iter().position(|chunk| chunk.notify).unwrap_or(self.chunks.len());
-        self.chunks.truncate(kept);
-        while self.chunks.back().is_some_and(|chunk| !chunk.last) {
-            self.chunks.pop_back();
+    loop {
+        if let Some(queue) = stream.queue.as_deref_mut() {
+            layered.seal_ahead(queue);
+            if queue.is_empty() {
+                stream.queue = None;
+            }
         }
-        self.complete = self.chunks.len();
-        self.bytes = self.chunks.iter().map(|chunk| chunk.rest().len()).sum();
+        let taken = layered.outlet.send(stream.fd.as_fd(), done);
+        match taken {
+            Ok(taken) => *sent += taken as u64,
+            Err(errno) => return Written::Failed(errno),
+        }
+        if !layered.outlet.is_empty() {
+            stream.flags.clear(WRITABLE);
+            return Written::Waits;
+        }
+        if !stream.queue.as_deref().is_some_and(|queue| layered.can_seal(queue)) {
+            break;
+        }
     }
-
-    /// True when the next bytes to send were acknowledged.
-    pub(crate) fn starts_acknowledged(&self) -> bool {
-        self.chunks.front().is_some_and(|chunk| !chunk.notify)
+    // What the layer cannot seal yet waits for it, not for the kernel.
+    match stream.queue.as_deref().is_some_and(|queue| queue.is_due()) {
+        true if stream.failure != 0 => Written::Failed(stream.failure),
+        true => Written::Waits,
+        false => Written::Done,
     }
+}
 
-    /// Bytes that wait.
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes
+/// The layer's last words, once all that was asked for before has left: true when they have, too, or nothing leaves any more.
+pub(crate) fn say_last(stream: &mut Stream, sent: &mut u64) -> bool {
+    let Some(layered) = stream.layer.as_deref_mut() else { return true };
+    if !layered.say_last() {
+        return false;
     }
-
-    /// True with nothing in it.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.chunks.is_empty()
+    match flush_through(stream, sent, &mut 0) {
+        Written::Waits => false,
+        Written::Done => true,
+        Written::Failed(_) => {
+            stream.drop_requests();
+            true
+        }
     }
 }
 
@@ -247,11 +158,13 @@ impl Queue {
 mod tests {
     use std::io::Read;
     use std::os::unix::net::UnixStream;
+    use std::ptr::NonNull;
 
     use proptest::prelude::*;
 
     use super::*;
     use crate::stream::LINGERING;
+    use crate::stream::requests::Lent;
 
     /// One request: its pieces, which of them are lent, whether it asks for notice, how much the peer reads after it.
     type Request = (Vec<(usize, bool)>, bool, usize);
@@ -300,9 +213,9 @@ mod tests {
         }
         let queue = stream.queue.as_mut().expect("it waits");
         assert_eq!((queue.bytes(), queue.awaited()), (303, 1));
-        assert_eq!(queue.chunks[1].rest(), lent);
+        assert_eq!(queue.front().nth(1), Some(&lent[..]));
         queue.keep_acknowledged();
-        assert_eq!((queue.bytes(), queue.awaited(), queue.chunks.len()), (103, 0, 3));
+        assert_eq!((queue.bytes(), queue.awaited(), queue.front().count()), (103, 0, 3));
         assert_eq!((sent, done), (0, 0));
     }
 
