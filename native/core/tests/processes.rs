@@ -344,10 +344,10 @@ fn one_that_nobody_wants_to_hear_of_is_reaped_all_the_same() {
             this.ask(CLOSE, id, 0, 0);
         }
         let is_gone = |pid| kill(pid, 0) == Err(-libc::ESRCH);
-        this.settle("the one that ends is gone", |_| is_gone(pids[1]));
+        this.run_until("the one that ends is gone", |_| is_gone(pids[1]));
         assert!(!is_gone(pids[0]), "the other goes on");
         drop(pipes);
-        this.settle("it is gone too", |_| is_gone(pids[0]));
+        this.run_until("it is gone too", |_| is_gone(pids[0]));
     });
 }
 
