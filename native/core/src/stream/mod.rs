@@ -12,10 +12,16 @@ pub mod sink;
 mod source;
 pub mod write;
 
+#[cfg(test)]
+#[path = "../../tests/common/toy.rs"]
+mod toy;
+
 use std::os::fd::{AsFd, OwnedFd};
 
 use crate::flags::Flags;
 use crate::sys::{self, Errno};
+#[cfg(test)]
+use layer::Layer;
 use layer::Layered;
 use requests::Requests;
 

@@ -163,36 +163,64 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::limits::SEALED_AHEAD;
     use crate::stream::LINGERING;
+    use crate::stream::layer::{Layer, Layered};
     use crate::stream::requests::Lent;
+    use crate::stream::toy::{self, Toy};
 
     /// One request: its pieces, which of them are lent, whether it asks for notice, how much the peer reads after it.
-    type Request = (Vec<(usize, bool)>, bool, usize);
+    type Asked = (Vec<(usize, bool)>, bool, usize);
 
     /// A stream whose kernel buffer is small, and its peer; neither blocks.
-    fn narrow() -> (Stream, UnixStream) {
+    fn narrow(over_toy: bool) -> (Stream, Peer) {
         let (ours, peer) = UnixStream::pair().expect("a pair");
         for end in [&ours, &peer] {
             end.set_nonblocking(true).expect("a flag");
         }
         sys::set_option(ours.as_fd(), libc::SOL_SOCKET, libc::SO_SNDBUF, 1).expect("the least there is");
-        (Stream::new(ours.into(), true), peer)
+        let mut stream = Stream::new(ours.into(), true);
+        stream.layer = over_toy.then(|| Box::new(Layered::new(Box::new(Toy::new()))));
+        (stream, Peer { wire: peer, toy: over_toy.then(Toy::new), received: Vec::new() })
     }
 
-    fn read_up_to(peer: &mut UnixStream, most: usize, into: &mut Vec<u8>) -> usize {
-        let mut room = vec![0; most];
-        let count = peer.read(&mut room).unwrap_or(0);
-        into.extend(&room[..count]);
-        count
+    struct Peer {
+        wire: UnixStream,
+        toy: Option<Toy>,
+        received: Vec<u8>,
+    }
+
+    impl Peer {
+        /// Reads off the wire; how much that was.
+        fn read_up_to(&mut self, most: usize) -> usize {
+            let mut room = vec![0; most];
+            let count = self.wire.read(&mut room).unwrap_or(0);
+            match &mut self.toy {
+                Some(toy) => {
+                    toy.open(&mut room[..count], &mut Vec::new()).expect("whole frames in order");
+                    let at = self.received.len();
+                    self.received.resize(at + toy.ready(), 0);
+                    toy.take(&mut self.received[at..]);
+                }
+                None => self.received.extend(&room[..count]),
+            }
+            count
+        }
+
+        /// True unless the wire ended in the middle of something.
+        fn is_whole(&self) -> bool {
+            self.toy.as_ref().is_none_or(|toy| toy.cut_short() != toy::CUT)
+        }
     }
 
     /// Flushes and reads until nothing moves any more, as turns would: the kernel says when it takes bytes again.
-    fn drain(stream: &mut Stream, peer: &mut UnixStream, sent: &mut u64, received: &mut Vec<u8>) -> u32 {
+    fn drain(stream: &mut Stream, peer: &mut Peer, sent: &mut u64) -> u32 {
         let mut done = 0;
         loop {
             stream.flags.set(WRITABLE);
-            let outcome = flush(stream, sent, &mut done);
-            if read_up_to(peer, 1 << 16, received) == 0 && outcome != Written::Waits {
+            let (before, outcome) = (stream.queued(), flush(stream, sent, &mut done));
+            assert!(stream.queued() <= before + stream.queued() / 8, "what waits does not grow");
+            if peer.read_up_to(1 << 16) == 0 && outcome != Written::Waits {
                 return done;
             }
         }
@@ -228,10 +256,11 @@ mod tests {
             requests in prop::collection::vec((prop::collection::vec((0_usize..6000, any::<bool>()), 1..5), any::<bool>(), 0_usize..9000), 1..24),
             closes in any::<bool>(),
             cut_short in any::<bool>(),
+            over_toy in any::<bool>(),
         ) {
-            let requests: Vec<Request> = requests;
-            let (mut stream, mut peer) = narrow();
-            let (mut sent, mut received, mut told, mut asked) = (0, Vec::new(), 0, 0);
+            let requests: Vec<Asked> = requests;
+            let (mut stream, mut peer) = narrow(over_toy);
+            let (mut sent, mut told, mut asked) = (0, 0, 0);
             let mut counter = 0_u8;
             let memory: Vec<Vec<Vec<u8>>> = requests
                 .iter()
@@ -240,7 +269,7 @@ mod tests {
             let mut expected: Vec<u8> = Vec::new();
             // Bytes of the requests before the first that waits for its notice: those that must leave.
             let mut acknowledged = 0;
-            let mut waiting = std::collections::VecDeque::new();
+            let (mut waiting, mut notified) = (std::collections::VecDeque::new(), Vec::new());
             for (index, (pieces, notify, reads)) in requests.iter().enumerate() {
                 let notify = if *notify { NOTIFY } else { 0 };
                 let incomplete = cut_short && index + 1 == requests.len();
@@ -259,12 +288,14 @@ mod tests {
                 expected.extend(memory[index].iter().flatten());
                 if notify != 0 {
                     asked += 1;
-                    waiting.push_back(expected.len() - memory[index].iter().map(Vec::len).sum::<usize>());
+                    let start = expected.len() - memory[index].iter().map(Vec::len).sum::<usize>();
+                    waiting.push_back(start);
+                    notified.push((start, expected.len()));
                 }
                 if outcome == Written::Done && notify != 0 && done == 0 {
                     done = 1;
                 }
-                if *reads > 0 && read_up_to(&mut peer, *reads, &mut received) > 0 {
+                if *reads > 0 && peer.read_up_to(*reads) > 0 {
                     stream.flags.set(WRITABLE);
                     let _ = flush(&mut stream, &mut sent, &mut done);
                 }
@@ -272,19 +303,33 @@ mod tests {
                 waiting.drain(..done as usize);
                 acknowledged = waiting.front().copied().unwrap_or(expected.len());
             }
+            prop_assert_eq!(stream.awaited(), asked - told);
+            let sealed = stream.layer.as_ref().map_or(0, |layered| layered.outlet.len());
+            prop_assert!(sealed < SEALED_AHEAD * 9 / 8, "no more is sealed than goes ahead");
+            let incomplete: usize = memory.last().filter(|_| cut_short).map_or(0, |pieces| pieces.iter().map(Vec::len).sum());
             if closes {
-                let before = usize::try_from(sent).expect("small");
+                // What has left, or must: a layer cannot take back what it has sealed.
+                let left = expected.len() + incomplete - stream.queue.as_ref().map_or(0, |queue| queue.bytes());
                 if !crate::stream::end::close(&mut stream, 0, 0) {
                     prop_assert!(stream.flags.has(LINGERING));
                 }
-                drain(&mut stream, &mut peer, &mut sent, &mut received);
-                prop_assert_eq!(received.len(), acknowledged.max(before));
-                prop_assert_eq!(&received[..], &expected[..received.len()]);
+                drain(&mut stream, &mut peer, &mut sent);
+                prop_assert!(peer.is_whole(), "what is sealed leaves whole");
+                // From the first request that asked for notice and has not left, which may ask for it with no bytes at all, nothing must.
+                let must = |stays: &dyn Fn(usize, usize) -> bool| {
+                    let first = notified.iter().find(|(start, end)| stays(*start, *end));
+                    first.map_or(expected.len(), |(start, _)| (*start).max(left))
+                };
+                let either = [must(&|_, end| end > left), must(&|start, end| end > left || (start == end && end == left))];
+                prop_assert!(either.contains(&peer.received.len()), "{} of {:?}", peer.received.len(), either);
+                prop_assert!(peer.received.len() >= acknowledged);
+                prop_assert_eq!(&peer.received[..], &expected[..peer.received.len()]);
             } else {
-                told += drain(&mut stream, &mut peer, &mut sent, &mut received);
-                prop_assert_eq!(received, expected);
+                told += drain(&mut stream, &mut peer, &mut sent);
+                prop_assert_eq!(&peer.received, &expected);
                 prop_assert_eq!(told, asked, "each request that asked is told of once");
             }
+            prop_assert_eq!(stream.queued(), if closes { 0 } else { incomplete });
         }
     }
 }
