@@ -115,8 +115,8 @@ impl Layered {
 
     /// True when there is something to tell, or to do, without waiting for the kernel; or with what the kernel has.
     pub(crate) fn has_to_read(&self, readable: bool) -> bool {
-        let Some(layer) = self.at_home() else { return false };
-        layer.ready() > 0 || layer.is_over() || self.broken != 0 || (readable && !self.outlet.is_provoked())
+        let wants = |layer: &dyn Layer| layer.ready() > 0 || layer.is_over() || (readable && !self.outlet.is_provoked());
+        self.broken != 0 || self.at_home().is_some_and(wants)
     }
 
     /// True while nothing but the wire can bring anything.

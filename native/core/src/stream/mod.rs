@@ -13,6 +13,7 @@ mod source;
 pub mod write;
 
 #[cfg(test)]
+#[allow(dead_code, reason = "other tests use what these do not")]
 #[path = "../../tests/common/toy.rs"]
 mod toy;
 

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tsloop_core::command::{NOTIFY, OPEN_STREAM};
-use tsloop_core::env::{Caller, Environment, Progress};
+use tsloop_core::env::{Caller, Environment, Posted, Progress};
 use tsloop_core::event::{Batch, Op, WORDS};
 use tsloop_core::limits::{BATCH_BYTES, BATCH_EVENTS, BATCHES, DIRECT_STREAMS};
 use tsloop_core::net::tcp;
@@ -477,6 +477,11 @@ impl Bench {
         let mut stream = Vec::new();
         encode(&mut stream, op, id, a, b, bytes);
         self.reactor.apply(&stream, Caller::Waits)
+    }
+
+    /// Puts a layer over a stream's wire.
+    pub(crate) fn put_layer(&mut self, id: Id, layer: impl Layer + 'static) {
+        self.reactor.carry_out(Posted::Layer(id, Box::new(layer)), Caller::Waits);
     }
 
     /// A socket under a new id.

@@ -73,6 +73,21 @@ impl<S: End> Peer<S> {
         Self { stream, toy: Some(toy), quiet: false }
     }
 
+    /// Waits until the other has introduced itself.
+    pub(crate) fn meet(&mut self) {
+        while let Some(toy) = self.toy.as_mut().filter(|toy| !toy.seals()) {
+            let mut wire = [0; 64];
+            let count = self.stream.read(&mut wire).expect("a hello");
+            assert!(count > 0, "a hello");
+            let mut out = Vec::new();
+            toy.open(&mut wire[..count], &mut out).expect("frames");
+            if toy.has_work() {
+                toy.work(&mut out).expect("frames");
+            }
+            self.stream.write_all(&out).expect("room");
+        }
+    }
+
     /// Says that nothing follows, in every language that it speaks.
     pub(crate) fn half_close(&mut self) -> std::io::Result<()> {
         if let Some(toy) = &mut self.toy {

@@ -3,6 +3,8 @@
 //!
 //! Also read by the unit tests of the crate, so it names nothing but the trait.
 
+use std::sync::{Arc, Mutex};
+
 use super::{Errno, Layer};
 
 /// Bytes of a frame's head: the length of what follows, its kind in the uppermost.
@@ -36,6 +38,8 @@ pub(crate) enum Thinks {
 #[derive(Debug)]
 pub(crate) struct Toy {
     thinks: Thinks,
+    /// It thinks once it gets through here.
+    gate: Arc<Mutex<()>>,
     /// The other's hello came, and has not been thought over.
     asked: bool,
     open: bool,
@@ -61,6 +65,7 @@ impl Toy {
     pub(crate) fn that(thinks: Thinks) -> Self {
         Self {
             thinks,
+            gate: Arc::default(),
             asked: false,
             open: thinks == Thinks::Never,
             unread: Vec::new(),
@@ -73,6 +78,11 @@ impl Toy {
             echoed: 0,
             last: false,
         }
+    }
+
+    /// One that thinks when it gets through a gate.
+    pub(crate) fn behind(gate: &Arc<Mutex<()>>) -> Self {
+        Self { gate: Arc::clone(gate), ..Self::that(Thinks::Well) }
     }
 
     /// Hides bytes, and finds them again.
@@ -199,6 +209,7 @@ impl Layer for Toy {
     }
 
     fn work(&mut self, out: &mut Vec<u8>) -> Result<(), Errno> {
+        drop(self.gate.lock());
         assert_ne!(self.thinks, Thinks::Badly, "planted");
         self.asked = false;
         self.open = true;
