@@ -333,13 +333,17 @@ impl Reactor {
             turn.starved = true;
             return Halt::Full;
         };
-        let before = stream.layer.as_ref().map(|_| stream.queued());
-        let (halt, count) = stream::read::read(stream, &mut Sink { id, batch, blocks: &mut self.blocks, share }, &mut self.wire);
-        if let Some(before) = before {
+        let mut sink = Sink { id, batch, blocks: &mut self.blocks, share };
+        let (halt, count) = if stream.layer.is_none() {
+            stream::read::straight(stream, &mut sink)
+        } else {
+            let before = stream.queued();
+            let read = stream::read::through(stream, &mut sink, &mut self.wire);
             // What it read may have an answer.
             self.queued = self.queued - before + stream.queued();
             self.look_after_layer(id);
-        }
+            read
+        };
         self.stats.received += count as u64;
         turn.sockets += 1;
         turn.starved |= halt == Halt::Full || (halt == Halt::EndWaits && !share.in_rounds);

@@ -113,7 +113,22 @@ impl Layered {
         self.layer.as_deref_mut().filter(|_| free).map(|layer| layer as &mut dyn Layer)
     }
 
+    // What every look at a stream asks: out of the way of those that have no layer.
+
+    /// True when the next flush has something to send: what is sealed, what can be, or a failure to tell of.
+    #[inline(never)]
+    pub(crate) fn has_to_send(&self, queue: Option<&Requests>, failed: bool) -> bool {
+        self.outlet.is_due() || queue.is_some_and(|queue| self.can_seal(queue) || ((failed || self.broken != 0) && queue.is_due()))
+    }
+
+    /// True while requests wait for the layer and not for the kernel.
+    #[inline(never)]
+    pub(crate) fn keeps_waiting(&self, queue: Option<&Requests>) -> bool {
+        queue.is_some_and(|queue| queue.is_due() && !self.can_seal(queue))
+    }
+
     /// True when there is something to tell, or to do, without waiting for the kernel; or with what the kernel has.
+    #[inline(never)]
     pub(crate) fn has_to_read(&self, readable: bool) -> bool {
         let wants = |layer: &dyn Layer| layer.ready() > 0 || layer.is_over() || (readable && !self.outlet.is_provoked());
         self.broken != 0 || self.at_home().is_some_and(wants)

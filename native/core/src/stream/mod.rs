@@ -103,8 +103,10 @@ impl Stream {
     }
 
     /// Bytes that wait to be written.
+    #[inline]
     pub(crate) fn queued(&self) -> usize {
-        self.queue.as_ref().map_or(0, |queue| queue.bytes()) + self.layer.as_ref().map_or(0, |layered| layered.outlet.len())
+        let sealed = if let Some(layered) = &self.layer { layered.outlet.len() } else { 0 };
+        self.queue.as_ref().map_or(sealed, |queue| queue.bytes() + sealed)
     }
 
     /// True while anything waits to leave, or a failure to be told of.
@@ -118,10 +120,7 @@ impl Stream {
     fn is_due(&self) -> bool {
         match &self.layer {
             None => self.queue.as_ref().is_some_and(|queue| queue.is_due()),
-            Some(layered) => {
-                let fails = self.failure != 0 || layered.is_broken();
-                layered.outlet.is_due() || self.queue.as_ref().is_some_and(|queue| layered.can_seal(queue) || (fails && queue.is_due()))
-            }
+            Some(layered) => layered.has_to_send(self.queue.as_deref(), self.failure != 0),
         }
     }
 
@@ -131,14 +130,14 @@ impl Stream {
     }
 
     /// True when the kernel may take what waits. A failure that is told once more has been read waits with the reading.
+    #[inline]
     pub(crate) fn wants_to_write(&self, starved: bool) -> bool {
         self.flags.has(WRITABLE) && !(starved && self.failure != 0) && self.is_due()
     }
 
     /// True while the kernel, or the layer, has more than it takes: what is written now does not leave at once.
     pub(crate) fn is_full(&self) -> bool {
-        let waits = || self.layer.as_ref().is_some_and(|layered| self.queue.as_ref().is_some_and(|queue| queue.is_due() && !layered.can_seal(queue)));
-        !self.flags.has(WRITABLE) || waits()
+        !self.flags.has(WRITABLE) || self.layer.as_ref().is_some_and(|layered| layered.keeps_waiting(self.queue.as_deref()))
     }
 
     /// Requests that asked for notice and have not left.

@@ -44,6 +44,7 @@ impl Outlet {
     }
 
     /// True while there is something to send, or a failure to tell of.
+    #[inline(never)]
     pub(crate) fn is_due(&self) -> bool {
         !self.is_empty() || self.failed || !self.marks.is_empty()
     }

@@ -11,13 +11,6 @@ use crate::limits::CHUNK_BYTES;
 /// What a write to a peer that is gone answers once the reset has been told: no reason to end the reading with.
 const BROKEN: i32 = -libc::EPIPE;
 
-/// Reads what the stream has, up to its share. Returns why it ended and how many bytes came. `wire` is for bytes that go
-/// through a layer.
-#[inline]
-pub(crate) fn read(stream: &mut Stream, sink: &mut Sink<'_>, wire: &mut Wire) -> (Halt, usize) {
-    if stream.layer.is_none() { straight(stream, sink) } else { through(stream, sink, wire) }
-}
-
 /// Memory for bytes as they come off the wire, one for all streams: a layer keeps what it needs of them. There once it is needed.
 #[derive(Debug, Default)]
 pub(crate) struct Wire(Vec<u8>);
@@ -31,8 +24,10 @@ impl Wire {
     }
 }
 
-/// Without a layer: from the kernel to where JavaScript finds it.
-fn straight(stream: &mut Stream, sink: &mut Sink<'_>) -> (Halt, usize) {
+/// Reads what a stream without a layer has, up to its share, from the kernel to where JavaScript finds it. Returns why it ended and how
+/// many bytes came.
+#[inline]
+pub(crate) fn straight(stream: &mut Stream, sink: &mut Sink<'_>) -> (Halt, usize) {
     let mut total = 0;
     if sink.has_last_of(stream) && stream.flags.has_only(HUNG_UP | OVER | UNSURE, HUNG_UP) {
         return (sink.leave_end(), total);
@@ -65,8 +60,9 @@ fn straight(stream: &mut Stream, sink: &mut Sink<'_>) -> (Halt, usize) {
     (Halt::Share, total)
 }
 
-/// Through a layer: what lies ready goes to JavaScript, and the kernel is asked for more once there is room for that and nothing lies ready.
-fn through(stream: &mut Stream, sink: &mut Sink<'_>, wire: &mut Wire) -> (Halt, usize) {
+/// As [`straight`], through a layer: what lies ready goes to JavaScript, and the kernel is asked for more once there is room for that and nothing lies ready.
+#[inline(never)]
+pub(crate) fn through(stream: &mut Stream, sink: &mut Sink<'_>, wire: &mut Wire) -> (Halt, usize) {
     let mut total = 0;
     while total < sink.share.bytes {
         let last = sink.has_last_of(stream);

@@ -56,7 +56,7 @@ pub(crate) struct Sink<'a> {
 impl Sink<'_> {
     /// Memory for what comes next, or why there is none. It is valid for writes of its length until it is given back or
     /// [told](Sink::tell) of, and nobody reads it sooner.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn room(&mut self, flags: Flags) -> Result<Room, Halt> {
         // The bytes, and the end that may have come with them.
         if !self.batch.has_room_for(if flags.has(OVER) { 2 } else { 1 }) {
@@ -84,7 +84,7 @@ impl Sink<'_> {
     }
 
     /// Tells of bytes that lie in a room: a chunk for the program. A reader that has asked for one chunk and no more has had it here.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn tell(&mut self, stream: &mut Stream, room: Room, count: usize) {
         stream.taken = stream.taken.wrapping_add(int(count).cast_unsigned());
         self.batch.count(count);

@@ -38,7 +38,7 @@ pub(crate) enum Behind {
 ///
 /// # Safety
 /// `memory` is valid for writes of `length` bytes, and nobody reads it meanwhile.
-#[inline]
+#[inline(always)]
 pub(crate) unsafe fn fill(fd: BorrowedFd<'_>, flags: &mut Flags, memory: *mut u8, length: usize) -> Filled {
     // SAFETY: promised by the caller.
     match unsafe { sys::read_raw(fd, memory, length) } {
@@ -56,7 +56,7 @@ pub(crate) unsafe fn fill(fd: BorrowedFd<'_>, flags: &mut Flags, memory: *mut u8
 }
 
 /// What lies behind a read that did not fill its memory.
-#[inline]
+#[inline(always)]
 fn behind(flags: &mut Flags) -> Behind {
     let gone = flags.has(HUNG_UP);
     if flags.has(UNSURE) || (flags.has(LOCAL) && (!gone || flags.has(OVER))) {

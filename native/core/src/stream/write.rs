@@ -88,6 +88,7 @@ pub(crate) fn flush(stream: &mut Stream, sent: &mut u64, done: &mut u32) -> Writ
 }
 
 /// As [`write`], where a layer seals what leaves.
+#[inline(never)]
 fn write_through(stream: &mut Stream, piece: Piece<'_>, flags: i32, sent: &mut u64, done: &mut u32) -> Written {
     let Some(layered) = stream.layer.as_deref_mut() else { return Written::Done };
     if layered.has_said_last() {
@@ -104,6 +105,7 @@ fn write_through(stream: &mut Stream, piece: Piece<'_>, flags: i32, sent: &mut u
 }
 
 /// As [`flush`], where a layer seals what leaves: some of it ahead, so that the kernel always has more to take.
+#[inline(never)]
 fn flush_through(stream: &mut Stream, sent: &mut u64, done: &mut u32) -> Written {
     let Some(layered) = stream.layer.as_deref_mut() else { return Written::Done };
     // What broke the layer is no reason to keep back what it has sealed, and last of all said of that.

@@ -87,9 +87,13 @@ impl Toy {
 
     /// Hides bytes, and finds them again.
     fn disguise(frame: u32, bytes: &mut [u8]) {
-        let key = frame.wrapping_mul(0x9e37_79b9).to_le_bytes();
-        for (at, byte) in bytes.iter_mut().enumerate() {
-            *byte ^= key[at % 4] ^ 0x5a;
+        let key = frame.wrapping_mul(0x9e37_79b9) ^ 0x5a5a_5a5a;
+        let (words, rest) = bytes.as_chunks_mut::<4>();
+        for word in words {
+            *word = (u32::from_le_bytes(*word) ^ key).to_le_bytes();
+        }
+        for (byte, key) in rest.iter_mut().zip(key.to_le_bytes()) {
+            *byte ^= key;
         }
     }
 
