@@ -1,7 +1,7 @@
 //! One JavaScript environment (the main thread or a Worker) and its reactor: what the addon calls, on which thread.
 
+mod applied;
 mod offload;
-mod progress;
 mod thread;
 
 use std::collections::VecDeque;
@@ -31,7 +31,7 @@ use crate::sys::Errno;
 use crate::sys::sync::MutexGuard;
 use crate::table::{Id, Ids};
 
-pub use self::progress::Progress;
+pub use self::applied::Applied;
 use self::thread::DriverThread;
 pub use crate::reactor::apply::{Caller, Posted};
 pub use crate::reactor::datagrams::Waiting;
@@ -57,7 +57,7 @@ pub struct Environment {
     mailbox: Mailbox,
     /// Memory for copies of large writes.
     pub spares: Arc<Spares>,
-    progress: Progress,
+    applied: Applied,
     /// Copied from the reactor after a turn; only ever goes from false to true, so any order does.
     wants_blocks: AtomicBool,
     /// What the offload driver lacks for bytes that are there to read, one of `lack`: set by it, taken back by
@@ -83,7 +83,7 @@ impl Environment {
     ///
     /// # Errors
     /// When the kernel has no descriptors to give.
-    pub fn new(progress: Progress, batches: Vec<Batch>, wake_javascript: Box<dyn Fn() + Send + Sync>) -> io::Result<Arc<Self>> {
+    pub fn new(applied: Applied, batches: Vec<Batch>, wake_javascript: Box<dyn Fn() + Send + Sync>) -> io::Result<Arc<Self>> {
         let ids = Arc::new(Ids::default());
         let (mut reactor, waker) = Reactor::new(Arc::clone(&ids))?;
         let waker = Arc::new(waker);
@@ -109,7 +109,7 @@ impl Environment {
             admission,
             mailbox,
             spares: Arc::default(),
-            progress,
+            applied,
             wants_blocks: AtomicBool::new(false),
             reader_lacks: AtomicU8::new(lack::NOTHING),
             descriptor,
@@ -214,7 +214,7 @@ impl Environment {
             bytes = bytes.wrapping_add(i32::try_from(length.unwrap_or(0)).unwrap_or(i32::MAX));
             reactor.carry_out(posted, Caller::Gone);
         }
-        self.progress.add(requests, bytes, reactor.pressures());
+        self.applied.add(requests, bytes, reactor.pressures());
     }
 
     /// Once: the loop that the inline driver runs in, as [`Reactor::watch_with`].

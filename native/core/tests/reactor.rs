@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::IntoRawFd;
 
 use common::{Bench, CLOSE, OPEN_CONNECTING, OPEN_LISTENER, READ_START, READ_STOP, SHARE, SHUTDOWN, WRITE};
-use tsloop_core::command::op::SEND;
+use tsloop_core::command::op::{SEND, TELL_AGAIN};
 use tsloop_core::command::{MORE, NOTIFY, OPEN_STREAM};
 use tsloop_core::env::{Caller, Posted};
 use tsloop_core::event::{Event, FULL, Op, UV_EOF, WAITS};
@@ -281,14 +281,14 @@ fn nobody_is_accepted_from_a_shared_listener_before_javascript_comes() {
     assert!(bench.reactor.accept_one(id).is_ok());
     assert_eq!(bench.reactor.accept_one(id).map(drop), Err(-libc::EAGAIN));
 
-    bench.ask(READ_START, id, 0, 0, &[]);
+    bench.ask(TELL_AGAIN, id, 0, 0, &[]);
     assert_eq!(bench.turn(), [], "nobody waits");
     let _third = connect();
     assert_eq!(bench.turn(), told);
     assert!(bench.reactor.accept_one(id).is_ok());
     // JavaScript looked at one only: it is told of those that may be left.
     let _fourth = connect();
-    bench.ask(READ_START, id, 0, 0, &[]);
+    bench.ask(TELL_AGAIN, id, 0, 0, &[]);
     assert_eq!(bench.turn(), told);
     bench.ask(CLOSE, id, 0, 0, &[]);
     assert_eq!(bench.reactor.accept_one(id).map(drop), Err(-libc::EBADF));

@@ -196,6 +196,7 @@ impl World {
             }
             Command::ReadStart => self.ask(4, id, 0, 0, &[], caller),
             Command::ReadStop => self.ask(5, id, 0, 0, &[], caller),
+            Command::TellAgain => self.ask(14, id, 0, 0, &[], caller),
             Command::Write(bytes, flags) if bytes.len() % 5 == 4 => {
                 let length = bytes.len() * 997 % LENT.len();
                 // SAFETY: a static.

@@ -75,6 +75,11 @@ impl Reactor {
             match command {
                 Command::Write(bytes, flags) => status = self.write(id, Piece::Bytes(bytes), flags, caller),
                 Command::ReadStart => self.read_start(id),
+                Command::TellAgain => match self.entry(id) {
+                    Some(Entry::Listener(_)) => self.tell_again(id),
+                    Some(Entry::Process(_)) => self.tell_end_again(id),
+                    _ => {}
+                },
                 Command::ReadStop => match self.entry(id) {
                     Some(Entry::Stream(stream)) => stream.flags.clear(stream::READING),
                     Some(Entry::Datagram(socket)) => socket.flags.clear(dgram::RECEIVING),
@@ -156,11 +161,8 @@ impl Reactor {
     }
 
     fn read_start(&mut self, id: Id) {
-        match self.entry(id) {
-            Some(Entry::Datagram(_)) => return self.receive_start(id),
-            Some(Entry::Listener(_)) => return self.tell_again(id),
-            Some(Entry::Process(_)) => return self.tell_end_again(id),
-            _ => {}
+        if let Some(Entry::Datagram(_)) = self.entry(id) {
+            return self.receive_start(id);
         }
         let Some(slot) = self.slot(id) else { return };
         let Entry::Stream(stream) = &mut slot.entry else { return };

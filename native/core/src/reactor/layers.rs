@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::apply::Posted;
-use super::writing::Told;
+use super::writing::Tells;
 use super::{DIRECT, Entry, Reactor};
 use crate::limits::LAYER_JOBS;
 use crate::pool;
@@ -76,7 +76,7 @@ impl Reactor {
         self.look_after_layer(id);
         let Some(Entry::Stream(stream)) = self.entry(id) else { return };
         if stream.wants_to_write(false) {
-            self.flush(id, Told::Now);
+            self.flush(id, Tells::Now);
         } else if stream.flags.has(crate::stream::ENDING) {
             self.relieve(id);
         }

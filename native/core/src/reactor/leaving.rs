@@ -7,7 +7,7 @@
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::{Duration, Instant};
 
-use super::writing::Told;
+use super::writing::Tells;
 use super::{Entry, Reactor};
 use crate::dgram;
 use crate::limits::EXIT_PAUSE_MS;
@@ -93,7 +93,7 @@ impl Reactor {
                     return None;
                 }
                 stream.flags.set(stream::WRITABLE);
-                let outcome = self.flush(id, Told::Now);
+                let outcome = self.flush(id, Tells::Now);
                 let Some(Entry::Stream(stream)) = self.entry(id) else { return None };
                 // What a layer cannot seal yet does not wait for the kernel.
                 let bytes = stream.owed().filter(|_| outcome == Some(Written::Waits) && stream.waits_to_write())?;

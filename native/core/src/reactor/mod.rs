@@ -94,14 +94,17 @@ impl Entry {
         if let Self::Stream(stream) = self { stream.queued() } else { 0 }
     }
 
-    /// True when a turn has something to do for it: what waits for room in line is left to that.
-    fn wants_turn(&self, starved: bool) -> bool {
-        match self {
+    /// True when a turn has something to do for it: what waits for room in line is left to that. None of a stream with a layer, which
+    /// knows itself.
+    #[inline(always)]
+    fn wants_turn(&self, starved: bool) -> Option<bool> {
+        Some(match self {
             Self::Vacant | Self::Connecting(_) | Self::Process(_) => false,
             Self::Listener(listener) => listener.waits && !starved,
             Self::Datagram(socket) => socket.wants_to_send() || (socket.wants_to_deliver() && !starved),
-            Self::Stream(stream) => stream.wants_to_write(starved) || (stream.wants_to_read() && !starved),
-        }
+            Self::Stream(stream) if stream.layer.is_some() => return None,
+            Self::Stream(stream) => stream.wants_turn_as_wire(starved),
+        })
     }
 }
 
@@ -352,8 +355,19 @@ impl Reactor {
     /// Puts a socket in line for the next turn if it has something to do there and is not in line already.
     fn enqueue(&mut self, id: Id) {
         let Some(slot) = self.slot(id) else { return };
-        let starved = slot.state.has(STARVED);
-        if slot.entry.wants_turn(starved) {
+        match slot.entry.wants_turn(slot.state.has(STARVED)) {
+            Some(true) => self.look_at(id),
+            Some(false) => {}
+            None => self.enqueue_layered(id),
+        }
+    }
+
+    /// By itself, so that others need not make room for what a layer asks.
+    #[inline(never)]
+    fn enqueue_layered(&mut self, id: Id) {
+        let Some(slot) = self.slot(id) else { return };
+        let Entry::Stream(stream) = &slot.entry else { return };
+        if stream.wants_turn(slot.state.has(STARVED)) {
             self.look_at(id);
         }
     }

@@ -12,7 +12,7 @@ use super::deadlines::TIMER;
 use super::direct::FEW;
 use super::line::For;
 use super::watching::id_of;
-use super::writing::Told;
+use super::writing::Tells;
 use super::{Entry, QUEUED, Reactor, STARVED, WAKER, datagrams};
 use crate::event::{Batch, DEAD};
 use crate::limits::{CHUNK_BYTES, POLL_EVENTS, TURN_BYTES, TURN_ROUNDS};
@@ -286,12 +286,12 @@ impl Reactor {
         let Some(Entry::Stream(stream)) = self.entry(id) else { return };
         let served = stream.taken != before;
         if stream.wants_to_write(in_line) {
-            let told = match halt {
-                Halt::Share | Halt::Full | Halt::NoBlock => Told::Waits,
-                Halt::Drained | Halt::EndWaits if reads => Told::ByReading,
-                Halt::Drained | Halt::EndWaits => Told::Now,
+            let tells = match halt {
+                Halt::Share | Halt::Full | Halt::NoBlock => Tells::Waits,
+                Halt::Drained | Halt::EndWaits if reads => Tells::ByReading,
+                Halt::Drained | Halt::EndWaits => Tells::Now,
             };
-            self.flush(id, told);
+            self.flush(id, tells);
             turn.sockets += 1;
         }
         match halt {

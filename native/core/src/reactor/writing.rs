@@ -12,7 +12,7 @@ use crate::table::Id;
 
 /// When a write's failure is told: what the peer has said comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Told {
+pub(super) enum Tells {
     /// At once.
     Now,
     /// At once to whoever waits for it. Who does not learns from the end of reading.
@@ -37,6 +37,7 @@ fn leaves_failure(stream: &mut Stream, errno: Errno, flags: i32, caller: Caller)
 impl Reactor {
     /// Does something to a stream that may change what waits to be written to it, and keeps count of that. `sent` is counted by
     /// the second argument.
+    #[inline(always)]
     pub(super) fn with_stream<R>(&mut self, id: Id, act: impl FnOnce(&mut Stream, &mut u64) -> R) -> Option<R> {
         let slot = self.table.get_mut(id.slot as usize).filter(|slot| slot.generation == id.generation);
         let Some(Slot { entry: Entry::Stream(stream), .. }) = slot else { return None };
@@ -61,8 +62,8 @@ impl Reactor {
             Written::Done => {
                 // `done` counts those before it too, and this request itself only when it went through the queue.
                 let own = u32::from(flags & NOTIFY != 0);
-                let told = if caller == Caller::Gone { done.max(own) } else { done.saturating_sub(own) };
-                self.tell_written(id, told, 0);
+                let ended = if caller == Caller::Gone { done.max(own) } else { done.saturating_sub(own) };
+                self.tell_written(id, ended, 0);
                 self.relieve(id);
                 0
             }
@@ -94,7 +95,7 @@ impl Reactor {
     }
 
     /// Offers the kernel what a stream has queued, reports what came of it, and says how it stands; None if it is no stream.
-    pub(super) fn flush(&mut self, id: Id, told: Told) -> Option<Written> {
+    pub(super) fn flush(&mut self, id: Id, tells: Tells) -> Option<Written> {
         let (mut done, before) = (0, self.stats.sent);
         let outcome = self.with_stream(id, |stream, sent| stream::write::flush(stream, sent, &mut done))?;
         let progressed = self.stats.sent != before;
@@ -102,14 +103,14 @@ impl Reactor {
         let Some(Entry::Stream(stream)) = self.entry(id) else { return None };
         let lingers = stream.flags.has(stream::LINGERING);
         match outcome {
-            Written::Failed(errno) if told == Told::Waits => {
+            Written::Failed(errno) if tells == Tells::Waits => {
                 // The next turns read on, and come back here.
                 stream.failure = errno;
                 return Some(Written::Waits);
             }
             Written::Failed(errno) => {
                 let awaited = stream.awaited() > 0;
-                self.fail(id, errno, false, !awaited && !lingers && told != Told::ByReading);
+                self.fail(id, errno, false, !awaited && !lingers && tells != Tells::ByReading);
             }
             Written::Done if !stream.is_leaving() => self.relieve(id),
             // A layer has things to say of its own, for which nobody has asked the kernel yet.

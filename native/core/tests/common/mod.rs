@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tsloop_core::command::{NOTIFY, OPEN_STREAM};
-use tsloop_core::env::{Caller, Environment, Posted, Progress};
+use tsloop_core::env::{Applied, Caller, Environment, Posted};
 use tsloop_core::event::{Batch, Op, WORDS};
 use tsloop_core::limits::{BATCH_BYTES, BATCH_EVENTS, BATCHES, DIRECT_STREAMS};
 use tsloop_core::net::tcp;
@@ -190,14 +190,14 @@ impl Loop {
         assert!(wake >= 0, "an eventfd");
         let memory = Memory::new(BATCHES);
         // SAFETY: three words, freed after `end`.
-        let progress = unsafe { Progress::new(memory.1.cast()) };
+        let applied = unsafe { Applied::new(memory.1.cast()) };
         let send = move || {
             let one = 1_u64;
             // SAFETY: eight bytes of a local; a full counter is as good as a wake-up.
             unsafe { libc::write(wake, (&raw const one).cast(), 8) };
             on_wake();
         };
-        let core = Environment::new(progress, memory.batches(), Box::new(send)).expect("an environment");
+        let core = Environment::new(applied, memory.batches(), Box::new(send)).expect("an environment");
         let watched = Watched::default();
         core.watch_with(Box::new(watched.clone()), matches!(choice, Choice::Random(_)));
         let policy = Policy::new(choice);
