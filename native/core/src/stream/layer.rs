@@ -2,7 +2,7 @@
 //!
 //! A stream without a layer is its own wire: its bytes go through the batch or a lent block, and from JavaScript's memory to the
 //! kernel, without anybody in between. With one they take a turn: what the source brings is opened, and what lies ready then goes
-//! into the sink; requests are sealed, late, and what is sealed leaves by the [outlet](super::outlet).
+//! into the sink; requests are sealed, late, and what is sealed leaves by the outlet.
 
 use std::fmt;
 

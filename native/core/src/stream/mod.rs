@@ -1,6 +1,6 @@
 //! A byte stream of any kind (TCP, unix-domain socket, pipe): its state, and the one read loop, write loop and end.
 //!
-//! In: [source] → (layer) → [sink]. Out: [requests] → (layer → [outlet]) → kernel. Most streams have no [layer].
+//! In: source → (layer) → [sink]. Out: [requests] → (layer → outlet) → kernel. Most streams have no [layer].
 
 pub mod copies;
 pub mod end;

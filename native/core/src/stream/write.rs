@@ -87,7 +87,7 @@ pub(crate) fn flush(stream: &mut Stream, sent: &mut u64, done: &mut u32) -> Writ
     Written::Done
 }
 
-/// As [`write`], where a layer seals what leaves.
+/// As [`write()`], where a layer seals what leaves.
 #[inline(never)]
 fn write_through(stream: &mut Stream, piece: Piece<'_>, flags: i32, sent: &mut u64, done: &mut u32) -> Written {
     let Some(layered) = stream.layer.as_deref_mut() else { return Written::Done };

@@ -510,6 +510,19 @@ impl Bench {
         self.told().into_iter().filter(|(op, ..)| *op != Op::Pressure as i32).map(|(op, id, _)| (op, id, 0)).collect()
     }
 
+    /// A batch with room for so many bytes.
+    pub(crate) fn narrow(&mut self, room: usize) {
+        self.batch.clear();
+        self.batch.advance(BATCH_BYTES - room);
+    }
+
+    /// What the reactor's descriptor has to tell now.
+    pub(crate) fn rings(&self) -> bool {
+        let mut entry = libc::pollfd { fd: self.reactor.descriptor(), events: libc::POLLIN, revents: 0 };
+        // SAFETY: one entry of ours.
+        unsafe { libc::poll(&raw mut entry, 1, 0) == 1 }
+    }
+
     /// A stream that reads, and its peer.
     pub(crate) fn reader(&mut self) -> (Id, std::os::unix::net::UnixStream) {
         let (ours, peer) = pair();
