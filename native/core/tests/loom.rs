@@ -437,7 +437,7 @@ fn others_post_to_the_offload_driver_as_javascript_does() {
 fn a_post_across_passes_is_heard_by_whoever_has_the_seat_then() {
     bounded(|| {
         let (seat, readiness, poster) = Poster::world();
-        let pool = thread::spawn(move || poster.post(1));
+        let pool = thread::spawn(move || [1, 3].into_iter().for_each(|item| poster.post(item)));
         let term = seat.pass_to_offload();
         readiness.wake();
         let driver = {
@@ -449,10 +449,10 @@ fn a_post_across_passes_is_heard_by_whoever_has_the_seat_then() {
         }
         seat.pass_to_inline(note);
         readiness.wake();
-        turn_inline(&seat, &readiness, 2);
+        turn_inline(&seat, &readiness, 3);
         let mut log = seat.lock().clone();
         log.sort_unstable();
-        assert_eq!(log, [1, 2]);
+        assert_eq!(log, [1, 2, 3]);
         // As at an environment's end: that its term was over, an inline turn may have taken before it could hear of it.
         readiness.wake();
         driver.join().expect("the driver stops");

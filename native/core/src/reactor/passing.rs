@@ -106,11 +106,12 @@ impl<S, Q> Seat<S, Q> {
 
     /// JavaScript thread: the seat comes back. The driver of the term that ended is to be woken so that it stops.
     pub fn pass_to_inline(&self, apply: impl FnOnce(&mut S, &mut VecDeque<Q>)) {
-        // Before the last look: who posts from here on wakes whoever turns inline.
+        let mut state = self.lock();
+        // Before the last look, so that who posts from here on wakes whoever turns inline; and under the lock, as a driver that is about to
+        // sleep there may find that it must not.
         self.inbox.lie_down();
-        let state = self.settle(&mut VecDeque::new(), apply);
+        self.empty_inbox(&mut state, &mut VecDeque::new(), apply);
         self.term.fetch_add(1, Ordering::AcqRel);
-        drop(state);
     }
 
     /// JavaScript thread, while the inline driver has the seat, and behind any look at what is ready: what others have posted.
