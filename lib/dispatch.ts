@@ -139,7 +139,7 @@ export function createDispatcher(nativeTick: () => void, memory: Memory): Callba
       accept(environment, server, slot, environment.out, control[Control.out2] as number);
       tick();
     }
-    if (server.listening && !server.closed) environment.command(Command.readStart, server);
+    if (server.listening && !server.closed) environment.command(Command.tellAgain, server);
   };
 
   /** An event of a datagram socket: everything in it is for lib/. */

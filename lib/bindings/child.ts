@@ -133,7 +133,7 @@ export class Child {
     // when it has read everything else. So we ask again, behind that.
     if (!this.#asked) {
       this.#asked = true;
-      environment.command(Command.readStart, this);
+      environment.command(Command.tellAgain, this);
       return;
     }
     const status = native.reap(this.fd);

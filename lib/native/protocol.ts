@@ -44,6 +44,7 @@ export const Command = {
   send: 10,
   share: 11,
   keepBuffer: 12,
+  tellAgain: 14,
 } as const;
 
 /** Flags of a write: more pieces of the request follow; report its end if it does not come inside the call. */

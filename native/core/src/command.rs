@@ -41,6 +41,8 @@ pub mod op {
     pub const KEEP_BUFFER: i32 = 12;
     /// [`super::Command::OpenProcess`]; native code alone asks for it.
     pub const OPEN_PROCESS: i32 = 13;
+    /// [`super::Command::TellAgain`]
+    pub const TELL_AGAIN: i32 = 14;
 }
 
 /// Appends a command's header to a stream of them.
@@ -86,9 +88,11 @@ pub enum Command<'a> {
     OpenListener(i32, i32),
     /// A descriptor that is connecting.
     OpenConnecting(i32),
-    /// Read, and go on reading. Of a shared listener: what waited has been accepted, tell of the next. Of a process: tell
-    /// its end again, after what others bring in the same turn. With [`ONCE`].
+    /// Read, and go on reading or, with [`ONCE`], until there is something.
     ReadStart(i32),
+    /// JavaScript has looked, and is to be told of what there is then. Of a shared listener: whoever waits next. Of a process: its end,
+    /// after what others bring in the same turn.
+    TellAgain,
     /// Take no more bytes from the kernel.
     ReadStop,
     /// Bytes to send, with [`MORE`] and [`NOTIFY`].
@@ -168,6 +172,7 @@ impl<'a> Iterator for Reader<'a> {
             op::OPEN_CONNECTING => Command::OpenConnecting(a),
             op::READ_START => Command::ReadStart(b),
             op::READ_STOP => Command::ReadStop,
+            op::TELL_AGAIN => Command::TellAgain,
             op::WRITE => {
                 let length = usize::try_from(a).unwrap_or(usize::MAX);
                 if length > rest.len() {

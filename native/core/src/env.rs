@@ -1,7 +1,7 @@
 //! One JavaScript environment (the main thread or a Worker) and its reactor: what the addon calls, on which thread.
 
+mod applied;
 mod offload;
-mod progress;
 mod thread;
 
 use std::collections::VecDeque;
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use crate::event::Batch;
 use crate::limits::EXIT_FLUSH_MS;
-use crate::mailbox::Mailbox;
+use crate::mailbox::{Mailbox, Tray};
 use crate::reactor::admission::Admission;
 use crate::reactor::blocks::Block;
 use crate::reactor::direct::Watch;
@@ -26,13 +26,14 @@ use crate::reactor::seat::Driver;
 use crate::reactor::{Reactor, Turn};
 use crate::stats::{Present, Stats};
 use crate::stream::copies::Spares;
+use crate::stream::layer::Layer;
 use crate::sys::sync::MutexGuard;
 use crate::sys::{self, Errno};
 use crate::table::{Id, Ids};
 
-pub use self::progress::Progress;
+pub use self::applied::Applied;
 use self::thread::DriverThread;
-pub use crate::reactor::apply::{Caller, Request};
+pub use crate::reactor::apply::{Caller, Posted};
 pub use crate::reactor::datagrams::Waiting;
 
 /// What reading can wait for.
@@ -48,7 +49,7 @@ mod lack {
 /// offload driver may do is `offload::DriverSide`.
 pub struct Environment {
     /// The reactor, what is asked of it, and who drives it.
-    seat: Seat<Reactor, Request>,
+    seat: Seat<Reactor, Posted>,
     /// JavaScript thread: to be told how long deliveries take.
     pub admission: Arc<Admission>,
     /// Ids, on a lock of their own.
@@ -56,14 +57,14 @@ pub struct Environment {
     mailbox: Mailbox,
     /// Memory for copies of large writes.
     pub spares: Arc<Spares>,
-    progress: Progress,
+    applied: Applied,
     /// Copied from the reactor after a turn; only ever goes from false to true, so any order does.
     wants_blocks: AtomicBool,
     /// What the offload driver lacks for bytes that are there to read, one of `lack`: set by it, taken back by
     /// JavaScript when it helps.
     reader_lacks: AtomicU8,
     descriptor: RawFd,
-    waker: mio::Waker,
+    waker: Arc<mio::Waker>,
     wake_javascript: Box<dyn Fn() + Send + Sync>,
     thread: DriverThread,
     /// Goes from false to true, once. Release and Acquire, though nothing is read on the strength of it but that it is over: the
@@ -82,22 +83,33 @@ impl Environment {
     ///
     /// # Errors
     /// When the kernel has no descriptors to give.
-    pub fn new(progress: Progress, batches: Vec<Batch>, wake_javascript: Box<dyn Fn() + Send + Sync>) -> io::Result<Arc<Self>> {
+    pub fn new(applied: Applied, batches: Vec<Batch>, wake_javascript: Box<dyn Fn() + Send + Sync>) -> io::Result<Arc<Self>> {
         let ids = Arc::new(Ids::default());
-        let (reactor, waker) = Reactor::new(Arc::clone(&ids))?;
+        let (mut reactor, waker) = Reactor::new(Arc::clone(&ids))?;
+        let waker = Arc::new(waker);
         let descriptor = reactor.descriptor();
         let admission = reactor.admission();
         let mailbox = Mailbox::default();
         for batch in batches {
             let _ = mailbox.empty.post(batch);
         }
+        let inbox = Arc::new(Tray::default());
+        reactor.post_with({
+            let (inbox, waker) = (Arc::clone(&inbox), Arc::clone(&waker));
+            Arc::new(move |posted| {
+                if inbox.post(posted) {
+                    // As in `wake_driver`; after the end nobody listens.
+                    let _ = waker.wake();
+                }
+            })
+        });
         Ok(Arc::new(Self {
-            seat: Seat::new(reactor),
+            seat: Seat::new(reactor, inbox),
             ids,
             admission,
             mailbox,
             spares: Arc::default(),
-            progress,
+            applied,
             wants_blocks: AtomicBool::new(false),
             reader_lacks: AtomicU8::new(lack::NOTHING),
             descriptor,
@@ -134,44 +146,49 @@ impl Environment {
                 (status, reactor.is_due())
             }
             Driver::Offload => {
-                self.post(Request::Commands(bytes.to_vec()));
+                self.post(Posted::Commands(bytes.to_vec()));
                 (0, false)
             }
         }
+    }
+
+    /// Puts a layer between a stream and its wire: from here on its bytes are the layer's. Returns as [`Environment::submit`].
+    pub fn put_layer(&self, id: Id, layer: Box<dyn Layer>) -> (i32, bool) {
+        self.submit_with(&[], Posted::Layer(id, layer))
     }
 
     /// Lends a block. No wake-up: it is for reads to come.
     pub fn lend_block(&self, block: Block) {
         match self.driver() {
             Driver::Inline => {
-                self.lock().request(Request::LendBlock(block), Caller::Waits);
+                self.lock().carry_out(Posted::LendBlock(block), Caller::Waits);
             }
-            Driver::Offload => self.seat.leave(Request::LendBlock(block)),
+            Driver::Offload => self.seat.leave(Posted::LendBlock(block)),
         }
     }
 
-    /// As [`Environment::submit`], with a request behind the commands that does not fit a stream
+    /// As [`Environment::submit`], with something behind the commands that does not fit a stream
     /// of bytes. Both are handed over together: one wake-up, and nothing in between for a turn to find half done.
-    pub fn submit_with(&self, bytes: &[u8], request: Request) -> (i32, bool) {
+    pub fn submit_with(&self, bytes: &[u8], posted: Posted) -> (i32, bool) {
         match self.driver() {
             Driver::Inline => {
                 let mut reactor = self.lock();
                 reactor.apply(bytes, Caller::Waits);
-                let status = reactor.request(request, Caller::Waits);
+                let status = reactor.carry_out(posted, Caller::Waits);
                 (status, reactor.is_due())
             }
             Driver::Offload => {
                 if !bytes.is_empty() {
-                    self.seat.leave(Request::Commands(bytes.to_vec()));
+                    self.seat.leave(Posted::Commands(bytes.to_vec()));
                 }
-                self.post(request);
+                self.post(posted);
                 (0, false)
             }
         }
     }
 
-    fn post(&self, request: Request) {
-        if self.seat.post(request) {
+    fn post(&self, posted: Posted) {
+        if self.seat.post(posted) {
             self.wake_driver();
         }
     }
@@ -183,19 +200,21 @@ impl Environment {
     }
 
     /// Applies what was taken from the inbox, under the lock.
-    fn apply(&self, reactor: &mut Reactor, asked: &mut VecDeque<Request>) {
+    fn apply(&self, reactor: &mut Reactor, asked: &mut VecDeque<Posted>) {
         let (mut requests, mut bytes) = (0_i32, 0_i32);
-        for request in asked.drain(..) {
-            requests = requests.wrapping_add(1);
-            let length = match &request {
-                Request::Commands(copied) => copied.len(),
-                Request::WriteCopied(_, copied, _) => copied.len(),
-                Request::WriteLent(..) | Request::LendBlock(_) => 0,
+        for posted in asked.drain(..) {
+            let length = match &posted {
+                Posted::Commands(copied) => Some(copied.len()),
+                Posted::WriteCopied(_, copied, _) => Some(copied.len()),
+                Posted::WriteLent(..) | Posted::LendBlock(_) | Posted::Layer(..) => Some(0),
+                // JavaScript counts what it has posted itself.
+                Posted::Worked(..) => None,
             };
-            bytes = bytes.wrapping_add(i32::try_from(length).unwrap_or(i32::MAX));
-            reactor.request(request, Caller::Gone);
+            requests = requests.wrapping_add(i32::from(length.is_some()));
+            bytes = bytes.wrapping_add(i32::try_from(length.unwrap_or(0)).unwrap_or(i32::MAX));
+            reactor.carry_out(posted, Caller::Gone);
         }
-        self.progress.add(requests, bytes, reactor.pressures());
+        self.applied.add(requests, bytes, reactor.pressures());
     }
 
     /// Once: the loop that the inline driver runs in, as [`Reactor::watch_with`].
@@ -219,7 +238,10 @@ impl Environment {
     pub fn inline_turn(&self, asks: bool) -> Option<(Batch, Turn)> {
         let mut batch = self.mailbox.empty.take()?;
         let mut reactor = self.lock();
+        self.seat.look(&mut reactor, |reactor, posted| self.apply(reactor, posted));
         let turn = guarded(&mut reactor, |reactor| reactor.first_round(&mut batch, asks));
+        // What was posted in between may have had its wake-up taken by this turn.
+        self.seat.look(&mut reactor, |reactor, posted| self.apply(reactor, posted));
         self.note_blocks(&reactor);
         reactor.stats().inline_turns += 1;
         Some((batch, turn))

@@ -52,6 +52,19 @@ pub const POLL_EVENTS: usize = 256;
 /// Chunks handed to one `writev`: the kernel's own bound is 1,024; beyond 64 the gain is nil.
 pub const WRITE_IOVECS: usize = 64;
 
+/// Bytes that a stream's layer seals ahead of the kernel, and bytes of its own that it may owe a peer which goes on asking without
+/// taking them, before no more is read. One chunk: what is sealed cannot be taken back when the socket closes, and what
+/// is not lies in JavaScript's memory, where it is counted.
+pub const SEALED_AHEAD: usize = CHUNK_BYTES;
+
+/// Bytes of memory that the outlet of a connection keeps when all of it has left: enough for most answers; more would be held by
+/// every idle connection.
+pub const OUTLET_KEPT_BYTES: usize = 2 * 1024;
+
+/// Layers of one environment that may be away for their work at a time. What comes on top waits for its turn, unread: the pool
+/// serves all environments of a process, in the order in which they come.
+pub const LAYER_JOBS: usize = 64;
+
 /// Copies of large writes whose memory is kept for the next ones: 1 MiB, as much as eight connections can have under
 /// way that count as written.
 pub const SPARE_COPIES: usize = 16;

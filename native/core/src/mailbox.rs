@@ -1,5 +1,5 @@
-//! The only way between a driver's thread and JavaScript's: batches one way, requests the other, each with a flag
-//! that makes one wake-up do for any number of posts.
+//! The only way between threads: batches from whoever drives to JavaScript, and to whoever drives what JavaScript asks for and what the
+//! pool has done. Each with a flag that makes one wake-up do for any number of posts, whoever posts.
 //!
 //! The flags follow one rule (Dekker's): the sleeper raises its flag and then looks once more; the poster posts and
 //! then takes the flag down. One of the two sees the other. `tests/loom.rs` checks all interleavings.
@@ -71,6 +71,23 @@ impl<T> Tray<T> {
     /// True when none waits.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The receiver is asleep, whatever it was: the next post wakes it. It looks once more after this.
+    pub fn lie_down(&self) {
+        self.asleep.swap(true, Ordering::SeqCst);
+    }
+
+    /// A receiver that is always asleep looks whether it was woken, and is asleep again: true if something may be there. Exact
+    /// where whoever woke it was seen to; a post that was not yet brings its wake-up.
+    #[must_use]
+    pub fn was_woken(&self) -> bool {
+        // A look costs nothing to speak of, and nearly always the answer is no.
+        if self.asleep.load(Ordering::SeqCst) {
+            return false;
+        }
+        self.lie_down();
+        true
     }
 
     /// The receiver is about to sleep: true if it may, false if something was posted meanwhile.

@@ -16,14 +16,17 @@ pub fn configure(threads: usize) {
     THREADS.store(threads.max(1), Ordering::Relaxed);
 }
 
-/// Has one of the pool's threads do this; false where the system refuses threads, and nothing is done. A panic ends the job alone.
-pub fn run(job: impl FnOnce() + Send + 'static) -> bool {
+/// Has one of the pool's threads do this. A panic ends the job alone.
+///
+/// # Errors
+/// The job, undone, where the system refuses threads.
+pub fn run<J: FnOnce() + Send + 'static>(job: J) -> Result<(), J> {
     let pool = POOL.get_or_init(|| {
         let threads = THREADS.load(Ordering::Relaxed);
         // Its threads are told which signals are theirs as they are made.
         sys::with_signals_blocked(|| Builder::new_multi_thread().worker_threads(threads).thread_name("tsloop-pool").build().ok())
     });
-    let Some(pool) = pool else { return false };
+    let Some(pool) = pool else { return Err(job) };
     drop(pool.spawn(async move { job() }));
-    true
+    Ok(())
 }

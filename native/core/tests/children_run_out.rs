@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use tsloop_core::process::wait::{Bounds, Use, run};
-use tsloop_core::process::{Request, Stdio, spawn};
+use tsloop_core::process::{Program, Stdio, spawn};
 use tsloop_core::sys::process::{Status, reap};
 
 /// Children of the long run.
@@ -16,9 +16,9 @@ const MANY: u32 = 10_000;
 
 const ROLE: &str = "TSLOOP_TEST_FEW";
 
-fn request(stdio: &[Stdio]) -> Request<'_> {
+fn request(stdio: &[Stdio]) -> Program<'_> {
     const ARGUMENTS: &[&std::ffi::CStr] = &[c"true"];
-    Request { file: c"/bin/true", arguments: ARGUMENTS, environment: &[], directory: None, stdio, detached: false, user: None, group: None }
+    Program { file: c"/bin/true", arguments: ARGUMENTS, environment: &[], directory: None, stdio, detached: false, user: None, group: None }
 }
 
 /// The status of a child that ends by itself, which is waited for.
@@ -74,7 +74,7 @@ fn a_start_without_descriptors_fails_at_any_step_and_leaves_none() {
 
 /// The kernel answers no question about more descriptors than a process may have.
 fn wait_blindly() {
-    let child = Request { arguments: &[c"sh", c"-c", c"sleep 0.3; echo; exec sleep 30"], file: c"/bin/sh", ..request(&[Stdio::Ignore, Stdio::Pipe]) };
+    let child = Program { arguments: &[c"sh", c"-c", c"sleep 0.3; echo; exec sleep 30"], file: c"/bin/sh", ..request(&[Stdio::Ignore, Stdio::Pipe]) };
     let uses = [Use { number: 1, input: None, output: true }];
     let narrower = std::thread::spawn(|| {
         std::thread::sleep(Duration::from_millis(100));

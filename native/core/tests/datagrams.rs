@@ -86,7 +86,7 @@ impl Bench {
     }
 
     /// What the reactor's descriptor says within a time.
-    fn rings(&self, within: Duration) -> bool {
+    fn rings_within(&self, within: Duration) -> bool {
         let mut entry = libc::pollfd { fd: self.reactor.descriptor(), events: libc::POLLIN, revents: 0 };
         // SAFETY: one entry of ours.
         unsafe { libc::poll(&raw mut entry, 1, i32::try_from(within.as_millis()).expect("short")) == 1 }
@@ -110,13 +110,13 @@ fn to_close_what_cannot_leave_waits_for_nobody_and_ends_in_time() {
     assert!(took < Duration::from_millis(CLOSE_FLUSH_MS / 2), "{took:?} for five");
     assert_eq!((bench.reactor.lingering(), bench.reactor.stats().datagrams_failed), (5, 0));
     while bench.reactor.lingering() > 0 {
-        assert!(bench.rings(common::PATIENCE), "the end is nobody's to come for");
+        assert!(bench.rings_within(common::PATIENCE), "the end is nobody's to come for");
         bench.turn();
     }
     assert!(start.elapsed() >= Duration::from_millis(CLOSE_FLUSH_MS));
     assert_eq!(bench.reactor.stats().datagrams_failed as usize * 4, left - 5 * 5, "what was left behind is counted");
     assert_eq!(common::descriptors(), before - 5 + 1, "theirs are closed, and there is a timer");
-    assert!(!bench.rings(Duration::ZERO));
+    assert!(!bench.rings_within(Duration::ZERO));
 }
 
 #[test]

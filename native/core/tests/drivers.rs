@@ -138,11 +138,12 @@ fn the_pool_does_what_it_is_given_on_threads_that_take_no_signals() {
     let (done, results) = mpsc::channel();
     for job in 0..20 {
         let done = done.clone();
-        assert!(pool::run(move || {
+        let ran = pool::run(move || {
             let status = fs::read_to_string("/proc/thread-self/status").expect("linux");
             assert_ne!(job, 3, "one that panics ends alone");
             done.send(blocks(&status, libc::SIGTERM)).expect("somebody listens");
-        }));
+        });
+        assert!(ran.is_ok());
     }
     drop(done);
     let results: Vec<bool> = results.iter().collect();

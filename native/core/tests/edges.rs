@@ -9,13 +9,6 @@ use common::{Bench, CLOSE, READ_START, WRITE};
 use tsloop_core::command::{NOTIFY, OPEN_STREAM};
 use tsloop_core::event::Op;
 
-/// What the reactor's descriptor has to tell now: 0 or 1.
-fn rings(bench: &Bench) -> bool {
-    let mut entry = libc::pollfd { fd: bench.reactor.descriptor(), events: libc::POLLIN, revents: 0 };
-    // SAFETY: one entry of ours.
-    unsafe { libc::poll(&raw mut entry, 1, 0) == 1 }
-}
-
 /// Whether the readiness set tells of a descriptor that it can be written to.
 fn asks_for_writing(bench: &Bench, fd: BorrowedFd<'_>) -> bool {
     let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", bench.reactor.descriptor())).expect("linux");
@@ -30,19 +23,19 @@ fn a_message_that_the_kernel_takes_whole_brings_no_readiness() {
     let _alone = common::alone();
     let mut bench = Bench::new();
     let (id, mut peer) = bench.reader();
-    assert!(!rings(&bench), "a new connection that says nothing is no reason for a turn");
+    assert!(!bench.rings(), "a new connection that says nothing is no reason for a turn");
     for _ in 0..5 {
         peer.write_all(b"ping").expect("room");
         assert_eq!(bench.inline_turn(true), [(Op::Data as i32, id, 0)]);
         assert_eq!(bench.ask(WRITE, id, 4, 0, b"pong"), 0);
         peer.read_exact(&mut [0; 4]).expect("it was sent");
-        assert!(!rings(&bench), "the peer has read, which is none of our business");
+        assert!(!bench.rings(), "the peer has read, which is none of our business");
     }
     bench.ask(CLOSE, id, 0, 0, &[]);
     let (ours, _peer) = common::connected();
     let id = bench.open(OPEN_STREAM, ours);
     bench.ask(READ_START, id, 0, 0, &[]);
-    assert!(!rings(&bench), "nor is one over TCP");
+    assert!(!bench.rings(), "nor is one over TCP");
 }
 
 #[test]

@@ -1,16 +1,17 @@
 //! Peers that reset, half-close, stop reading, or never were there: what the reactor tells, and what is left behind.
-//! Every test runs under both drivers and with the seat passing at random, and ends with the ledger.
+//! Every test runs under both drivers and with the seat passing at random, over the wire and over a layer, and ends with the ledger.
 
 mod common;
 
 use std::collections::HashSet;
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use common::{CLOSE, Happened, Loop, OPEN_CONNECTING, OPEN_LISTENER, READ_START, SHUTDOWN};
+use common::{CLOSE, Happened, Loop, OPEN_CONNECTING, OPEN_LISTENER, Peer, READ_START, SHUTDOWN};
 use tsloop_core::command::{MORE, NOTIFY, OPEN_STREAM, RESET};
-use tsloop_core::env::Request;
+use tsloop_core::env::Posted;
 use tsloop_core::event::{Op, UV_EOF};
 use tsloop_core::limits::{CHUNK_BYTES, EXIT_FLUSH_MS};
 use tsloop_core::net::{pipe, tcp};
@@ -20,11 +21,11 @@ use tsloop_core::table::Id;
 
 const SMALL: usize = 4096;
 
-/// Runs a test under every driver; all is closed at its end.
-fn under_every_driver(test: impl Fn(&mut Loop, Choice)) {
-    common::under_every_driver(|tested, choice| {
+/// Runs a test under every driver and over every layer; all is closed at its end.
+fn everywhere(test: impl Fn(&mut Loop, Choice)) {
+    common::over_every_layer(|tested, choice| {
         test(tested, choice);
-        tested.settle("everything closed", |this| {
+        tested.run_until("everything closed", |this| {
             let Present { streams: open, queued, lingering, .. } = this.core.stats().1;
             (open, queued, lingering) == (0, 0, 0)
         });
@@ -36,6 +37,7 @@ fn under_every_driver(test: impl Fn(&mut Loop, Choice)) {
 fn echo(this: &mut Loop, happened: &Happened) -> bool {
     let id = happened.id;
     if happened.is(Op::Accept) {
+        this.dress(happened.accepted());
         this.ask(READ_START, happened.accepted(), 0, 0);
     } else if happened.is(Op::Data) {
         this.write(id, &happened.bytes, 0);
@@ -80,17 +82,9 @@ trait Connection {
     fn abuse(self: Box<Self>, bytes: &[u8]);
 }
 
-impl Connection for std::net::TcpStream {
+impl Connection for Peer<TcpStream> {
     fn exchange(mut self: Box<Self>, bytes: &[u8]) -> Vec<u8> {
-        let mut writer = self.try_clone().expect("a descriptor");
-        let bytes = bytes.to_vec();
-        let sender = std::thread::spawn(move || {
-            writer.write_all(&bytes).expect("to send");
-            writer.shutdown(std::net::Shutdown::Write).expect("to half-close");
-        });
-        let received = common::read_all(&mut *self);
-        sender.join().expect("to send");
-        received
+        (*self).exchange(bytes)
     }
 
     fn abuse(mut self: Box<Self>, bytes: &[u8]) {
@@ -99,17 +93,9 @@ impl Connection for std::net::TcpStream {
     }
 }
 
-impl Connection for std::os::unix::net::UnixStream {
+impl Connection for Peer<UnixStream> {
     fn exchange(mut self: Box<Self>, bytes: &[u8]) -> Vec<u8> {
-        let mut writer = self.try_clone().expect("a descriptor");
-        let bytes = bytes.to_vec();
-        let sender = std::thread::spawn(move || {
-            writer.write_all(&bytes).expect("to send");
-            writer.shutdown(std::net::Shutdown::Write).expect("to half-close");
-        });
-        let received = common::read_all(&mut *self);
-        sender.join().expect("to send");
-        received
+        (*self).exchange(bytes)
     }
 
     fn abuse(mut self: Box<Self>, bytes: &[u8]) {
@@ -122,12 +108,12 @@ const ROUNDS: u64 = 12;
 
 #[test]
 fn every_echo_comes_back_on_its_own_connection() {
-    under_every_driver(|this, _| {
-        let (listener, address) = this.listen();
+    everywhere(|this, _| {
+        let (over, (listener, address)) = (this.over, this.listen());
         let running = clients(CLIENTS, ROUNDS, move || {
-            let stream = std::net::TcpStream::connect(address).expect("to connect");
+            let stream = TcpStream::connect(address).expect("to connect");
             stream.set_read_timeout(Some(common::PATIENCE)).expect("a timeout");
-            Box::new(stream)
+            Box::new(Peer::new(stream, over))
         });
         let mut ended = 0;
         this.until("all connections ended", |this, happened| {
@@ -144,18 +130,18 @@ fn every_echo_comes_back_on_its_own_connection() {
 
 #[test]
 fn unix_domain_sockets_echo_as_well() {
-    under_every_driver(|this, _| {
+    everywhere(|this, _| {
         let name = format!("\0tsloop-core-{}-{:?}", std::process::id(), Instant::now());
         let (fd, path) = pipe::bind(name.as_bytes()).expect("an abstract name");
         assert_eq!(path, None, "nothing to unlink");
         tsloop_core::sys::listen(std::os::fd::AsFd::as_fd(&fd), 128).expect("to listen");
-        let listener = this.open(OPEN_LISTENER, fd);
+        let (over, listener) = (this.over, this.open(OPEN_LISTENER, fd));
         let running = clients(4, 8, move || {
             let mut slot = tcp::Slot(None);
             pipe::connect(&mut slot, name.as_bytes()).expect("a socket");
-            let stream = std::os::unix::net::UnixStream::from(slot.0.expect("made"));
+            let stream = UnixStream::from(slot.0.expect("made"));
             stream.set_nonblocking(false).expect("to clear a flag");
-            Box::new(stream)
+            Box::new(Peer::new(stream, over))
         });
         let mut ended = 0;
         this.until("all connections ended", |this, happened| {
@@ -170,10 +156,10 @@ fn unix_domain_sockets_echo_as_well() {
 #[test]
 fn a_storm_of_connections_is_accepted_whole() {
     const STORM: usize = 300;
-    under_every_driver(|this, _| {
+    everywhere(|this, _| {
         let (listener, address) = this.listen();
         let storm = std::thread::spawn(move || {
-            let open: Vec<_> = (0..STORM).map(|_| std::net::TcpStream::connect(address).expect("to connect")).collect();
+            let open: Vec<_> = (0..STORM).map(|_| TcpStream::connect(address).expect("to connect")).collect();
             for (index, stream) in open.into_iter().enumerate() {
                 if index % 2 == 0 { common::reset(stream) } else { drop(stream) }
             }
@@ -190,7 +176,7 @@ fn a_storm_of_connections_is_accepted_whole() {
 
 #[test]
 fn a_peer_that_does_not_read_presses_and_gets_everything_in_order() {
-    under_every_driver(|this, choice| {
+    everywhere(|this, choice| {
         let (id, fd, mut peer) = this.connection(Some(SMALL));
         common::shrink(fd);
         let sent = common::tagged(7, 2 << 20);
@@ -228,7 +214,7 @@ fn a_peer_that_does_not_read_presses_and_gets_everything_in_order() {
 
 #[test]
 fn closing_delivers_what_was_acknowledged_and_drops_the_rest() {
-    under_every_driver(|this, _| {
+    everywhere(|this, _| {
         let (id, fd, mut peer) = this.connection(Some(SMALL));
         common::shrink(fd);
         let acknowledged = common::tagged(1, 1 << 20);
@@ -237,15 +223,16 @@ fn closing_delivers_what_was_acknowledged_and_drops_the_rest() {
         this.close(id, 0);
         this.core.settle();
         assert_eq!(this.core.stats().1.lingering, 1, "one stream lingers");
+        peer.quiet = true;
         let reader = std::thread::spawn(move || common::read_all(&mut peer));
-        this.settle("nothing lingers", |this| this.core.stats().1.lingering == 0);
+        this.run_until("nothing lingers", |this| this.core.stats().1.lingering == 0);
         assert!(reader.join().expect("an orderly end") == acknowledged);
     });
 }
 
 #[test]
 fn a_reset_by_us_forgets_what_waits() {
-    under_every_driver(|this, _| {
+    everywhere(|this, _| {
         let (id, fd, mut peer) = this.connection(Some(SMALL));
         common::shrink(fd);
         this.write(id, &common::tagged(1, 1 << 20), 0);
@@ -259,12 +246,12 @@ fn a_reset_by_us_forgets_what_waits() {
 
 #[test]
 fn copies_that_a_reset_overtakes_are_told_of_and_their_memory_is_used_again() {
-    under_every_driver(|this, _| {
+    everywhere(|this, _| {
         let mut memory = HashSet::new();
         let mut write = |this: &mut Loop, id, bytes: &[u8]| {
             let copy = this.core.spares.copy(bytes);
             memory.insert(copy.as_ptr());
-            this.core.submit_with(&[], Request::WriteCopied(id, copy, 0));
+            this.core.submit_with(&[], Posted::WriteCopied(id, copy, 0));
             memory.len()
         };
         let failed = |this: &mut Loop, id| {
@@ -307,7 +294,7 @@ fn ends(this: &mut Loop, id: Id) -> usize {
 
 #[test]
 fn a_request_of_many_pieces_on_a_reset_connection_is_told_of_once() {
-    under_every_driver(|this, choice| {
+    everywhere(|this, choice| {
         let (id, _, peer) = this.connection(None);
         common::reset(peer);
         // The reset is there at the latest when a write has failed.
@@ -328,9 +315,9 @@ fn a_request_of_many_pieces_on_a_reset_connection_is_told_of_once() {
 
 #[test]
 fn a_half_closed_peer_still_receives() {
-    under_every_driver(|this, _| {
+    everywhere(|this, _| {
         let (id, _, mut peer) = this.connection(None);
-        peer.shutdown(std::net::Shutdown::Write).expect("to half-close");
+        peer.half_close().expect("to half-close");
         this.ask(READ_START, id, 0, 0);
         this.until("the end of reading", |_, happened| happened.is(Op::ReadEnd) && happened.a == UV_EOF);
         this.write(id, b"after your end", 0);
@@ -343,7 +330,7 @@ fn a_half_closed_peer_still_receives() {
 
 #[test]
 fn a_reset_ends_reading_with_its_number() {
-    under_every_driver(|this, _| {
+    everywhere(|this, _| {
         let (id, _, peer) = this.connection(None);
         this.ask(READ_START, id, 0, 0);
         common::reset(peer);
@@ -354,7 +341,7 @@ fn a_reset_ends_reading_with_its_number() {
 
 #[test]
 fn a_refused_attempt_says_so_and_one_that_succeeds_talks() {
-    under_every_driver(|this, _| {
+    everywhere(|this, _| {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("bound");
         let attempt = |this: &mut Loop| {
@@ -370,7 +357,9 @@ fn a_refused_attempt_says_so_and_one_that_succeeds_talks() {
         };
         let (id, status) = attempt(this);
         assert_eq!(status, 0);
-        let (mut peer, _) = listener.accept().expect("accepted");
+        let (peer, _) = listener.accept().expect("accepted");
+        let mut peer = Peer::new(peer, this.over);
+        this.dress(id);
         peer.write_all(b"hello").expect("to send");
         this.ask(READ_START, id, 0, 0);
         this.until("bytes", |_, happened| happened.is(Op::Data) && happened.bytes == b"hello");
@@ -385,7 +374,7 @@ fn a_refused_attempt_says_so_and_one_that_succeeds_talks() {
 
 #[test]
 fn the_flush_at_exit_is_bounded_by_time_however_many_do_not_read() {
-    under_every_driver(|this, _| {
+    everywhere(|this, _| {
         let mut peers = Vec::new();
         for tag in 0..3 {
             let (id, fd, peer) = this.connection(Some(SMALL));

@@ -8,7 +8,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
-use common::{Bench, CLOSE, READ_START, WRITE};
+use common::{Bench, CLOSE, LAYERS, Over, Peer, READ_START, WRITE};
 use tsloop_core::command::{COUNTED, HEADER, NOTIFY, OPEN_STREAM};
 use tsloop_core::env::Caller;
 use tsloop_core::event::{Op, UV_EOF};
@@ -40,19 +40,33 @@ impl Bench {
         self.reactor.apply(&stream, Caller::Gone);
     }
 
-    /// A stream that reads, with a write that waits for its peer.
-    fn uploading(&mut self) -> (Id, TcpStream) {
+    /// A stream that reads, and its peer.
+    fn talking(&mut self, over: Over) -> (Id, Peer<TcpStream>) {
         let (ours, peer) = common::connected();
         let id = self.open(OPEN_STREAM, ours);
+        if let Some(toy) = over.toy() {
+            self.put_layer(id, toy);
+        }
         self.ask(READ_START, id, 0, 0, &[]);
+        (id, Peer::new(peer, over))
+    }
+
+    /// A stream that reads, with a write that waits for its peer.
+    fn uploading(&mut self, over: Over) -> (Id, Peer<TcpStream>) {
+        let (id, peer) = self.talking(over);
         while self.ask(WRITE, id, 64 * 1024, NOTIFY, &[7; 64 * 1024]) == 0 {}
         assert_eq!(self.hears(), []);
         (id, peer)
     }
 }
 
+/// Over each layer, with an end at `EPOLLHUP` and without.
+fn both() -> impl Iterator<Item = (Over, bool)> {
+    LAYERS.into_iter().flat_map(|over| [(over, true), (over, false)])
+}
+
 /// Goes with bytes unread, which resets.
-fn answer_and_go(mut peer: TcpStream, answer: &[u8]) {
+fn answer_and_go(mut peer: Peer<TcpStream>, answer: &[u8]) {
     peer.write_all(answer).expect("to send");
     drop(peer);
 }
@@ -60,10 +74,10 @@ fn answer_and_go(mut peer: TcpStream, answer: &[u8]) {
 #[test]
 fn an_answer_is_told_before_the_write_that_fails() {
     let _alone = common::alone();
-    for ends_at_hang_up in [true, false] {
+    for (over, ends_at_hang_up) in both() {
         let mut bench = Bench::new();
         bench.reactor.end_at_hang_up(ends_at_hang_up);
-        let (id, peer) = bench.uploading();
+        let (id, peer) = bench.uploading(over);
         answer_and_go(peer, b"answer");
         let mut expected = vec![(DATA, id, 0), (END, id, UV_EOF), (WRITTEN, id, RESET)];
         if !ends_at_hang_up {
@@ -77,12 +91,10 @@ fn an_answer_is_told_before_the_write_that_fails() {
 #[test]
 fn an_answer_is_told_before_a_write_that_fails_where_nobody_waits() {
     let _alone = common::alone();
-    for ends_at_hang_up in [true, false] {
+    for (over, ends_at_hang_up) in both() {
         let mut bench = Bench::new();
         bench.reactor.end_at_hang_up(ends_at_hang_up);
-        let (ours, mut peer) = common::connected();
-        let id = bench.open(OPEN_STREAM, ours);
-        bench.ask(READ_START, id, 0, 0, &[]);
+        let (id, mut peer) = bench.talking(over);
         assert_eq!(bench.ask(WRITE, id, 6, 0, b"unread"), 0);
         std::thread::sleep(std::time::Duration::from_millis(5));
         peer.write_all(b"answer").expect("to send");
@@ -103,38 +115,40 @@ fn an_answer_is_told_before_a_write_that_fails_where_nobody_waits() {
 #[test]
 fn a_reset_is_told_before_the_write_that_waits() {
     let _alone = common::alone();
-    let mut bench = Bench::new();
-    let (id, peer) = bench.uploading();
-    sys::reset_on_close(peer.as_fd()).expect("an option");
-    drop(peer);
-    assert_eq!(bench.hears()[..2], [(END, id, RESET), (WRITTEN, id, -libc::EPIPE)]);
-    bench.ask(CLOSE, id, 0, 0, &[]);
+    for over in LAYERS {
+        let mut bench = Bench::new();
+        let (id, peer) = bench.uploading(over);
+        sys::reset_on_close(peer.as_fd()).expect("an option");
+        drop(peer);
+        assert_eq!(bench.hears()[..2], [(END, id, RESET), (WRITTEN, id, -libc::EPIPE)]);
+        bench.ask(CLOSE, id, 0, 0, &[]);
+    }
 }
 
 #[test]
 fn without_room_an_answer_waits_and_the_failure_behind_it() {
     let _alone = common::alone();
-    let mut bench = Bench::new();
-    let (id, peer) = bench.uploading();
-    answer_and_go(peer, b"answer");
-    for _ in 0..3 {
-        assert!(bench.reactor.turn(None).starved);
+    for over in LAYERS {
+        let mut bench = Bench::new();
+        let (id, peer) = bench.uploading(over);
+        answer_and_go(peer, b"answer");
+        for _ in 0..3 {
+            assert!(bench.reactor.turn(None).starved);
+        }
+        let told: Vec<_> = (0..3).flat_map(|_| bench.hears()).collect();
+        let place = |wanted| told.iter().position(|(op, ..)| *op == wanted).expect("told");
+        assert!(place(DATA) < place(WRITTEN), "{told:?}");
+        bench.ask(CLOSE, id, 0, 0, &[]);
     }
-    let told: Vec<_> = (0..3).flat_map(|_| bench.hears()).collect();
-    let place = |wanted| told.iter().position(|(op, ..)| *op == wanted).expect("told");
-    assert!(place(DATA) < place(WRITTEN), "{told:?}");
-    bench.ask(CLOSE, id, 0, 0, &[]);
 }
 
 #[test]
 fn what_is_told_of_a_reset_behind_the_last_bytes() {
     let _alone = common::alone();
-    for ends_at_hang_up in [true, false] {
+    for (over, ends_at_hang_up) in both() {
         let mut bench = Bench::new();
         bench.reactor.end_at_hang_up(ends_at_hang_up);
-        let (ours, mut peer) = common::connected();
-        let id = bench.open(OPEN_STREAM, ours);
-        bench.ask(READ_START, id, 0, 0, &[]);
+        let (id, mut peer) = bench.talking(over);
         peer.write_all(b"part").expect("to send");
         sys::reset_on_close(peer.as_fd()).expect("an option");
         drop(peer);
@@ -145,9 +159,7 @@ fn what_is_told_of_a_reset_behind_the_last_bytes() {
             assert_eq!((first, second), (vec![(DATA, id, 0)], vec![(END, id, RESET)]), "the last bytes have a turn for themselves");
         }
         // The same where the bytes were taken a turn before the reset, and JavaScript has not seen them.
-        let (ours, mut peer) = common::connected();
-        let id = bench.open(OPEN_STREAM, ours);
-        bench.ask(READ_START, id, 0, 0, &[]);
+        let (id, mut peer) = bench.talking(over);
         peer.write_all(b"part").expect("to send");
         bench.batch.clear();
         bench.reactor.turn(Some(&mut bench.batch));
@@ -163,11 +175,10 @@ fn what_is_told_of_a_reset_behind_the_last_bytes() {
 #[test]
 fn a_stream_that_closes_over_bytes_that_javascript_was_not_given_resets() {
     let _alone = common::alone();
-    for (heard, flags, resets) in [(4, COUNTED, false), (2, COUNTED, true), (0, COUNTED, true), (0, 0, false)] {
+    let cases = [(4, COUNTED, false), (2, COUNTED, true), (0, COUNTED, true), (0, 0, false)];
+    for (over, (heard, flags, resets)) in LAYERS.into_iter().flat_map(|over| cases.map(|case| (over, case))) {
         let mut bench = Bench::new();
-        let (ours, mut peer) = common::connected();
-        let id = bench.open(OPEN_STREAM, ours);
-        bench.ask(READ_START, id, 0, 0, &[]);
+        let (id, mut peer) = bench.talking(over);
         peer.write_all(b"four").expect("to send");
         assert_eq!(bench.hears(), [(DATA, id, 0)]);
         bench.ask(CLOSE, id, heard, flags, &[]);

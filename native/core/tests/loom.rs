@@ -1,4 +1,5 @@
-//! All interleavings of the two threads over the mailbox and the passing of the seat: `npm run verify -- loom`.
+//! All interleavings of JavaScript's thread, the driver's and one of the pool over the mailbox and the passing of the seat:
+//! `npm run verify -- loom`.
 //!
 //! What is modelled is the code that production calls ([`Tray`], [`Seat`]) with loom's primitives under it; only what
 //! waits and wakes is a stand-in: an eventfd in a readiness set is loom's `Notify`, which remembers one wake-up, and
@@ -116,6 +117,10 @@ struct World {
     applied: Arc<Notify>,
 }
 
+fn seat() -> Seat<Vec<u32>, u32> {
+    Seat::new(Vec::new(), std::sync::Arc::default())
+}
+
 fn note(log: &mut Vec<u32>, asked: &mut VecDeque<u32>) {
     log.extend(asked.drain(..));
 }
@@ -123,7 +128,7 @@ fn note(log: &mut Vec<u32>, asked: &mut VecDeque<u32>) {
 impl World {
     fn new() -> Self {
         let notify = || Arc::new(Notify::new());
-        Self { seat: Arc::new(Seat::new(Vec::new())), drivers: [notify(), notify()], ended: Arc::new(AtomicU32::new(0)), applied: notify() }
+        Self { seat: Arc::new(seat()), drivers: [notify(), notify()], ended: Arc::new(AtomicU32::new(0)), applied: notify() }
     }
 
     fn wake(&self) {
@@ -252,7 +257,7 @@ impl Readiness {
 #[test]
 fn one_thread_drives_every_term_and_ends() {
     bounded(|| {
-        let seat = Arc::new(Seat::<Vec<u32>, u32>::new(Vec::new()));
+        let seat = Arc::new(seat());
         let readiness = Arc::new(Readiness::default());
         let (unparked, applied) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let ended = Arc::new(AtomicBool::new(false));
@@ -318,5 +323,139 @@ fn settling_races_the_driver_without_losing_the_order() {
         world.post(3);
         assert_eq!(world.end(term), [1, 2, 3]);
         driver.join().expect("the driver stops");
+    });
+}
+
+/// The pool beside JavaScript's thread and the driver's: it posts to the inbox whoever has the seat, and wakes the reactor's descriptor
+/// if it is told to. Nobody but whoever turns takes what the descriptor has to tell.
+struct Poster {
+    inbox: std::sync::Arc<Tray<u32>>,
+    readiness: Arc<Readiness>,
+}
+
+impl Poster {
+    fn world() -> (Arc<Seat<Vec<u32>, u32>>, Arc<Readiness>, Self) {
+        let inbox = std::sync::Arc::new(Tray::default());
+        let readiness = Arc::new(Readiness::default());
+        let seat = Arc::new(Seat::new(Vec::new(), std::sync::Arc::clone(&inbox)));
+        (seat, Arc::clone(&readiness), Self { inbox, readiness })
+    }
+
+    fn post(&self, item: u32) {
+        if self.inbox.post(item) {
+            self.readiness.wake();
+        }
+    }
+}
+
+/// Inline turns, as `Environment::inline_turn`: a look before the kernel is asked, and one behind that. Until so many have come.
+fn turn_inline(seat: &Seat<Vec<u32>, u32>, readiness: &Readiness, count: usize) {
+    loop {
+        let mut log = seat.lock();
+        seat.look(&mut log, note);
+        readiness.take();
+        seat.look(&mut log, note);
+        if log.len() >= count {
+            return;
+        }
+        drop(log);
+        readiness.wait();
+    }
+}
+
+/// One term of the offload driver, as `env::thread` and `DriverSide::turn`.
+fn drive_term(seat: &Seat<Vec<u32>, u32>, readiness: &Readiness, term: u32, seen: impl Fn(&[u32])) {
+    let mut scratch = VecDeque::new();
+    while let Some(log) = seat.enter(term, &mut scratch, note) {
+        readiness.take();
+        seen(&log);
+        let sleeps = seat.may_sleep(&log);
+        drop(log);
+        if sleeps {
+            readiness.wait();
+        }
+    }
+}
+
+#[test]
+fn others_post_to_whoever_turns_inline() {
+    bounded(|| {
+        let (seat, readiness, poster) = Poster::world();
+        let poster = Arc::new(poster);
+        let posts = |items: &'static [u32]| {
+            let poster = Arc::clone(&poster);
+            thread::spawn(move || items.iter().for_each(|item| poster.post(*item)))
+        };
+        let posting = [posts(&[1, 2]), posts(&[3])];
+        turn_inline(&seat, &readiness, 3);
+        for thread in posting {
+            thread.join().expect("it posts");
+        }
+        let mut log = seat.lock().clone();
+        assert!(log.iter().position(|item| *item == 1) < log.iter().position(|item| *item == 2), "each in its order");
+        log.sort_unstable();
+        assert_eq!(log, [1, 2, 3], "each once");
+    });
+}
+
+#[test]
+fn others_post_to_the_offload_driver_as_javascript_does() {
+    bounded(|| {
+        let (seat, readiness, poster) = Poster::world();
+        let term = seat.pass_to_offload();
+        // Not a `Notify`, which also wakes for no reason.
+        let applied = Arc::new(Readiness::default());
+        let driver = {
+            let (seat, readiness, applied) = (Arc::clone(&seat), Arc::clone(&readiness), Arc::clone(&applied));
+            thread::spawn(move || {
+                drive_term(&seat, &readiness, term, |log| {
+                    if log.len() == 2 {
+                        applied.wake();
+                    }
+                });
+            })
+        };
+        let pool = thread::spawn(move || poster.post(1));
+        if seat.post(2) {
+            readiness.wake();
+        }
+        applied.wait();
+        let mut log = seat.retire(note).clone();
+        readiness.wake();
+        log.sort_unstable();
+        assert_eq!(log, [1, 2]);
+        // As at an environment's end: that its term was over, an inline turn may have taken before it could hear of it.
+        readiness.wake();
+        driver.join().expect("the driver stops");
+        pool.join().expect("it posts");
+    });
+}
+
+/// The seat goes there and back while the pool posts: whoever has it when the post comes hears of it, and if that is the inline driver, it is
+/// woken.
+#[test]
+fn a_post_across_passes_is_heard_by_whoever_has_the_seat_then() {
+    bounded(|| {
+        let (seat, readiness, poster) = Poster::world();
+        let pool = thread::spawn(move || [1, 3].into_iter().for_each(|item| poster.post(item)));
+        let term = seat.pass_to_offload();
+        readiness.wake();
+        let driver = {
+            let (seat, readiness) = (Arc::clone(&seat), Arc::clone(&readiness));
+            thread::spawn(move || drive_term(&seat, &readiness, term, |_| ()))
+        };
+        if seat.post(2) {
+            readiness.wake();
+        }
+        seat.pass_to_inline(note);
+        readiness.wake();
+        turn_inline(&seat, &readiness, 3);
+        let mut log = seat.lock().clone();
+        log.sort_unstable();
+        assert_eq!(log, [1, 2, 3]);
+        // As at an environment's end: that its term was over, an inline turn may have taken before it could hear of it.
+        readiness.wake();
+        driver.join().expect("the driver stops");
+        pool.join().expect("it posts");
     });
 }

@@ -12,15 +12,16 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use common::{Bench, CLOSE, Loop, READ_START, SHUTDOWN};
+use tsloop_core::command::op::TELL_AGAIN;
 use tsloop_core::command::{self, NOTIFY, OPEN_PROCESS, OPEN_STREAM, WATCHED};
 use tsloop_core::event::Op;
-use tsloop_core::process::{Outcome, Request, Stdio, spawn};
+use tsloop_core::process::{Outcome, Program, Stdio, spawn};
 use tsloop_core::sys::process::{Started, Status, kill, reap};
 use tsloop_core::table::Id;
 
 /// A program in a shell's words, with nothing of ours.
-fn shell<'a>(arguments: &'a [&'a CStr], environment: &'a [&'a CStr], stdio: &'a [Stdio]) -> Request<'a> {
-    Request { file: c"/bin/sh", arguments, environment, directory: None, stdio, detached: false, user: None, group: None }
+fn shell<'a>(arguments: &'a [&'a CStr], environment: &'a [&'a CStr], stdio: &'a [Stdio]) -> Program<'a> {
+    Program { file: c"/bin/sh", arguments, environment, directory: None, stdio, detached: false, user: None, group: None }
 }
 
 const SILENT: &[Stdio] = &[Stdio::Ignore, Stdio::Ignore, Stdio::Ignore];
@@ -43,7 +44,7 @@ fn wait(child: &Started) -> Status {
 }
 
 /// What a program wrote to its output, which is a pipe, until it ended, and how it ended.
-fn output(request: &Request<'_>) -> (String, Status) {
+fn output(request: &Program<'_>) -> (String, Status) {
     let (child, pipes) = ends(spawn(request));
     let mut text = String::new();
     let (_, pipe) = pipes.iter().find(|(number, _)| *number == 1).expect("a pipe");
@@ -51,7 +52,7 @@ fn output(request: &Request<'_>) -> (String, Status) {
     (text, wait(&child))
 }
 
-fn failure(request: &Request<'_>) -> i32 {
+fn failure(request: &Program<'_>) -> i32 {
     spawn(request).process.map(|_| ()).expect_err("it cannot start")
 }
 
@@ -109,7 +110,7 @@ fn a_child_has_what_it_was_given_and_nothing_else() {
     // Whatever else is open here is for us alone.
     let given = Stdio::Descriptor(theirs.as_raw_fd());
     let stdio = [Stdio::Ignore, Stdio::Pipe, Stdio::Ignore, given, Stdio::Ignore, given, Stdio::Pipe];
-    let (text, status) = output(&Request { file: c"ls", ..shell(&[c"ls", c"/proc/self/fd"], &[c"PATH=/bin:/usr/bin"], &stdio) });
+    let (text, status) = output(&Program { file: c"ls", ..shell(&[c"ls", c"/proc/self/fd"], &[c"PATH=/bin:/usr/bin"], &stdio) });
     assert_eq!(status.code, 0);
     // The directory that it lists is the first free number; whoever started us may have left something open for all.
     let left = std::fs::read_dir("/proc/self/fd").expect("linux").filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
@@ -138,7 +139,7 @@ fn descriptors_change_places() {
     }
     let paths: Vec<CString> = (0..3).map(|index| CString::new(format!("/proc/self/fd/{}", number(index))).expect("no zeros")).collect();
     let arguments = [c"cat", &paths[0], &paths[1], &paths[2]];
-    let (text, _) = output(&Request { file: c"cat", ..shell(&arguments, &[c"PATH=/bin:/usr/bin"], &stdio) });
+    let (text, _) = output(&Program { file: c"cat", ..shell(&arguments, &[c"PATH=/bin:/usr/bin"], &stdio) });
     assert_eq!(text, "cab");
 }
 
@@ -171,7 +172,7 @@ fn what_cannot_start_says_why_and_its_pipes_have_ended() {
     let inside = CString::new(format!("{}/inside", text_str(&plain))).expect("no zeros");
     let long = CString::new(vec![b'x'; 300]).expect("no zeros");
     let huge = CString::new(vec![b'x'; 200_000]).expect("no zeros");
-    let asked = |file, errno| (Request { file, ..shell(&[c"it"], &[c"PATH=/nonexistent:/bin"], PIPES) }, errno);
+    let asked = |file, errno| (Program { file, ..shell(&[c"it"], &[c"PATH=/nonexistent:/bin"], PIPES) }, errno);
     let mut all = vec![
         asked(c"nonexistent-program", libc::ENOENT),
         asked(c"/nonexistent/program", libc::ENOENT),
@@ -182,8 +183,8 @@ fn what_cannot_start_says_why_and_its_pipes_have_ended() {
         asked(&long, libc::ENAMETOOLONG),
         asked(c"/", libc::EACCES),
     ];
-    all.push((Request { directory: Some(c"/nonexistent"), ..shell(&[c"sh"], &[], PIPES) }, libc::ENOENT));
-    all.push((Request { directory: Some(&plain), ..shell(&[c"sh"], &[], PIPES) }, libc::ENOTDIR));
+    all.push((Program { directory: Some(c"/nonexistent"), ..shell(&[c"sh"], &[], PIPES) }, libc::ENOENT));
+    all.push((Program { directory: Some(&plain), ..shell(&[c"sh"], &[], PIPES) }, libc::ENOTDIR));
     let with_huge = [c"sh", huge.as_c_str()];
     all.push((shell(&with_huge, &[], PIPES), libc::E2BIG));
     let wrong = [Stdio::Pipe, Stdio::Pipe, Stdio::Descriptor(100_000)];
@@ -215,7 +216,7 @@ fn a_name_is_looked_for_from_the_childs_directory_and_refusals_are_remembered() 
     }
     let directory = text_of(&scratch.0);
     let stdio = [Stdio::Ignore, Stdio::Pipe, Stdio::Ignore];
-    let asked = |environment| Request { file: c"program", directory: Some(&directory), ..shell(&[c"zero", c"one"], environment, &stdio) };
+    let asked = |environment| Program { file: c"program", directory: Some(&directory), ..shell(&[c"zero", c"one"], environment, &stdio) };
     assert_eq!(output(&asked(&[c"PATH=/nonexistent:closed:open"])).0, "open/program one\n");
     assert_eq!(failure(&asked(&[c"PATH=closed:/nonexistent"])), -libc::EACCES);
     assert_eq!(failure(&asked(&[c"PATH=/nonexistent"])), -libc::ENOENT);
@@ -228,7 +229,7 @@ fn a_file_without_a_format_goes_to_the_shell() {
     let scratch = Scratch::new("format");
     let file = scratch.file("script", "echo $0 $# $2", 0o755);
     let stdio = [Stdio::Ignore, Stdio::Pipe, Stdio::Ignore];
-    let (text, status) = output(&Request { file: &file, ..shell(&[c"zero", c"one", c"two"], &[], &stdio) });
+    let (text, status) = output(&Program { file: &file, ..shell(&[c"zero", c"one", c"two"], &[], &stdio) });
     assert_eq!((text, status.code), (format!("{} 2 two\n", text_str(&file)), 0));
 }
 
@@ -287,16 +288,16 @@ fn a_session_of_its_own_and_the_user_one_is() {
     let stdio = [Stdio::Ignore, Stdio::Pipe, Stdio::Ignore];
     let session = |detached| {
         let environment = [c"PATH=/bin:/usr/bin"];
-        let (text, _) = output(&Request { detached, ..shell(&[c"sh", c"-c", c"cut -d' ' -f1,6 /proc/$$/stat"], &environment, &stdio) });
+        let (text, _) = output(&Program { detached, ..shell(&[c"sh", c"-c", c"cut -d' ' -f1,6 /proc/$$/stat"], &environment, &stdio) });
         let numbers: Vec<i32> = text.split_whitespace().map(|number| number.parse().expect("a number")).collect();
         numbers[0] == numbers[1]
     };
     assert!(session(true) && !session(false));
     // SAFETY: plain calls.
     let (user, group) = unsafe { (libc::getuid(), libc::getgid()) };
-    let outcome = spawn(&Request { user: Some(user), group: Some(group), ..shell(&[c"sh", c"-c", c"exit 4"], &[], SILENT) });
+    let outcome = spawn(&Program { user: Some(user), group: Some(group), ..shell(&[c"sh", c"-c", c"exit 4"], &[], SILENT) });
     assert_eq!(wait(&outcome.process.expect("allowed")).code, 4);
-    let other = Request { user: Some(user + 1), ..shell(&[c"sh"], &[], SILENT) };
+    let other = Program { user: Some(user + 1), ..shell(&[c"sh"], &[], SILENT) };
     if user == 0 {
         assert_eq!(wait(&spawn(&other).process.expect("allowed")).code, 0);
     } else {
@@ -344,10 +345,10 @@ fn one_that_nobody_wants_to_hear_of_is_reaped_all_the_same() {
             this.ask(CLOSE, id, 0, 0);
         }
         let is_gone = |pid| kill(pid, 0) == Err(-libc::ESRCH);
-        this.settle("the one that ends is gone", |_| is_gone(pids[1]));
+        this.run_until("the one that ends is gone", |_| is_gone(pids[1]));
         assert!(!is_gone(pids[0]), "the other goes on");
         drop(pipes);
-        this.settle("it is gone too", |_| is_gone(pids[0]));
+        this.run_until("it is gone too", |_| is_gone(pids[0]));
     });
 }
 
@@ -400,7 +401,7 @@ fn what_a_child_wrote_comes_before_its_end() {
     pipe.set_nonblocking(true).expect("a flag");
     let stream = bench.ids.allocate();
     bench.ask(OPEN_STREAM, stream, pipe.into_raw_fd(), 0, &[]);
-    bench.ask(READ_START, process, 0, 0, &[]);
+    bench.ask(TELL_AGAIN, process, 0, 0, &[]);
     bench.ask(READ_START, stream, 0, 0, &[]);
     assert!(bench.reactor.is_due());
     // A batch that tells of a shutdown has no room for what is read: then the end waits as well.

@@ -59,6 +59,7 @@ impl Owned {
             Self::Plain(9, fd) => Command::OpenDatagram(*fd, !*fd),
             Self::Plain(11, _) => Command::Share,
             Self::Plain(12, _) => Command::KeepBuffer,
+            Self::Plain(14, _) => Command::TellAgain,
             Self::Plain(_, heard) => Command::Close(*heard, !*heard),
             Self::Write(bytes, flags) => Command::Write(bytes, *flags),
             Self::Send(peer, bytes, notify) => Command::Send(*peer, bytes, head(*peer).1 | if *notify { NOTIFY } else { 0 }),
@@ -68,7 +69,7 @@ impl Owned {
 
 fn commands() -> impl Strategy<Value = Vec<(Id, Owned)>> {
     let id = (any::<u32>(), any::<u32>()).prop_map(|(slot, generation)| Id { slot, generation });
-    let plain = (prop::sample::select(vec![1, 2, 3, 4, 5, 7, 8, 9, 11, 12]), any::<i32>()).prop_map(|(op, argument)| Owned::Plain(op, argument));
+    let plain = (prop::sample::select(vec![1, 2, 3, 4, 5, 7, 8, 9, 11, 12, 14]), any::<i32>()).prop_map(|(op, argument)| Owned::Plain(op, argument));
     let write = (prop::collection::vec(any::<u8>(), 0..70), any::<i32>()).prop_map(|(bytes, flags)| Owned::Write(bytes, flags));
     let v6 = (any::<[u8; 16]>(), any::<u32>(), any::<u16>()).prop_map(|(octets, scope, port)| SocketAddrV6::new(octets.into(), port, 0, scope).into());
     let v4 = (any::<[u8; 4]>(), any::<u16>()).prop_map(|(octets, port)| SocketAddr::from((octets, port)));

@@ -8,9 +8,9 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::IntoRawFd;
 
 use common::{Bench, CLOSE, OPEN_CONNECTING, OPEN_LISTENER, READ_START, READ_STOP, SHARE, SHUTDOWN, WRITE};
-use tsloop_core::command::op::SEND;
+use tsloop_core::command::op::{SEND, TELL_AGAIN};
 use tsloop_core::command::{MORE, NOTIFY, OPEN_STREAM};
-use tsloop_core::env::{Caller, Request};
+use tsloop_core::env::{Caller, Posted};
 use tsloop_core::event::{Event, FULL, Op, UV_EOF, WAITS};
 use tsloop_core::limits::{CHUNK_BYTES, TURN_ROUNDS};
 use tsloop_core::net::tcp;
@@ -243,7 +243,7 @@ fn a_large_read_waits_for_a_block_once_some_were_lent() {
         fill();
         // SAFETY: the vector outlives the bench's last turn, and is only read between turns, after it was filled.
         let block = unsafe { Block::new(u32::from(round), pointer) };
-        bench.reactor.request(Request::LendBlock(block), Caller::Waits);
+        bench.reactor.carry_out(Posted::LendBlock(block), Caller::Waits);
         assert_eq!(bench.turn(), [(Op::Block as i32, id, i32::from(round))], "one block, one piece");
         assert_eq!(bench.turn(), [], "the rest waits for the next");
         assert!(bench.reactor.is_due());
@@ -281,14 +281,14 @@ fn nobody_is_accepted_from_a_shared_listener_before_javascript_comes() {
     assert!(bench.reactor.accept_one(id).is_ok());
     assert_eq!(bench.reactor.accept_one(id).map(drop), Err(-libc::EAGAIN));
 
-    bench.ask(READ_START, id, 0, 0, &[]);
+    bench.ask(TELL_AGAIN, id, 0, 0, &[]);
     assert_eq!(bench.turn(), [], "nobody waits");
     let _third = connect();
     assert_eq!(bench.turn(), told);
     assert!(bench.reactor.accept_one(id).is_ok());
     // JavaScript looked at one only: it is told of those that may be left.
     let _fourth = connect();
-    bench.ask(READ_START, id, 0, 0, &[]);
+    bench.ask(TELL_AGAIN, id, 0, 0, &[]);
     assert_eq!(bench.turn(), told);
     bench.ask(CLOSE, id, 0, 0, &[]);
     assert_eq!(bench.reactor.accept_one(id).map(drop), Err(-libc::EBADF));

@@ -13,12 +13,12 @@ use std::sync::{Arc, Mutex};
 
 use libfuzzer_sys::fuzz_target;
 use tsloop_core::command::{Command, NOTIFY, RESET, Reader, TO_V4, TO_V6};
-use tsloop_core::env::{Caller, Request};
+use tsloop_core::env::{Caller, Posted};
 use tsloop_core::event::{Batch, Op, WORDS};
 use tsloop_core::limits::DIRECT_STREAMS;
 use tsloop_core::reactor::Reactor;
 use tsloop_core::reactor::direct::Watch;
-use tsloop_core::stream::write::Lent;
+use tsloop_core::stream::requests::Lent;
 use tsloop_core::table::{Id, Ids};
 
 /// Small, so that batches fill up; more than the room below which the read loop waits for the next batch.
@@ -73,7 +73,7 @@ impl World {
         let mut stream: Vec<u8> = [op, id.slot.cast_signed(), id.generation.cast_signed(), a, b].iter().flat_map(|word| word.to_ne_bytes()).collect();
         stream.extend(bytes);
         stream.resize(stream.len().next_multiple_of(4), 0);
-        self.reactor.request(Request::Commands(stream), caller);
+        self.reactor.carry_out(Posted::Commands(stream), caller);
     }
 
     fn socket(&mut self, named: i32) -> i32 {
@@ -194,13 +194,14 @@ impl World {
                 self.known.push(id);
                 self.ask(op, id, fd, 0, &[], caller);
             }
-            Command::ReadStart => self.ask(4, id, 0, 0, &[], caller),
+            Command::ReadStart(flags) => self.ask(4, id, 0, flags, &[], caller),
             Command::ReadStop => self.ask(5, id, 0, 0, &[], caller),
+            Command::TellAgain => self.ask(14, id, 0, 0, &[], caller),
             Command::Write(bytes, flags) if bytes.len() % 5 == 4 => {
                 let length = bytes.len() * 997 % LENT.len();
                 // SAFETY: a static.
                 let lent = unsafe { Lent::new(NonNull::from(&LENT).cast(), length) };
-                self.reactor.request(Request::WriteLent(id, lent, *flags), caller);
+                self.reactor.carry_out(Posted::WriteLent(id, lent, *flags), caller);
             }
             Command::Write(bytes, flags) => {
                 let bytes = bytes.repeat(1 + named.generation as usize % 64);

@@ -11,14 +11,14 @@ use tsloop_core::sys::datagram::{self, Outgoing};
 
 use crate::convert::Call;
 use crate::env::State;
-use crate::sockets::{borrowed, parse, settle, slot, status, with_fd};
+use crate::sockets::{borrowed, give_back, parse, slot, status, with_fd};
 use crate::{function, outbox};
 
 /// A call that may make the socket.
 fn with_slot(state: &State, call: &Call, act: impl FnOnce(&mut Slot) -> Result<(), Errno>) -> i32 {
     let mut slot = slot(call.int(0));
     let result = act(&mut slot);
-    settle(state, call.int(0), slot);
+    give_back(state, call.int(0), slot);
     status(result)
 }
 

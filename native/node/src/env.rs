@@ -9,7 +9,7 @@ use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
 use napi_sys as napi;
-use tsloop_core::env::{Environment, Progress};
+use tsloop_core::env::{Applied, Environment};
 use tsloop_core::event::{Batch, WORDS};
 use tsloop_core::limits::{BATCH_BYTES, BATCH_EVENTS};
 use tsloop_core::pool;
@@ -182,8 +182,8 @@ pub(crate) fn open(call: &Call) -> Option<*mut State> {
     let handles = Handles::new(event_loop)?;
     let wake = handles.wake();
     // SAFETY: the first three words of the control buffer, which is referenced until teardown.
-    let progress = unsafe { Progress::new(NonNull::new(control.cast::<i32>().wrapping_add(control::APPLIED))?) };
-    let core = Environment::new(progress, batches(call, memory)?, Box::new(move || wake.send())).ok()?;
+    let applied = unsafe { Applied::new(NonNull::new(control.cast::<i32>().wrapping_add(control::APPLIED))?) };
+    let core = Environment::new(applied, batches(call, memory)?, Box::new(move || wake.send())).ok()?;
     let state = Box::into_raw(Box::new(State {
         env: call.env,
         core,

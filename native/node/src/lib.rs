@@ -20,10 +20,10 @@ use std::ptr::{self, NonNull};
 use std::sync::OnceLock;
 
 use napi_sys as napi;
-use tsloop_core::env::Request;
+use tsloop_core::env::Posted;
 use tsloop_core::limits::CHUNK_BYTES;
 use tsloop_core::reactor::blocks::Block;
-use tsloop_core::stream::write::Lent;
+use tsloop_core::stream::requests::Lent;
 use tsloop_core::table::Id;
 
 use convert::Call;
@@ -86,14 +86,14 @@ function!(write_lent, |state, call| {
     // SAFETY: lib/bindings/stream-base.ts keeps the buffer referenced until the request's end, or that of its socket,
     // has been reported; Node's contract with its users forbids changing it before.
     let lent = unsafe { Lent::new(memory, length) };
-    handed_over(state, call, state.core.submit_with(commands(state, call, 4), Request::WriteLent(id(call), lent, call.int(3))))
+    handed_over(state, call, state.core.submit_with(commands(state, call, 4), Posted::WriteLent(id(call), lent, call.int(3))))
 });
 
 function!(write_copied, |state, call| {
     let Some((memory, length)) = call.bytes(2) else { return call.return_int(-libc::EINVAL) };
     // SAFETY: a Uint8Array's memory of that length; JavaScript does not run during the call.
     let bytes = state.core.spares.copy(unsafe { std::slice::from_raw_parts(memory, length) });
-    handed_over(state, call, state.core.submit_with(commands(state, call, 4), Request::WriteCopied(id(call), bytes, call.int(3))))
+    handed_over(state, call, state.core.submit_with(commands(state, call, 4), Posted::WriteCopied(id(call), bytes, call.int(3))))
 });
 
 function!(lend_block, |state, call| {

@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, IntoRawFd};
 use napi_sys as napi;
 use tsloop_core::command::{self, OPEN_PROCESS, OPEN_STREAM, WATCHED};
 use tsloop_core::process::wait::{self, Bounds, Use};
-use tsloop_core::process::{self, Request, Stdio};
+use tsloop_core::process::{self, Program, Stdio};
 use tsloop_core::sys::Errno;
 use tsloop_core::sys::process as system;
 
@@ -78,9 +78,9 @@ impl<'a> Strings<'a> {
         Ok(Self { file, directory, arguments, environment })
     }
 
-    fn request(&'a self, head: &[i32], stdio: &'a [Stdio]) -> Request<'a> {
+    fn request(&'a self, head: &[i32], stdio: &'a [Stdio]) -> Program<'a> {
         let id = |flag: i32, word: usize| (head[layout::FLAGS] & flag != 0).then(|| head[word].cast_unsigned());
-        Request {
+        Program {
             file: self.file,
             arguments: &self.arguments,
             environment: &self.environment,

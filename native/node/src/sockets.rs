@@ -13,12 +13,12 @@ use crate::env::{State, control};
 use crate::function;
 
 pub(crate) fn slot(fd: RawFd) -> Slot {
-    // SAFETY: JavaScript names a descriptor that its handle owns and lends it for the call; `settle` gives it back.
+    // SAFETY: JavaScript names a descriptor that its handle owns and lends it for the call; `give_back` returns it.
     Slot((fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd) }))
 }
 
 /// Tells the descriptor after a call that was given `before`, which may have been none.
-pub(crate) fn settle(state: &State, before: RawFd, slot: Slot) {
+pub(crate) fn give_back(state: &State, before: RawFd, slot: Slot) {
     let fd = slot.0.map_or(-1, IntoRawFd::into_raw_fd);
     if before < 0 && fd >= 0 {
         state.held.add(fd);
@@ -51,7 +51,7 @@ function!(bind_tcp, |state, call| {
     let result = parse(call).and_then(|address| {
         let mut slot = slot(call.int(0));
         let result = tcp::bind(&mut slot, address, call.uint(4));
-        settle(state, call.int(0), slot);
+        give_back(state, call.int(0), slot);
         result
     });
     if let Ok(delayed) = result {
@@ -63,7 +63,7 @@ function!(bind_tcp, |state, call| {
 function!(listen_tcp, |state, call| {
     let mut slot = slot(call.int(0));
     let result = tcp::listen(&mut slot, call.int(1));
-    settle(state, call.int(0), slot);
+    give_back(state, call.int(0), slot);
     call.return_int(status(result))
 });
 
@@ -82,7 +82,7 @@ function!(connect_tcp, |state, call| {
     let result = parse(call).and_then(|address| {
         let mut slot = slot(call.int(0));
         let result = tcp::connect(&mut slot, address);
-        settle(state, call.int(0), slot);
+        give_back(state, call.int(0), slot);
         result
     });
     call.return_int(result.map_or_else(|errno| errno, |attempt| attempted(state, attempt)))
@@ -103,7 +103,7 @@ function!(listen_pipe, |_state, call| { call.return_int(with_fd(call, |fd| sys::
 function!(connect_pipe, |state, call| {
     let mut slot = slot(call.int(0));
     let result = pipe::connect(&mut slot, &call.string(1));
-    settle(state, call.int(0), slot);
+    give_back(state, call.int(0), slot);
     call.return_int(result.map_or_else(|errno| errno, |attempt| attempted(state, attempt)))
 });
 

@@ -5,7 +5,7 @@ use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{Environment, Request, guarded, lack};
+use super::{Environment, Posted, guarded, lack};
 use crate::event::Batch;
 use crate::limits::{CHUNK_BYTES, READ_AHEAD};
 use crate::reactor::seat::Driver;
@@ -55,7 +55,7 @@ impl DriverSide {
     }
 
     /// One turn of a term; what is next, and whether anything got done.
-    pub(super) fn turn(&self, term: u32, scratch: &mut VecDeque<Request>) -> (Next, bool) {
+    pub(super) fn turn(&self, term: u32, scratch: &mut VecDeque<Posted>) -> (Next, bool) {
         let environment = &*self.0;
         let mut was_asked = false;
         let entered = environment.seat.enter(term, scratch, |reactor, asked| {
@@ -121,6 +121,9 @@ impl Environment {
         }
         let mut batch = self.open_batch();
         let _ = guarded(&mut reactor, |reactor| reactor.turn(batch.as_mut()));
+        if inline {
+            self.seat.look(&mut reactor, |reactor, posted| self.apply(reactor, posted));
+        }
         self.note_blocks(&reactor);
         if let Some(batch) = batch {
             self.publish(batch);

@@ -14,7 +14,7 @@ use std::thread::{self, Thread};
 use std::time::Duration;
 
 use super::offload::{DriverSide, Next};
-use super::{Environment, Request};
+use super::{Environment, Posted};
 use crate::limits::{GATHER_MICROS, IDLE_PAUSE_MS, IDLE_TURNS};
 use crate::sys;
 
@@ -68,7 +68,7 @@ fn run(side: &DriverSide) {
 /// One term of the driver: turns while there is something to do, and sleep while there is not. The sleep is over when the kernel
 /// has something to tell, which the turn takes; so a driver that wakes again and again without getting anything done is one that
 /// something is wrong with (a call that the kernel refuses, a turn that panics), and it must not take a processor for it.
-fn drive(side: &DriverSide, term: u32, requests: &mut VecDeque<Request>) {
+fn drive(side: &DriverSide, term: u32, requests: &mut VecDeque<Posted>) {
     let mut idle = 0;
     loop {
         let (next, worked) = turn(side, term, requests);
@@ -89,7 +89,7 @@ fn drive(side: &DriverSide, term: u32, requests: &mut VecDeque<Request>) {
 }
 
 /// A panic in a turn is ours, not the peer's: it is counted, the turn is lost, the next one goes on.
-fn turn(side: &DriverSide, term: u32, requests: &mut VecDeque<Request>) -> (Next, bool) {
+fn turn(side: &DriverSide, term: u32, requests: &mut VecDeque<Posted>) -> (Next, bool) {
     catch_unwind(AssertUnwindSafe(|| side.turn(term, requests))).unwrap_or_else(|_| {
         side.count_panic();
         (Next::Again, false)

@@ -31,7 +31,7 @@ const JOIN_SOURCE: libc::c_int = 46;
 /// `MCAST_LEAVE_SOURCE_GROUP`.
 const LEAVE_SOURCE: libc::c_int = 47;
 
-fn told<T>(result: std::io::Result<T>) -> Result<T, Errno> {
+fn or_errno<T>(result: std::io::Result<T>) -> Result<T, Errno> {
     result.map_err(|error| errno_of(&error))
 }
 
@@ -45,7 +45,7 @@ pub fn bind(slot: &mut Slot, address: SocketAddr, flags: u32) -> Result<(), Errn
     }
     if slot.0.is_none() {
         let domain = if address.is_ipv6() { Domain::IPV6 } else { Domain::IPV4 };
-        slot.0 = Some(OwnedFd::from(told(Socket::new(domain, Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP)))?));
+        slot.0 = Some(OwnedFd::from(or_errno(Socket::new(domain, Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP)))?));
     }
     let fd = slot.0.as_ref().expect("made above").as_fd();
     let socket = SockRef::from(&fd);
@@ -54,15 +54,15 @@ pub fn bind(slot: &mut Slot, address: SocketAddr, flags: u32) -> Result<(), Errn
         sys::set_option(fd, level, name, 1)?;
     }
     if flags & REUSE_ADDRESS != 0 {
-        told(socket.set_reuse_address(true))?;
+        or_errno(socket.set_reuse_address(true))?;
     }
     if flags & REUSE_PORT != 0 {
-        told(socket.set_reuse_port(true))?;
+        or_errno(socket.set_reuse_port(true))?;
     }
     if flags & IPV6_ONLY != 0 {
-        told(socket.set_only_v6(true))?;
+        or_errno(socket.set_only_v6(true))?;
     }
-    told(socket.bind(&address.into())).map_err(|errno| if errno == -libc::EAFNOSUPPORT { -libc::EINVAL } else { errno })
+    or_errno(socket.bind(&address.into())).map_err(|errno| if errno == -libc::EAFNOSUPPORT { -libc::EINVAL } else { errno })
 }
 
 /// Binds to any address and port of a family unless there is a socket already.
@@ -83,7 +83,7 @@ pub fn bind_if_new(slot: &mut Slot, v6: bool, flags: u32) -> Result<(), Errno> {
 /// The negative errno.
 pub fn connect(slot: &mut Slot, address: SocketAddr) -> Result<(), Errno> {
     bind_if_new(slot, address.is_ipv6(), 0)?;
-    told(SockRef::from(slot.0.as_ref().expect("made above")).connect(&address.into()))
+    or_errno(SockRef::from(slot.0.as_ref().expect("made above")).connect(&address.into()))
 }
 
 /// Forgets the peer, and the refusal of it that a message sent with others may have left behind: it would pass for the
@@ -101,7 +101,7 @@ pub fn disconnect(fd: BorrowedFd<'_>) -> Result<(), Errno> {
 /// # Errors
 /// The negative errno.
 pub fn open(fd: BorrowedFd<'_>) -> Result<(), Errno> {
-    told(SockRef::from(&fd).set_reuse_address(true))
+    or_errno(SockRef::from(&fd).set_reuse_address(true))
 }
 
 /// Options that are one small number, under Node's names.
@@ -146,8 +146,8 @@ pub fn parse_interface(interface: &str) -> Result<SocketAddr, Errno> {
 pub fn set_multicast_interface(fd: BorrowedFd<'_>, interface: SocketAddr) -> Result<(), Errno> {
     let socket = SockRef::from(&fd);
     match interface {
-        SocketAddr::V4(v4) => told(socket.set_multicast_if_v4(v4.ip())),
-        SocketAddr::V6(v6) => told(socket.set_multicast_if_v6(v6.scope_id())),
+        SocketAddr::V4(v4) => or_errno(socket.set_multicast_if_v4(v4.ip())),
+        SocketAddr::V6(v6) => or_errno(socket.set_multicast_if_v6(v6.scope_id())),
     }
 }
 
@@ -182,7 +182,7 @@ fn group(slot: &mut Slot, literal: &str, interface: Option<&str>) -> Result<Grou
 pub fn set_membership(slot: &mut Slot, join: bool, literal: &str, interface: Option<&str>) -> Result<(), Errno> {
     let group = group(slot, literal, interface)?;
     let socket = SockRef::from(slot.0.as_ref().expect("bound above"));
-    told(match (group, join) {
+    or_errno(match (group, join) {
         (Group::V4(group, interface), true) => socket.join_multicast_v4_n(&group, &InterfaceIndexOrAddress::Address(interface)),
         (Group::V4(group, interface), false) => socket.leave_multicast_v4_n(&group, &InterfaceIndexOrAddress::Address(interface)),
         (Group::V6(group, scope), true) => socket.join_multicast_v6(&group, scope),
@@ -203,7 +203,7 @@ pub fn set_source_membership(slot: &mut Slot, join: bool, source: &str, literal:
     match (group, source) {
         (Group::V4(group, interface), SocketAddr::V4(source)) => {
             let socket = SockRef::from(&fd);
-            told(if join { socket.join_ssm_v4(source.ip(), &group, &interface) } else { socket.leave_ssm_v4(source.ip(), &group, &interface) })
+            or_errno(if join { socket.join_ssm_v4(source.ip(), &group, &interface) } else { socket.leave_ssm_v4(source.ip(), &group, &interface) })
         }
         (Group::V6(group, scope), source) => {
             let request = GroupSource { interface: scope, group: storage((group, 0).into()), source: storage(source) };

@@ -27,7 +27,7 @@ pub enum Stdio {
 
 /// A process to start.
 #[derive(Debug)]
-pub struct Request<'a> {
+pub struct Program<'a> {
     /// A path, or a name to search for.
     pub file: &'a CStr,
     /// All of them, the program's own name first.
@@ -46,7 +46,7 @@ pub struct Request<'a> {
     pub group: Option<u32>,
 }
 
-/// What came of a request.
+/// What came of it.
 #[derive(Debug)]
 pub struct Outcome {
     /// The process, or why there is none.
@@ -62,9 +62,9 @@ fn listed(strings: &[&CStr]) -> Vec<*const c_char> {
 
 /// Starts a process.
 #[must_use]
-pub fn spawn(request: &Request<'_>) -> Outcome {
+pub fn spawn(program: &Program<'_>) -> Outcome {
     let (mut pipes, mut theirs, mut descriptors) = (Vec::new(), Vec::new(), Vec::new());
-    for (number, stdio) in request.stdio.iter().enumerate() {
+    for (number, stdio) in program.stdio.iter().enumerate() {
         descriptors.push(match stdio {
             Stdio::Ignore => -1,
             Stdio::Descriptor(fd) => *fd,
@@ -79,10 +79,10 @@ pub fn spawn(request: &Request<'_>) -> Outcome {
             },
         });
     }
-    let arguments = listed(request.arguments);
+    let arguments = listed(program.arguments);
     let mut shell_arguments = vec![ptr::null(); arguments.len() + 2];
-    let environment = listed(request.environment);
-    let candidates = match search::candidates(request.file, &environment) {
+    let environment = listed(program.environment);
+    let candidates = match search::candidates(program.file, &environment) {
         Ok(candidates) => candidates,
         Err(errno) => return Outcome { process: Err(errno), pipes },
     };
@@ -91,11 +91,11 @@ pub fn spawn(request: &Request<'_>) -> Outcome {
         arguments: &arguments,
         shell_arguments: &mut shell_arguments,
         environment: &environment,
-        directory: request.directory,
+        directory: program.directory,
         descriptors: &mut descriptors,
-        detached: request.detached,
-        user: request.user,
-        group: request.group,
+        detached: program.detached,
+        user: program.user,
+        group: program.group,
     };
     // SAFETY: lists made just above, of strings that are borrowed until we return.
     let process = unsafe { process::start(&mut plan) };

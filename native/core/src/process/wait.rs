@@ -4,7 +4,7 @@
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use super::{Request, spawn};
+use super::{Program, spawn};
 use crate::limits::CHUNK_BYTES;
 use crate::sys::process::{self, Started, Status};
 use crate::sys::{self, Errno};
@@ -75,9 +75,9 @@ struct Run<'a> {
 
 /// Starts a child and waits for its end, and for that of its output.
 #[must_use]
-pub fn run(request: &Request<'_>, uses: &[Use<'_>], bounds: Bounds) -> Waited {
+pub fn run(program: &Program<'_>, uses: &[Use<'_>], bounds: Bounds) -> Waited {
     let deadline = bounds.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-    let outcome = spawn(request);
+    let outcome = spawn(program);
     let child = match outcome.process {
         Ok(child) => child,
         Err(error) => return Waited { error, ..Waited::default() },
@@ -276,7 +276,7 @@ mod tests {
         let arguments = [c"sh", c"-c", script];
         let environment = [c"PATH=/bin:/usr/bin"];
         let uses = [0, 1, 2].map(|number| Use { number, input: (number == 0).then_some(input), output: number > 0 });
-        let request = Request {
+        let program = Program {
             file: c"/bin/sh",
             arguments: &arguments,
             environment: &environment,
@@ -286,7 +286,7 @@ mod tests {
             user: None,
             group: None,
         };
-        run(&request, &uses, bounds)
+        run(&program, &uses, bounds)
     }
 
     #[test]

@@ -111,7 +111,8 @@ impl Reactor {
     #[must_use]
     pub fn has_pending(&mut self, id: Id, heard: u32) -> bool {
         let Some(Entry::Stream(stream)) = self.entry(id) else { return false };
-        stream.taken != heard || sys::is_readable(stream.fd.as_fd())
+        let ready = stream.layer.as_ref().is_some_and(|layered| layered.ready() > 0);
+        stream.taken != heard || ready || sys::is_readable(stream.fd.as_fd())
     }
 
     /// Whether bytes, or the end, of a stream have been taken from the kernel.

@@ -10,7 +10,8 @@ use crate::limits::{CLOSE_FLUSH_MS, LINGER_MS};
 use crate::net::listen::Listener;
 use crate::reactor::blocks::Block;
 use crate::stream::copies::Copied;
-use crate::stream::write::{Lent, Piece};
+use crate::stream::layer::{Layer, Worked};
+use crate::stream::requests::{Lent, Piece};
 use crate::stream::{self, Stream};
 use crate::sys;
 use crate::table::Id;
@@ -24,9 +25,9 @@ pub enum Caller {
     Gone,
 }
 
-/// A request that needs more than bytes.
+/// What is posted to a reactor's inbox, or carried out at once.
 #[derive(Debug)]
-pub enum Request {
+pub enum Posted {
     /// Commands as bytes.
     Commands(Vec<u8>),
     /// A write of lent memory, with its flags.
@@ -35,23 +36,35 @@ pub enum Request {
     WriteCopied(Id, Copied, i32),
     /// A block for large reads.
     LendBlock(Block),
+    /// A layer for a stream.
+    Layer(Id, Box<dyn Layer>),
+    /// A stream's layer is back from its work, if that went well. Not JavaScript's: the pool posts it.
+    Worked(Id, Option<Worked>),
 }
 
 impl Reactor {
-    /// Applies one request and returns the status of its last write: 0 done, 1 waits, or a negative errno.
-    pub fn request(&mut self, request: Request, caller: Caller) -> i32 {
-        match request {
-            Request::Commands(bytes) => self.apply(&bytes, caller),
-            Request::WriteLent(id, lent, flags) => self.write(id, Piece::Lent(lent), flags, caller),
-            Request::WriteCopied(id, bytes, flags) => self.write(id, Piece::Copied(bytes), flags, caller),
-            Request::LendBlock(block) => {
+    /// Carries out what was posted and returns the status of its last write: 0 done, 1 waits, or a negative errno.
+    pub fn carry_out(&mut self, posted: Posted, caller: Caller) -> i32 {
+        match posted {
+            Posted::Commands(bytes) => self.apply(&bytes, caller),
+            Posted::WriteLent(id, lent, flags) => self.write(id, Piece::Lent(lent), flags, caller),
+            Posted::WriteCopied(id, bytes, flags) => self.write(id, Piece::Copied(bytes), flags, caller),
+            Posted::LendBlock(block) => {
                 self.blocks.lend(block);
+                0
+            }
+            Posted::Layer(id, layer) => {
+                self.put_layer(id, layer);
+                0
+            }
+            Posted::Worked(id, worked) => {
+                self.worked(id, worked);
                 0
             }
         }
     }
 
-    /// Applies a stream of commands; returns as [`Reactor::request`].
+    /// Applies a stream of commands; returns as [`Reactor::carry_out`].
     pub fn apply(&mut self, bytes: &[u8], caller: Caller) -> i32 {
         let mut status = 0;
         for command in Reader::new(bytes) {
@@ -62,6 +75,11 @@ impl Reactor {
             match command {
                 Command::Write(bytes, flags) => status = self.write(id, Piece::Bytes(bytes), flags, caller),
                 Command::ReadStart(flags) => self.read_start(id, flags),
+                Command::TellAgain => match self.entry(id) {
+                    Some(Entry::Listener(_)) => self.tell_again(id),
+                    Some(Entry::Process(_)) => self.tell_end_again(id),
+                    _ => {}
+                },
                 Command::ReadStop => match self.entry(id) {
                     Some(Entry::Stream(stream)) => stream.flags.clear(stream::READING | stream::ONCE | stream::HELD),
                     Some(Entry::Datagram(socket)) => socket.flags.clear(dgram::RECEIVING),
@@ -143,18 +161,16 @@ impl Reactor {
     }
 
     fn read_start(&mut self, id: Id, flags: i32) {
-        match self.entry(id) {
-            Some(Entry::Datagram(_)) => return self.receive_start(id),
-            Some(Entry::Listener(_)) => return self.tell_again(id),
-            Some(Entry::Process(_)) => return self.tell_end_again(id),
-            _ => {}
+        if let Some(Entry::Datagram(_)) = self.entry(id) {
+            return self.receive_start(id);
         }
         let Some(slot) = self.slot(id) else { return };
         let Entry::Stream(stream) = &mut slot.entry else { return };
         stream.flags.clear(stream::ONCE | stream::HELD);
         stream.flags.set(if flags & ONCE == 0 { stream::READING } else { stream::READING | stream::ONCE });
         if slot.state.has(DIRECT) {
-            return;
+            // The loop tells of what the kernel has, and of nothing else.
+            return self.enqueue(id);
         }
         match self.watch(id) {
             Ok(()) => self.enqueue(id),

@@ -126,7 +126,11 @@ impl Reactor {
         let Entry::Stream(stream) = &slot.entry else { return };
         // Nothing is left to read, nothing waits to be written, and the peer is there.
         let of = stream::READING | stream::READABLE | stream::HUNG_UP | stream::ENDED | stream::LINGERING | stream::HELD;
-        if !slot.state.has(REGISTERED) || !stream.flags.has_only(of, stream::READING) || stream.queue.is_some() {
+        if !slot.state.has(REGISTERED) || !stream.flags.has_only(of, stream::READING) || stream.is_leaving() {
+            return;
+        }
+        // The loop tells of what the kernel has; what a layer has comes to nobody's mind but ours.
+        if stream.layer.as_ref().is_some_and(|layered| !layered.is_idle()) {
             return;
         }
         let fd = stream.fd.as_raw_fd();
@@ -161,7 +165,7 @@ impl Reactor {
     }
 
     /// Puts a stream back into the readiness set, which tells at once what there is to tell.
-    fn take_back(&mut self, id: Id) {
+    pub(super) fn take_back(&mut self, id: Id) {
         if let Err(errno) = self.watch(id) {
             self.tell(Op::ReadEnd, id, errno);
         }

@@ -7,7 +7,7 @@
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::{Duration, Instant};
 
-use super::writing::Told;
+use super::writing::Tells;
 use super::{Entry, Reactor};
 use crate::dgram;
 use crate::limits::EXIT_PAUSE_MS;
@@ -89,14 +89,15 @@ impl Reactor {
     fn let_leave(&mut self, id: Id) -> Option<Waiting> {
         match self.entry(id)? {
             Entry::Stream(stream) => {
-                if stream.queue.as_ref().is_none_or(|queue| queue.is_empty()) {
+                if !stream.is_leaving() {
                     return None;
                 }
                 stream.flags.set(stream::WRITABLE);
-                let outcome = self.flush(id, Told::Now);
+                let outcome = self.flush(id, Tells::Now);
                 let Some(Entry::Stream(stream)) = self.entry(id) else { return None };
-                let queue = stream.queue.as_ref().filter(|queue| outcome == Some(Written::Waits) && queue.starts_acknowledged())?;
-                Some(Waiting { id, fd: stream.fd.as_raw_fd(), bytes: queue.bytes(), ready: false })
+                // What a layer cannot seal yet does not wait for the kernel.
+                let bytes = stream.owed().filter(|_| outcome == Some(Written::Waits) && stream.waits_to_write())?;
+                Some(Waiting { id, fd: stream.fd.as_raw_fd(), bytes, ready: false })
             }
             Entry::Datagram(socket) => {
                 socket.outbound.keep_acknowledged();

@@ -11,6 +11,7 @@ pub mod blocks;
 pub mod datagrams;
 mod deadlines;
 pub mod direct;
+mod layers;
 pub mod leaving;
 mod line;
 pub mod passing;
@@ -35,6 +36,7 @@ use crate::event::{Batch, DEAD, Event, Op};
 use crate::flags::Flags;
 use crate::net::listen::Listener;
 use crate::stats::{Present, Stats};
+use crate::stream::read::Wire;
 use crate::stream::{self, Stream};
 use crate::sys::{self, Reserve};
 use crate::table::{Id, Ids};
@@ -44,6 +46,8 @@ use blocks::Blocks;
 use datagrams::Datagrams;
 use deadlines::{Deadlines, Due};
 use direct::Direct;
+use layers::Jobs;
+pub use layers::Post;
 use line::{For, Line};
 use processes::Child;
 pub use turn::Turn;
@@ -90,14 +94,17 @@ impl Entry {
         if let Self::Stream(stream) = self { stream.queued() } else { 0 }
     }
 
-    /// True when a turn has something to do for it: what waits for room in line is left to that.
-    fn wants_turn(&self, starved: bool) -> bool {
-        match self {
+    /// True when a turn has something to do for it: what waits for room in line is left to that. None of a stream with a layer, which
+    /// knows itself.
+    #[inline(always)]
+    fn wants_turn(&self, starved: bool) -> Option<bool> {
+        Some(match self {
             Self::Vacant | Self::Connecting(_) | Self::Process(_) => false,
             Self::Listener(listener) => listener.waits && !starved,
             Self::Datagram(socket) => socket.wants_to_send() || (socket.wants_to_deliver() && !starved),
-            Self::Stream(stream) => stream.wants_to_write(starved) || (stream.wants_to_read() && !starved),
-        }
+            Self::Stream(stream) if stream.layer.is_some() => return None,
+            Self::Stream(stream) => stream.wants_turn_as_wire(starved),
+        })
     }
 }
 
@@ -145,6 +152,9 @@ pub struct Reactor {
     /// Bytes that wait in write queues.
     queued: usize,
     direct: Direct,
+    jobs: Jobs,
+    /// What comes off the wire for a layer.
+    wire: Wire,
     stats: Stats,
     /// How often JavaScript was told of a full send buffer, wrapping.
     pressures: i32,
@@ -178,6 +188,8 @@ impl Reactor {
             open: Open::default(),
             queued: 0,
             direct: Direct::default(),
+            jobs: Jobs::default(),
+            wire: Wire::default(),
             stats: Stats::default(),
             pressures: 0,
             course: Course::default(),
@@ -323,6 +335,7 @@ impl Reactor {
         self.backlog.clear();
         self.blocks = Blocks::default();
         self.datagrams = Datagrams::default();
+        self.jobs.clear();
         self.deadlines = Deadlines::default();
     }
 
@@ -354,8 +367,19 @@ impl Reactor {
     /// Puts a socket in line for the next turn if it has something to do there and is not in line already.
     fn enqueue(&mut self, id: Id) {
         let Some(slot) = self.slot(id) else { return };
-        let starved = slot.state.has(STARVED);
-        if slot.entry.wants_turn(starved) {
+        match slot.entry.wants_turn(slot.state.has(STARVED)) {
+            Some(true) => self.look_at(id),
+            Some(false) => {}
+            None => self.enqueue_layered(id),
+        }
+    }
+
+    /// By itself, so that others need not make room for what a layer asks.
+    #[inline(never)]
+    fn enqueue_layered(&mut self, id: Id) {
+        let Some(slot) = self.slot(id) else { return };
+        let Entry::Stream(stream) = &slot.entry else { return };
+        if stream.wants_turn(slot.state.has(STARVED)) {
             self.look_at(id);
         }
     }

@@ -1,15 +1,17 @@
 //! The passing of the seat: the lock, the term and the inbox, and the order in which they are touched.
 //!
-//! Generic over what the lock guards and what is asked of it, so that `tests/loom.rs` runs this very code through all
-//! interleavings of the two threads. Three rules carry it:
-//! 1. The inbox is only emptied under the lock, and all of it is applied before the lock is given up. So a request
-//!    is applied once and in order, whoever does it.
+//! Generic over what the lock guards and what is posted to it, so that `tests/loom.rs` runs this very code through all
+//! interleavings of the threads: JavaScript's, the offload driver's, and any other that posts. Four rules carry it:
+//! 1. The inbox is only emptied under the lock, and all of it is applied before the lock is given up. So what is posted
+//!    is applied once, and in order as far as one thread posted it, whoever does it.
 //! 2. The term changes under the lock, and after the inbox was emptied when the seat comes back to JavaScript: what
 //!    JavaScript then applies directly comes after everything that it posted.
 //! 3. A driver looks at the term under the lock before it touches anything.
+//! 4. While the inline driver has the seat the inbox's owner counts as asleep, so that others who post bring readiness, and
+//!    a turn that took readiness looks into the inbox behind that.
 
 use std::collections::VecDeque;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use super::seat::Driver;
 use crate::mailbox::Tray;
@@ -20,17 +22,19 @@ use crate::sys::sync::{Mutex, MutexGuard};
 #[derive(Debug)]
 pub struct Seat<S, Q> {
     state: Mutex<S>,
-    inbox: Tray<Q>,
+    /// Shared with others who post, and who may outlive us.
+    inbox: Arc<Tray<Q>>,
     /// Incremented, under the lock and by the JavaScript thread alone, whenever the seat passes: an offload driver of
     /// an earlier term stops. Odd while the offload driver has the seat.
     term: AtomicU32,
 }
 
 impl<S, Q> Seat<S, Q> {
-    /// The seat with the inline driver.
+    /// The seat with the inline driver. The inbox is for JavaScript and whoever else has been given it; who posts there and hears that
+    /// the owner is asleep wakes it.
     #[must_use]
-    pub fn new(state: S) -> Self {
-        Self { state: Mutex::new(state), inbox: Tray::default(), term: AtomicU32::new(0) }
+    pub fn new(state: S, inbox: Arc<Tray<Q>>) -> Self {
+        Self { state: Mutex::new(state), inbox, term: AtomicU32::new(0) }
     }
 
     /// The lock, whatever became of its last holder: a turn that panicked is caught where it ran, and what it left
@@ -102,9 +106,19 @@ impl<S, Q> Seat<S, Q> {
 
     /// JavaScript thread: the seat comes back. The driver of the term that ended is to be woken so that it stops.
     pub fn pass_to_inline(&self, apply: impl FnOnce(&mut S, &mut VecDeque<Q>)) {
-        let state = self.settle(&mut VecDeque::new(), apply);
+        let mut state = self.lock();
+        // Before the last look, so that who posts from here on wakes whoever turns inline; and under the lock, as a driver that is about to
+        // sleep there may find that it must not.
+        self.inbox.lie_down();
+        self.empty_inbox(&mut state, &mut VecDeque::new(), apply);
         self.term.fetch_add(1, Ordering::AcqRel);
-        drop(state);
+    }
+
+    /// JavaScript thread, while the inline driver has the seat, and behind any look at what is ready: what others have posted.
+    pub fn look(&self, state: &mut MutexGuard<'_, S>, apply: impl FnOnce(&mut S, &mut VecDeque<Q>)) {
+        if self.inbox.was_woken() {
+            self.empty_inbox(state, &mut VecDeque::new(), apply);
+        }
     }
 
     /// JavaScript thread: as [`Seat::settle`], and no driver enters any more.

@@ -12,13 +12,13 @@ use super::deadlines::TIMER;
 use super::direct::FEW;
 use super::line::For;
 use super::watching::id_of;
-use super::writing::Told;
+use super::writing::Tells;
 use super::{Entry, QUEUED, Reactor, STARVED, WAKER, datagrams};
 use crate::event::{Batch, DEAD};
 use crate::limits::{CHUNK_BYTES, POLL_EVENTS, TURN_BYTES, TURN_ROUNDS};
 use crate::stream::{
     self,
-    read::{LEAST_ROOM, Progress, Share},
+    sink::{Halt, LEAST_ROOM, Share, Sink},
 };
 use crate::table::Id;
 
@@ -272,40 +272,40 @@ impl Reactor {
     fn work_stream(&mut self, id: Id, waited: For, in_line: bool, batch: &mut Option<&mut Batch>, turn: &mut Turn, pace: Pace) {
         let Some(Entry::Stream(stream)) = self.entry(id) else { return };
         let (reads, before) = (stream.reads(), stream.taken);
-        let progress = match pace {
-            _ if in_line => Progress::Full,
+        let halt = match pace {
+            _ if in_line => Halt::Full,
             Pace::Turn => self.read(id, batch, turn, Share { bytes: TURN_BYTES, in_rounds: false }),
             Pace::Round => {
-                let progress = self.read(id, batch, turn, Share { bytes: CHUNK_BYTES, in_rounds: true });
-                if self.has_another_round(id, progress, turn) {
+                let halt = self.read(id, batch, turn, Share { bytes: CHUNK_BYTES, in_rounds: true });
+                if self.has_another_round(id, halt, turn) {
                     return;
                 }
-                progress
+                halt
             }
         };
         let Some(Entry::Stream(stream)) = self.entry(id) else { return };
         let served = stream.taken != before;
         if stream.wants_to_write(in_line) {
-            let told = match progress {
-                Progress::More | Progress::Full | Progress::NoBlock => Told::Waits,
-                Progress::Drained | Progress::EndWaits if reads => Told::ByReading,
-                Progress::Drained | Progress::EndWaits => Told::Now,
+            let tells = match halt {
+                Halt::Share | Halt::Full | Halt::NoBlock => Tells::Waits,
+                Halt::Drained | Halt::EndWaits if reads => Tells::ByReading,
+                Halt::Drained | Halt::EndWaits => Tells::Now,
             };
-            self.flush(id, told);
+            self.flush(id, tells);
             turn.sockets += 1;
         }
-        match progress {
-            Progress::Full if !served && !in_line => self.starve(id, For::Room, waited),
-            Progress::NoBlock if !served => self.starve(id, For::Block, waited),
+        match halt {
+            Halt::Full if !served && !in_line => self.starve(id, For::Room, waited),
+            Halt::NoBlock if !served => self.starve(id, For::Block, waited),
             _ => {}
         }
         self.enqueue(id);
     }
 
     /// After a chunk of a stream: true if it keeps its place, as the kernel has whole ones of it.
-    fn has_another_round(&mut self, id: Id, progress: Progress, turn: &mut Turn) -> bool {
+    fn has_another_round(&mut self, id: Id, halt: Halt, turn: &mut Turn) -> bool {
         self.course.last = Some(id);
-        if progress != Progress::More {
+        if halt != Halt::Share {
             return false;
         }
         self.course.rounds += 1;
@@ -323,28 +323,41 @@ impl Reactor {
     }
 
     /// Reads a stream's share, if JavaScript wants it and the kernel may have something.
-    fn read(&mut self, id: Id, batch: &mut Option<&mut Batch>, turn: &mut Turn, share: Share) -> Progress {
-        let Some(slot) = self.table.get_mut(id.slot as usize) else { return Progress::Drained };
-        let Entry::Stream(stream) = &mut slot.entry else { return Progress::Drained };
+    fn read(&mut self, id: Id, batch: &mut Option<&mut Batch>, turn: &mut Turn, share: Share) -> Halt {
+        let Some(slot) = self.table.get_mut(id.slot as usize) else { return Halt::Drained };
+        let Entry::Stream(stream) = &mut slot.entry else { return Halt::Drained };
         if !stream.wants_to_read() {
             // What it waits for is JavaScript: until then there is more, and what is told behind it waits as well.
             let waits = !share.in_rounds && stream.is_held() && stream.flags.has(stream::READABLE) && stream.reads();
-            return if waits { Progress::More } else { Progress::Drained };
+            return if waits { Halt::Share } else { Halt::Drained };
         }
         let Some(batch) = batch.as_deref_mut().filter(|batch| self.backlog.is_empty() && !batch.is_sealed()) else {
             turn.starved = true;
-            return Progress::Full;
+            return Halt::Full;
         };
-        let (progress, count) = stream::read::read(stream, id, batch, &mut self.blocks, share);
-        if count > 0 && stream.flags.has(stream::ONCE) {
+        let mut sink = Sink { id, batch, blocks: &mut self.blocks, share };
+        let (halt, count) = if stream.layer.is_none() {
+            stream::read::straight(stream, &mut sink)
+        } else {
+            let before = stream.queued();
+            let read = stream::read::through(stream, &mut sink, &mut self.wire);
+            // What it read may have an answer.
+            self.queued = self.queued - before + stream.queued();
+            self.look_after_layer(id);
+            read
+        };
+        if count > 0
+            && let Some(Entry::Stream(stream)) = self.entry(id)
+            && stream.flags.has(stream::ONCE)
+        {
             stream.flags.set(stream::HELD);
         }
         self.stats.received += count as u64;
         turn.sockets += 1;
-        turn.starved |= progress == Progress::Full || (progress == Progress::EndWaits && !share.in_rounds);
-        turn.blocked |= progress == Progress::NoBlock;
-        self.stats.read_stalls += u64::from(progress == Progress::Full);
-        progress
+        turn.starved |= halt == Halt::Full || (halt == Halt::EndWaits && !share.in_rounds);
+        turn.blocked |= halt == Halt::NoBlock;
+        self.stats.read_stalls += u64::from(halt == Halt::Full);
+        halt
     }
 }
 

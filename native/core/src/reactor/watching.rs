@@ -73,10 +73,10 @@ impl Reactor {
             self.forget_direct(id);
         }
         let registry = self.poll.registry();
-        let told =
+        let watched =
             if known { registry.reregister(&mut SourceFd(&fd), token(id), interest) } else { registry.register(&mut SourceFd(&fd), token(id), interest) };
         let Some(slot) = self.slot(id) else { return Ok(()) };
-        match (told.map_err(|error| sys::errno_of(&error)), &mut slot.entry) {
+        match (watched.map_err(|error| sys::errno_of(&error)), &mut slot.entry) {
             (Ok(()), _) => slot.state.set(if writing { REGISTERED | WRITING } else { REGISTERED }),
             // A regular file or a directory is always ready and cannot be watched.
             (Err(errno), Entry::Stream(stream)) if errno == -libc::EPERM => stream.flags.set(stream::READABLE | stream::WRITABLE | stream::HUNG_UP),
@@ -90,7 +90,7 @@ impl Reactor {
     pub(super) fn waste(&mut self, id: Id) {
         let Some(slot) = self.slot(id).filter(|slot| slot.state.has(WRITING)) else { return };
         let idle = match &slot.entry {
-            Entry::Stream(stream) => stream.flags.has(stream::LOCAL) && stream.queue.is_none(),
+            Entry::Stream(stream) => stream.flags.has(stream::LOCAL) && !stream.is_leaving(),
             Entry::Datagram(socket) => socket.flags.has(dgram::WRITABLE) && socket.outbound.is_empty(),
             _ => false,
         };

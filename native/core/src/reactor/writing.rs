@@ -4,14 +4,15 @@ use super::{Caller, DEAD, Entry, Reactor, Slot};
 use crate::command::{MORE, NOTIFY};
 use crate::event::{FULL, Op};
 use crate::limits::LINGER_MS;
-use crate::stream::write::{Piece, Written};
+use crate::stream::requests::Piece;
+use crate::stream::write::Written;
 use crate::stream::{self, Stream};
 use crate::sys::Errno;
 use crate::table::Id;
 
 /// When a write's failure is told: what the peer has said comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Told {
+pub(super) enum Tells {
     /// At once.
     Now,
     /// At once to whoever waits for it. Who does not learns from the end of reading.
@@ -36,6 +37,7 @@ fn leaves_failure(stream: &mut Stream, errno: Errno, flags: i32, caller: Caller)
 impl Reactor {
     /// Does something to a stream that may change what waits to be written to it, and keeps count of that. `sent` is counted by
     /// the second argument.
+    #[inline(always)]
     pub(super) fn with_stream<R>(&mut self, id: Id, act: impl FnOnce(&mut Stream, &mut u64) -> R) -> Option<R> {
         let slot = self.table.get_mut(id.slot as usize).filter(|slot| slot.generation == id.generation);
         let Some(Slot { entry: Entry::Stream(stream), .. }) = slot else { return None };
@@ -60,8 +62,8 @@ impl Reactor {
             Written::Done => {
                 // `done` counts those before it too, and this request itself only when it went through the queue.
                 let own = u32::from(flags & NOTIFY != 0);
-                let told = if caller == Caller::Gone { done.max(own) } else { done.saturating_sub(own) };
-                self.tell_written(id, told, 0);
+                let ended = if caller == Caller::Gone { done.max(own) } else { done.saturating_sub(own) };
+                self.tell_written(id, ended, 0);
                 self.relieve(id);
                 0
             }
@@ -93,7 +95,7 @@ impl Reactor {
     }
 
     /// Offers the kernel what a stream has queued, reports what came of it, and says how it stands; None if it is no stream.
-    pub(super) fn flush(&mut self, id: Id, told: Told) -> Option<Written> {
+    pub(super) fn flush(&mut self, id: Id, tells: Tells) -> Option<Written> {
         let (mut done, before) = (0, self.stats.sent);
         let outcome = self.with_stream(id, |stream, sent| stream::write::flush(stream, sent, &mut done))?;
         let progressed = self.stats.sent != before;
@@ -101,21 +103,26 @@ impl Reactor {
         let Some(Entry::Stream(stream)) = self.entry(id) else { return None };
         let lingers = stream.flags.has(stream::LINGERING);
         match outcome {
-            Written::Failed(errno) if told == Told::Waits => {
+            Written::Failed(errno) if tells == Tells::Waits => {
                 // The next turns read on, and come back here.
                 stream.failure = errno;
                 return Some(Written::Waits);
             }
             Written::Failed(errno) => {
-                let awaited = stream.queue.as_ref().is_some_and(|queue| queue.awaited() > 0);
-                self.fail(id, errno, false, !awaited && !lingers && told != Told::ByReading);
+                let awaited = stream.awaited() > 0;
+                self.fail(id, errno, false, !awaited && !lingers && tells != Tells::ByReading);
             }
-            Written::Done if stream.queue.is_none() => self.relieve(id),
+            Written::Done if !stream.is_leaving() => self.relieve(id),
+            // A layer has things to say of its own, for which nobody has asked the kernel yet.
+            Written::Waits if stream.layer.is_some() && stream.waits_to_write() => {
+                // Should that fail, what waits leaves with the next write.
+                let _ = self.watch(id);
+            }
             Written::Done | Written::Waits => {}
         }
         if lingers {
             match self.entry(id) {
-                Some(Entry::Stream(stream)) if stream.queue.is_none() => self.remove(id),
+                Some(Entry::Stream(stream)) if !stream.is_leaving() => self.remove(id),
                 _ if progressed => self.linger(id, u64::from(LINGER_MS)),
                 _ => {}
             }
@@ -125,17 +132,17 @@ impl Reactor {
 
     /// Nothing leaves a stream any more: whatever waits fails. `answered` says that the caller of the newest request learns it
     /// from the call, `tells` that there is one whose bytes count as written.
-    fn fail(&mut self, id: Id, errno: Errno, answered: bool, tells: bool) {
-        let Some(queue) = self.with_stream(id, |stream, _| {
+    pub(super) fn fail(&mut self, id: Id, errno: Errno, answered: bool, tells: bool) {
+        let Some(awaited) = self.with_stream(id, |stream, _| {
             stream.failure = errno;
-            stream.queue.take()
+            stream.drop_requests()
         }) else {
             return;
         };
         let Some(Entry::Stream(stream)) = self.entry(id) else { return };
         let (ending, pressed) = (stream.flags.has(stream::ENDING), stream.flags.has(stream::PRESSED));
         stream.flags.clear(stream::ENDING);
-        self.tell_written(id, queue.map_or(0, |queue| queue.awaited()).saturating_sub(u32::from(answered)), errno);
+        self.tell_written(id, awaited.saturating_sub(u32::from(answered)), errno);
         if tells {
             self.tell(Op::WriteFailed, id, errno);
         }
@@ -149,14 +156,14 @@ impl Reactor {
     }
 
     /// Nothing of a stream waits any more: what waited for that follows.
-    fn relieve(&mut self, id: Id) {
+    pub(super) fn relieve(&mut self, id: Id) {
         let Some(Entry::Stream(stream)) = self.entry(id) else { return };
-        if stream.queue.is_some() {
+        if stream.is_leaving() {
             return;
         }
         let (ending, pressed) = (stream.flags.has(stream::ENDING), stream.flags.has(stream::PRESSED));
         stream.flags.clear(stream::PRESSED);
-        let ended = if ending { stream::end::shutdown(stream) } else { None };
+        let ended = if ending { self.end_sending(id) } else { None };
         if pressed {
             self.tell(Op::Pressure, id, 0);
         }
@@ -169,7 +176,7 @@ impl Reactor {
     /// kernel's buffer is full: behind an acknowledged write whoever has it, and always where nobody waits for the status.
     fn press(&mut self, id: Id, flags: i32, caller: Caller) {
         let Some(Entry::Stream(stream)) = self.entry(id) else { return };
-        if (caller == Caller::Gone || flags & NOTIFY == 0) && !stream.flags.has(stream::WRITABLE) && !stream.flags.has(stream::PRESSED) {
+        if (caller == Caller::Gone || flags & NOTIFY == 0) && stream.is_full() && !stream.flags.has(stream::PRESSED) {
             stream.flags.set(stream::PRESSED);
             self.tell_pressure(id, FULL);
         }
@@ -186,12 +193,18 @@ impl Reactor {
         self.entry(id).map_or(0, |entry| entry.queued())
     }
 
+    /// Ends the sending side of a stream once all that waits has left; None until then.
+    fn end_sending(&mut self, id: Id) -> Option<Errno> {
+        let ended = self.with_stream(id, stream::end::shutdown).unwrap_or(Some(-libc::ENOTCONN));
+        if ended.is_none() {
+            // A layer's last words: nobody has asked the kernel yet when it takes them. Should that fail, it is tried again at the close.
+            let _ = self.watch(id);
+        }
+        ended
+    }
+
     pub(super) fn shutdown(&mut self, id: Id, flags: i32) {
-        let status = match self.entry(id) {
-            Some(Entry::Stream(stream)) => stream::end::shutdown(stream),
-            _ => Some(-libc::ENOTCONN),
-        };
-        if let Some(status) = status
+        if let Some(status) = self.end_sending(id)
             && flags & NOTIFY != 0
         {
             self.tell(Op::ShutdownDone, id, status);

@@ -2,14 +2,15 @@
 
 use std::os::fd::AsFd;
 
-use super::{ENDING, LINGERING, READING, Stream};
+use super::{ENDING, LINGERING, READING, Stream, write};
 use crate::command::{COUNTED, RESET};
 use crate::limits::LINGER_MS;
 use crate::sys::{self, Errno};
 
-/// Ends the sending side, or remembers to once the queue is empty (None).
-pub(crate) fn shutdown(stream: &mut Stream) -> Option<Errno> {
-    if stream.queue.is_some() {
+/// Ends the sending side, or remembers to once everything has left (None): the requests, and the last words of a layer behind
+/// them.
+pub(crate) fn shutdown(stream: &mut Stream, sent: &mut u64) -> Option<Errno> {
+    if stream.is_leaving() || (stream.layer.is_some() && !write::say_last(stream, sent)) {
         stream.flags.set(ENDING);
         return None;
     }
@@ -23,15 +24,22 @@ pub(crate) fn close(stream: &mut Stream, heard: i32, flags: i32) -> bool {
     stream.flags.clear(READING);
     // Bytes that were taken ahead for JavaScript and never reached it lie unread, and a kernel that closes over unread bytes
     // resets: the peer must not take what was cut off for complete.
-    let unread = flags & COUNTED != 0 && stream.taken != heard.cast_unsigned();
+    let held = stream.layer.as_ref().is_some_and(|layered| layered.ready() > 0);
+    let unread = flags & COUNTED != 0 && (held || stream.taken != heard.cast_unsigned());
     if flags & RESET != 0 || unread {
         // A failure means that the peer reset first: closing is all that is left either way.
         let _ = sys::reset_on_close(stream.fd.as_fd());
         return true;
     }
-    let Some(queue) = stream.queue.as_mut() else { return true };
-    queue.keep_acknowledged();
-    if queue.is_empty() || stream.failure != 0 {
+    if let Some(queue) = stream.queue.as_mut() {
+        queue.keep_acknowledged();
+        // Nothing counts as written that a layer could not seal.
+        if queue.is_empty() || stream.layer.as_ref().is_some_and(|layered| !layered.can_seal(queue)) {
+            stream.queue = None;
+        }
+    }
+    let broken = stream.layer.as_ref().is_some_and(|layered| layered.is_broken());
+    if stream.owed().is_none() || (stream.failure != 0 && !broken) {
         return true;
     }
     stream.flags.set(LINGERING);

@@ -1,15 +1,30 @@
 //! A byte stream of any kind (TCP, unix-domain socket, pipe): its state, and the one read loop, write loop and end.
+//!
+//! In: source → (layer) → [sink]. Out: [requests] → (layer → outlet) → kernel. Most streams have no [layer].
 
 pub mod copies;
 pub mod end;
+pub mod layer;
+mod outlet;
 pub mod read;
+pub mod requests;
+pub mod sink;
+mod source;
 pub mod write;
+
+#[cfg(test)]
+#[allow(dead_code, reason = "other tests use what these do not")]
+#[path = "../../tests/common/toy.rs"]
+mod toy;
 
 use std::os::fd::{AsFd, OwnedFd};
 
 use crate::flags::Flags;
 use crate::sys::{self, Errno};
-use write::Queue;
+#[cfg(test)]
+use layer::Layer;
+use layer::Layered;
+use requests::Requests;
 
 /// JavaScript wants bytes.
 pub const READING: u16 = 1;
@@ -51,14 +66,16 @@ pub struct Stream {
     pub(crate) fd: OwnedFd,
     pub(crate) flags: Flags,
     /// The stamp of the batch with its last bytes.
-    pub(crate) told: u16,
+    pub(crate) last_batch: u16,
     /// Bytes taken from the kernel, wrapping.
     pub(crate) taken: u32,
     /// What the kernel tells once and JavaScript has not heard: why a write failed, or reading. The next write, or the end
     /// of reading, tells.
     pub(crate) failure: Errno,
     /// Bytes not yet in the kernel; none while everything fits, which is nearly always.
-    pub(crate) queue: Option<Box<Queue>>,
+    pub(crate) queue: Option<Box<Requests>>,
+    /// What lies between that and the wire, if anything does.
+    pub(crate) layer: Option<Box<Layered>>,
 }
 
 impl Stream {
@@ -66,7 +83,7 @@ impl Stream {
     /// TCP socket.
     #[must_use]
     pub fn new(fd: OwnedFd, local: bool) -> Self {
-        Self { fd, flags: Flags::new(if local { WRITABLE | LOCAL } else { WRITABLE }), told: 0, taken: 0, failure: 0, queue: None }
+        Self { fd, flags: Flags::new(if local { WRITABLE | LOCAL } else { WRITABLE }), last_batch: 0, taken: 0, failure: 0, queue: None, layer: None }
     }
 
     /// A stream over a descriptor of any kind.
@@ -80,29 +97,92 @@ impl Stream {
         self.flags.has_only(READING | ENDED, READING)
     }
 
-    /// True when JavaScript reads and the kernel may have something.
+    /// True when a turn has something to do for it, other than to give it the room that it lacks (`starved`).
+    #[inline(never)]
+    pub(crate) fn wants_turn(&self, starved: bool) -> bool {
+        self.wants_to_write(starved) || (self.wants_to_read() && !starved)
+    }
+
+    /// The same of a stream without a layer, in a few instructions: it is asked of every stream several times a turn.
+    #[inline(always)]
+    pub(crate) fn wants_turn_as_wire(&self, starved: bool) -> bool {
+        let due = || self.queue.as_ref().is_some_and(|queue| queue.is_due());
+        let reads = !starved && self.flags.has_only(READING | READABLE | ENDED, READING | READABLE) && !self.is_held();
+        reads || (self.flags.has(WRITABLE) && !((starved || self.is_held()) && self.failure != 0) && due())
+    }
+
+    /// True when JavaScript reads and there may be something: the kernel's, or what lies ready in the layer.
+    #[inline]
     pub(crate) fn wants_to_read(&self) -> bool {
-        self.flags.has_only(READING | READABLE | ENDED, READING | READABLE) && !self.is_held()
+        match &self.layer {
+            None => self.flags.has_only(READING | READABLE | ENDED, READING | READABLE) && !self.is_held(),
+            Some(layered) => self.reads() && !self.is_held() && layered.has_to_read(self.flags.has(READABLE)),
+        }
     }
 
     /// True while JavaScript has not asked for more than it was given. What a peer that is gone has left, and its end, is told all the
     /// same: a write that fails behind it is told later.
+    #[inline]
     pub(crate) fn is_held(&self) -> bool {
         self.flags.has_only(HELD | HUNG_UP, HELD)
     }
 
     /// Bytes that wait to be written.
+    #[inline]
     pub(crate) fn queued(&self) -> usize {
-        self.queue.as_ref().map_or(0, |queue| queue.bytes())
+        let sealed = if let Some(layered) = &self.layer { layered.outlet.len() } else { 0 };
+        self.queue.as_ref().map_or(sealed, |queue| queue.bytes() + sealed)
+    }
+
+    /// True while anything waits to leave, or a failure to be told of.
+    #[inline]
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.queue.is_some() || self.layer.as_ref().is_some_and(|layered| layered.outlet.is_due())
+    }
+
+    /// True when the next flush has something to send.
+    #[inline]
+    fn is_due(&self) -> bool {
+        match &self.layer {
+            None => self.queue.as_ref().is_some_and(|queue| queue.is_due()),
+            Some(layered) => layered.has_to_send(self.queue.as_deref(), self.failure != 0),
+        }
     }
 
     /// True while the kernel does not take what waits.
     pub(crate) fn waits_to_write(&self) -> bool {
-        !self.flags.has(WRITABLE) && self.queue.as_ref().is_some_and(|queue| queue.is_due())
+        !self.flags.has(WRITABLE) && self.is_due()
     }
 
     /// True when the kernel may take what waits. A failure that is told once more has been read waits with the reading.
+    #[inline]
     pub(crate) fn wants_to_write(&self, starved: bool) -> bool {
-        self.flags.has(WRITABLE) && !((starved || self.is_held()) && self.failure != 0) && self.queue.as_ref().is_some_and(|queue| queue.is_due())
+        self.flags.has(WRITABLE) && !((starved || self.is_held()) && self.failure != 0) && self.is_due()
+    }
+
+    /// True while the kernel, or the layer, has more than it takes: what is written now does not leave at once.
+    pub(crate) fn is_full(&self) -> bool {
+        !self.flags.has(WRITABLE) || self.layer.as_ref().is_some_and(|layered| layered.keeps_waiting(self.queue.as_deref()))
+    }
+
+    /// Requests that asked for notice and have not left.
+    pub(crate) fn awaited(&self) -> u32 {
+        self.queue.as_ref().map_or(0, |queue| queue.awaited()) + self.layer.as_ref().map_or(0, |layered| layered.outlet.awaited())
+    }
+
+    /// Forgets what waits to leave; how many of the requests asked for notice. What a layer sealed before it broke leaves all the
+    /// same.
+    pub(crate) fn drop_requests(&mut self) -> u32 {
+        let awaited = self.queue.take().map_or(0, |queue| queue.awaited());
+        match self.layer.as_deref_mut() {
+            Some(layered) if !layered.is_broken() || layered.outlet.has_failed() => awaited + layered.outlet.clear(),
+            _ => awaited,
+        }
+    }
+
+    /// Bytes that count as written and wait; none if that is not so of the next ones.
+    pub(crate) fn owed(&self) -> Option<usize> {
+        let sealed = self.layer.as_ref().is_some_and(|layered| !layered.outlet.is_empty());
+        (sealed || self.queue.as_ref().is_some_and(|queue| queue.starts_acknowledged())).then(|| self.queued())
     }
 }

@@ -1,6 +1,9 @@
 //! A JavaScript thread without JavaScript: memory for the batches, a loop that waits as libuv would, and commands.
 #![allow(dead_code, unused_imports, reason = "every test file uses its own part")]
 
+pub(crate) mod peers;
+pub(crate) mod toy;
+
 use std::collections::VecDeque;
 use std::io::Read;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -10,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tsloop_core::command::{NOTIFY, OPEN_STREAM};
-use tsloop_core::env::{Caller, Environment, Progress};
+use tsloop_core::env::{Applied, Caller, Environment, Posted};
 use tsloop_core::event::{Batch, Op, WORDS};
 use tsloop_core::limits::{BATCH_BYTES, BATCH_EVENTS, BATCHES, DIRECT_STREAMS};
 use tsloop_core::net::tcp;
@@ -18,8 +21,11 @@ use tsloop_core::reactor::Reactor;
 use tsloop_core::reactor::direct::Watch;
 use tsloop_core::reactor::policy::{Load, Policy};
 use tsloop_core::reactor::seat::{Choice, Driver};
+use tsloop_core::stream::layer::Layer;
+use tsloop_core::sys::Errno;
 use tsloop_core::table::{Id, Ids};
 
+pub(crate) use peers::{LAYERS, Over, Peer, reset};
 pub(crate) use tsloop_core::command::op::{CLOSE, OPEN_CONNECTING, OPEN_LISTENER, READ_START, READ_STOP, SHARE, SHUTDOWN, WRITE};
 
 /// Nothing on a loopback takes this long: whoever still waits then waits for ever.
@@ -40,10 +46,20 @@ pub(crate) fn descriptors() -> usize {
 
 /// Runs a test under every driver, with the ledger around each run.
 pub(crate) fn under_every_driver(test: impl Fn(&mut Loop, Choice)) {
+    over(&[Over::Wire], test);
+}
+
+/// As [`under_every_driver`], with streams that are their own wire and with those that have a layer.
+pub(crate) fn over_every_layer(test: impl Fn(&mut Loop, Choice)) {
+    over(&LAYERS, test);
+}
+
+fn over(layers: &[Over], test: impl Fn(&mut Loop, Choice)) {
     let _alone = alone();
-    for choice in CHOICES {
+    for (over, choice) in layers.iter().flat_map(|over| CHOICES.map(|choice| (*over, choice))) {
         let before = descriptors();
         let mut tested = Loop::new(choice);
+        tested.over = over;
         test(&mut tested, choice);
         drop(tested);
         assert_descriptors(before);
@@ -149,6 +165,8 @@ impl Watch for Watched {
 /// The loop of a JavaScript thread.
 pub(crate) struct Loop {
     pub(crate) core: Arc<Environment>,
+    /// What lies over the wire of its streams.
+    pub(crate) over: Over,
     policy: Policy,
     wake: RawFd,
     more: bool,
@@ -172,18 +190,19 @@ impl Loop {
         assert!(wake >= 0, "an eventfd");
         let memory = Memory::new(BATCHES);
         // SAFETY: three words, freed after `end`.
-        let progress = unsafe { Progress::new(memory.1.cast()) };
+        let applied = unsafe { Applied::new(memory.1.cast()) };
         let send = move || {
             let one = 1_u64;
             // SAFETY: eight bytes of a local; a full counter is as good as a wake-up.
             unsafe { libc::write(wake, (&raw const one).cast(), 8) };
             on_wake();
         };
-        let core = Environment::new(progress, memory.batches(), Box::new(send)).expect("an environment");
+        let core = Environment::new(applied, memory.batches(), Box::new(send)).expect("an environment");
         let watched = Watched::default();
         core.watch_with(Box::new(watched.clone()), matches!(choice, Choice::Random(_)));
         let policy = Policy::new(choice);
-        let mut this = Self { core, policy, wake, more: false, watched, asks: true, outbox: Vec::new(), batches: VecDeque::new(), _memory: memory };
+        let mut this =
+            Self { core, over: Over::Wire, policy, wake, more: false, watched, asks: true, outbox: Vec::new(), batches: VecDeque::new(), _memory: memory };
         let first = this.policy.first();
         this.pass(first);
         this
@@ -224,6 +243,19 @@ impl Loop {
         id
     }
 
+    /// Puts a layer over a stream's wire, before anything is read or written.
+    pub(crate) fn put_layer(&mut self, id: Id, layer: impl Layer + 'static) {
+        let (_, due) = self.core.put_layer(id, Box::new(layer));
+        self.more |= due;
+    }
+
+    /// The layer, if any, that goes with what a test runs over.
+    pub(crate) fn dress(&mut self, id: Id) {
+        if let Some(toy) = self.over.toy() {
+            self.put_layer(id, toy);
+        }
+    }
+
     /// A listener on an ephemeral port.
     pub(crate) fn listen(&mut self) -> (Id, SocketAddr) {
         let mut slot = tcp::Slot(None);
@@ -260,7 +292,7 @@ impl Loop {
     }
 
     /// Runs the loop for its side effects until a condition holds.
-    pub(crate) fn settle(&mut self, what: &str, mut holds: impl FnMut(&mut Self) -> bool) {
+    pub(crate) fn run_until(&mut self, what: &str, mut holds: impl FnMut(&mut Self) -> bool) {
         let deadline = Instant::now() + PATIENCE;
         while !holds(self) {
             assert!(Instant::now() < deadline, "waited in vain: {what}");
@@ -339,7 +371,7 @@ impl Loop {
     }
 
     /// A connection: our end under its id, its descriptor, and the peer's end.
-    pub(crate) fn connection(&mut self, receive_buffer: Option<usize>) -> (Id, RawFd, TcpStream) {
+    pub(crate) fn connection(&mut self, receive_buffer: Option<usize>) -> (Id, RawFd, Peer<TcpStream>) {
         let (listener, address) = self.listen();
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
         if let Some(size) = receive_buffer {
@@ -355,7 +387,8 @@ impl Loop {
         });
         self.close(listener, 0);
         let (id, fd) = accepted.expect("accepted");
-        (id, fd, peer)
+        self.dress(id);
+        (id, fd, Peer::new(peer, self.over))
     }
 }
 
@@ -373,12 +406,6 @@ pub(crate) fn shrink(fd: RawFd) {
     // SAFETY: a descriptor that the reactor holds, an option and a local of the size told.
     let result = unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_SNDBUF, (&raw const size).cast(), 4) };
     assert_eq!(result, 0);
-}
-
-/// Closing this socket resets the connection.
-pub(crate) fn reset(stream: TcpStream) {
-    socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("linger");
-    drop(stream);
 }
 
 pub(crate) fn read_all(stream: &mut impl Read) -> Vec<u8> {
@@ -452,6 +479,11 @@ impl Bench {
         self.reactor.apply(&stream, Caller::Waits)
     }
 
+    /// Puts a layer over a stream's wire.
+    pub(crate) fn put_layer(&mut self, id: Id, layer: impl Layer + 'static) {
+        self.reactor.carry_out(Posted::Layer(id, Box::new(layer)), Caller::Waits);
+    }
+
     /// A socket under a new id.
     pub(crate) fn open(&mut self, op: i32, fd: impl Into<OwnedFd>) -> Id {
         let id = self.ids.allocate();
@@ -476,6 +508,19 @@ impl Bench {
             self.reactor.next_round(&mut self.batch);
         }
         self.told().into_iter().filter(|(op, ..)| *op != Op::Pressure as i32).map(|(op, id, _)| (op, id, 0)).collect()
+    }
+
+    /// A batch with room for so many bytes.
+    pub(crate) fn narrow(&mut self, room: usize) {
+        self.batch.clear();
+        self.batch.advance(BATCH_BYTES - room);
+    }
+
+    /// What the reactor's descriptor has to tell now.
+    pub(crate) fn rings(&self) -> bool {
+        let mut entry = libc::pollfd { fd: self.reactor.descriptor(), events: libc::POLLIN, revents: 0 };
+        // SAFETY: one entry of ours.
+        unsafe { libc::poll(&raw mut entry, 1, 0) == 1 }
     }
 
     /// A stream that reads, and its peer.

@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicI32, Ordering};
 /// bytes of requests applied, and how often it has told of a full send buffer until then. What is applied waits in a queue if
 /// the buffer is full; JavaScript knows that the kernel has it when it has heard of all those full buffers besides.
 #[derive(Debug)]
-pub struct Progress(NonNull<i32>);
+pub struct Applied(NonNull<i32>);
 
 // SAFETY: the words are only written, through atomics; their validity does not depend on a thread.
-unsafe impl Send for Progress {}
+unsafe impl Send for Applied {}
 // SAFETY: see above.
-unsafe impl Sync for Progress {}
+unsafe impl Sync for Applied {}
 
-impl Progress {
+impl Applied {
     /// # Safety
     /// Three words, aligned, valid for writes until [`super::Environment::end`] has returned.
     #[must_use]
