@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import { nodes, seed } from '../support/nodes.mjs';
 import type { Choice } from './programs/probe.mjs';
 import type { Said } from './programs/wire.mjs';
-import { lines, missing } from './support.mjs';
+import { lines, needProbe } from './support.mjs';
 
 interface Line {
   readonly seed: number;
@@ -28,11 +28,7 @@ for (const node of nodes) {
     let all: Line[] = [];
 
     before(async function () {
-      const why = missing();
-      if (why !== null) {
-        console.log(`skipped: ${why}`);
-        return void this.skip();
-      }
+      needProbe(this);
       all = (await lines<Line>(node, 'choices', ['30', '12', seed])).filter(({ silent }) => silent !== true);
     });
 

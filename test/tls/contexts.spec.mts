@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 import { nodes } from '../support/nodes.mjs';
 import type { Snapshot } from './programs/probe.mjs';
-import { lines, missing } from './support.mjs';
+import { lines, needProbe } from './support.mjs';
 
 interface Line {
   readonly name: string;
@@ -46,11 +46,7 @@ for (const node of nodes) {
     let all: Line[] = [];
 
     before(async function () {
-      const why = missing();
-      if (why !== null) {
-        console.log(`skipped: ${why}`);
-        return void this.skip();
-      }
+      needProbe(this);
       all = await lines<Line>(node, 'contexts');
       for (const { skipped } of all) if (skipped !== undefined) console.log(`skipped in part: ${skipped}`);
       all = all.filter(({ skipped }) => skipped === undefined);

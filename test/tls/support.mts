@@ -6,10 +6,15 @@ import { type NodeLine, plainEnvironment, root } from '../support/nodes.mjs';
 
 const probe = resolve(root, 'build/tsloop-probe.node');
 
-/** Why these specs cannot run here, if they cannot. */
-export function missing(): string | null {
-  if (process.platform !== 'linux') return `the oracle is not made for ${process.platform}`;
-  return existsSync(probe) ? null : 'the probe is not built: node scripts/build.mjs probe';
+/** Skips a test, saying why, where it cannot run. */
+export function needProbe(test: { skip(): void }): void {
+  const onLinux = process.platform === 'linux';
+  if (onLinux && existsSync(probe)) return;
+  const why = onLinux
+    ? 'the probe is not built: node scripts/build.mjs probe'
+    : `the oracle is not made for ${process.platform}`;
+  console.log(`skipped: ${why}`);
+  test.skip();
 }
 
 export function run(line: NodeLine, program: string, args: readonly string[] = []): Promise<Ending> {

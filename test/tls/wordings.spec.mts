@@ -1,7 +1,7 @@
 /** Errors are worded as the line words them. */
 import { expect } from 'chai';
 import { nodes } from '../support/nodes.mjs';
-import { lines, missing } from './support.mjs';
+import { lines, needProbe } from './support.mjs';
 
 interface Line {
   readonly number: number | string;
@@ -11,11 +11,7 @@ interface Line {
 
 for (const node of nodes) {
   it(`words alerts and reasons as Node ${node.version} does`, async function () {
-    const why = missing();
-    if (why !== null) {
-      console.log(`skipped: ${why}`);
-      return void this.skip();
-    }
+    needProbe(this);
     const all = await lines<Line>(node, 'wordings');
     expect(all.length).to.be.greaterThan(25);
     for (const { number, node, oracle } of all) {
