@@ -13,6 +13,7 @@ import { measure } from './measure.mjs';
 import { readOptions, usage } from './options.mjs';
 import { makeCertificate, onPath, startPeer } from './peer.mjs';
 import { picture } from './picture.mjs';
+import { expected, inWords, progress } from './progress.mjs';
 import { writeRecord } from './record.mjs';
 import { measureRound, slicesOf } from './slices.mjs';
 import { cellTable, summary } from './table.mjs';
@@ -115,20 +116,28 @@ async function measureEach(cell, variants, context, loadgen, round) {
   return samples;
 }
 
+/** @param {Cell} cell @param {Options} options */
+function roundsOf(cell, options) {
+  return cell.kind === 'startup' ? options.rounds * options.repetitions : options.rounds;
+}
+
 /**
  * @param {Cell} cell @param {Variant[]} variants @param {Options} options
- * @param {import('./cells.mjs').Context} context @param {string} loadgen @returns {Promise<Result>}
+ * @param {import('./cells.mjs').Context} context @param {string} loadgen
+ * @param {ReturnType<typeof progress>} line @returns {Promise<Result>}
  */
-async function runCell(cell, variants, options, context, loadgen) {
+async function runCell(cell, variants, options, context, loadgen, line) {
   /** @type {Record<string, Sample[]>} */
   const samples = Object.fromEntries(variants.map(({ name }) => [name, []]));
-  const rounds = cell.kind === 'startup' ? options.rounds * options.repetitions : options.rounds;
+  const rounds = roundsOf(cell, options);
   const about = { name: cell.name, unit: cell.unit, bytes: cell.bytes, samples };
   const take = cell.kind === 'server' ? measureRound : measureEach;
   try {
     for (let round = 0; round < rounds; round += 1) {
+      line.show(cell.name);
       const taken = await take(cell, variants, context, loadgen, round);
       for (const [index, { name }] of variants.entries()) samples[name]?.push(...(taken[index] ?? []));
+      line.over();
     }
   } catch (error) {
     return { ...about, goals: [], failure: error instanceof Error ? error.message : String(error) };
@@ -168,13 +177,18 @@ async function main(options) {
   };
   const machine = describeMachine(options);
   const caption = `Node ${machine.node}, ${machine.cores} × ${machine.processor}, Linux ${machine.kernel}, ${options.rounds} rounds of ${options.seconds} s (servers: ${slicesOf(options)} slices of ${options.slice} s)`;
-  console.log(`${caption}\n`);
+  console.log(`${caption}\nAbout ${inWords(expected(chosen, options, variants.length))} for ${chosen.length} cells.\n`);
+  const line = progress(
+    process.stderr,
+    chosen.reduce((sum, cell) => sum + roundsOf(cell, options), 0),
+  );
   /** @type {Result[]} */
   const results = [];
   const colour = process.stdout.isTTY === true;
   try {
     for (const cell of chosen) {
-      const result = await runCell(cell, variants, options, context, loadgen);
+      const result = await runCell(cell, variants, options, context, loadgen, line);
+      line.clear();
       results.push(result);
       console.log(cellTable(result, colour));
     }

@@ -26,6 +26,15 @@ const slices: {
   timesOf(cell: object, times: { seconds: number; slice: number }): { lead: number; slice: number };
   inTurn<T>(all: readonly T[], pass: number): T[];
 } = await load('slices');
+const ahead: {
+  inWords(seconds: number): string;
+  expected(cells: object[], times: Record<string, number>, variants: number): number;
+  progress(
+    stream: { isTTY?: boolean; write(text: string): unknown },
+    total: number,
+    now: () => number,
+  ): { show(name: string): void; over(): void; clear(): void };
+} = await load('progress');
 const options: { readOptions(words: string[]): Record<string, unknown> } = await load('options');
 
 const of = (metric: string, values: (number | null)[]): Sample[] => values.map((value) => ({ [metric]: value }));
@@ -152,5 +161,33 @@ describe('bench: options', () => {
     expect(options.readOptions(['--quick']).slice).to.equal(0.5);
     expect(() => options.readOptions(['--slice', '0'])).to.throw('--slice');
     expect(() => options.readOptions(['--driver', 'fast'])).to.throw('--driver');
+  });
+});
+
+describe('bench: how long it takes', () => {
+  it('is foretold by rounds, variants and what surrounds a measurement', () => {
+    const times = { rounds: 3, repetitions: 10, seconds: 2, warmup: 1 };
+    expect(ahead.expected([{ kind: 'server' }, { kind: 'itself' }], times, 2)).to.equal(48);
+    expect(ahead.expected([{ kind: 'startup' }], times, 2)).to.equal(60);
+    expect([0.2, 89, 90, 600].map(ahead.inWords)).to.deep.equal(['1 s', '89 s', '2 minutes', '10 minutes']);
+  });
+
+  it('is told again with each round on a terminal, by the rounds so far, and nowhere else', () => {
+    let shown = '';
+    let time = 0;
+    const write = (text: string): unknown => (shown += text);
+    const line = ahead.progress({ isTTY: true, write }, 4, () => time);
+    line.show('echo');
+    line.over();
+    time = 60_000;
+    line.show('echo');
+    expect(shown.replaceAll('\r\u001b[K', '|')).to.equal(
+      '|echo: round 1 of 4 in all|echo: round 2 of 4 in all, about 3 minutes left',
+    );
+    shown = '';
+    const quiet = ahead.progress({ write }, 4, () => time);
+    quiet.show('echo');
+    quiet.clear();
+    expect(shown).to.equal('');
   });
 });
