@@ -99,21 +99,27 @@ function declare(line: NodeLine, file: (name: string, source: string) => string)
     }
   }).timeout(8 * timeout);
 
-  it(`tsx: TypeScript by its loader [Node ${line.version}]`, async () => {
-    const program = file(
-      'tsx/server.ts',
-      `import { createServer, connect, type AddressInfo } from 'node:net';
-       import { isActive } from 'tsloop';
-       const server = createServer((socket) => socket.end('x')).listen(0, '127.0.0.1', () =>
-         connect((server.address() as AddressInfo).port, '127.0.0.1').on('data', (data: Buffer) =>
-           console.log(String(data), isActive())).on('close', () => server.close()));`,
-    );
-    const tsx = join(where(), 'node_modules/tsx/dist/cli.mjs');
-    const plain = await run([tsx, program]);
-    const beneath = await run([tsx, program], { NODE_OPTIONS: `-r ${registerCjs}` });
-    expect([plain.code, plain.stdout]).to.deep.equal([0, 'x false\n']);
-    expect([beneath.code, beneath.stdout, beneath.stderr]).to.deep.equal([0, 'x true\n', plain.stderr]);
-  }).timeout(2 * timeout);
+  for (const [name, ...words] of [
+    ['tsx', 'dist/cli.mjs'],
+    ['ts-node', 'dist/bin.js', '-T', '-O', '{"module":"NodeNext","moduleResolution":"NodeNext"}'],
+  ] as const) {
+    it(`${name}: TypeScript by its loader [Node ${line.version}]`, async () => {
+      const program = file(
+        `${name}/server.ts`,
+        `import { createServer, connect, type AddressInfo } from 'node:net';
+         import { isActive } from 'tsloop';
+         const server = createServer((socket) => socket.end('x')).listen(0, '127.0.0.1', () =>
+           connect((server.address() as AddressInfo).port, '127.0.0.1').on('data', (data: Buffer) =>
+             console.log(String(data), isActive())).on('close', () => server.close()));`,
+      );
+      const [main, ...options] = words;
+      const loader = [join(where(), 'node_modules', name, main), ...options];
+      const plain = await run([...loader, program]);
+      const beneath = await run([...loader, program], { NODE_OPTIONS: `-r ${registerCjs}` });
+      expect([plain.code, plain.stdout]).to.deep.equal([0, 'x false\n']);
+      expect([beneath.code, beneath.stdout, beneath.stderr]).to.deep.equal([0, 'x true\n', plain.stderr]);
+    }).timeout(2 * timeout);
+  }
 
   it(`OpenTelemetry: as many spans as on plain Node, in either order of preloads [Node ${line.version}]`, async () => {
     const tool = file(

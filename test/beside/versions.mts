@@ -16,7 +16,9 @@ export const installed = {
   '@opentelemetry/instrumentation-net': '0.67.0',
   '@opentelemetry/sdk-trace-base': '2.12.1',
   jest: '30.5.2',
+  'ts-node': '10.9.2',
   tsx: '4.23.15',
+  typescript: '5.9.3',
   vitest: '4.1.12',
 } as const;
 
@@ -44,6 +46,7 @@ const tested: Record<string, string> = {
   vitest: 'pools forks, threads, vmForks, vmThreads: the same',
   mocha: 'the same report; the specs of this project run by it',
   tsx: 'a TypeScript server',
+  'ts-node': 'the same, with TypeScript 5',
   'why-is-node-running': 'the same handles, by the lines of the program',
   pino: 'a transport in a Worker writes every line',
   pm2: 'a cluster of two, messages, a reload under load, a stop (`npm test -- apps`)',
