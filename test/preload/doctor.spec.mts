@@ -6,10 +6,10 @@ import type { Findings } from '../../dist/cli/examine.js';
 import { adviceFor, describeMachine, quotaIn, RECEIVE_BUFFER } from '../../dist/cli/machine.js';
 import type { Watched } from '../../dist/cli/watch.js';
 import { type Ending, launch } from '../support/launch.mjs';
-import { type NodeLine, nodes, plainEnvironment, root } from '../support/nodes.mjs';
+import { type NodeLine, nodes, plainEnvironment, product, root } from '../support/nodes.mjs';
 import { EXCHANGE, programFile, registerCjs, registerMjs } from '../support/programs.mjs';
 
-const command = join(root, 'dist/cli/main.js');
+const command = join(product, 'dist/cli/main.js');
 
 describe('what the machine offers', () => {
   it('reads the quota of a control group', () => {
@@ -192,7 +192,7 @@ function declare(line: NodeLine): void {
 
   describe(`tsloop on Node ${line.version}`, () => {
     it('has help for each command, and a version', async () => {
-      const version = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).version as string;
+      const version = JSON.parse(readFileSync(join(product, 'package.json'), 'utf8')).version as string;
       expect((await tsloop(['--version'])).stdout).to.equal(`${version}\n`);
       const overview = await tsloop(['help']);
       expect(overview.code).to.equal(0);

@@ -3,13 +3,13 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { expect } from 'chai';
 import { launch } from '../support/launch.mjs';
-import { type NodeLine, nodes, plainEnvironment, root } from '../support/nodes.mjs';
+import { type NodeLine, nodes, plainEnvironment, product } from '../support/nodes.mjs';
 import { programFile, registerCjs, registerMjs } from '../support/programs.mjs';
 
 const require = createRequire(import.meta.url);
-const metrics = JSON.stringify(`${root}/dist/metrics/index.js`);
-const entry = JSON.stringify(`${root}/dist/index.js`);
-const boot = JSON.stringify(`${root}/dist/boot.js`);
+const metrics = JSON.stringify(`${product}/dist/metrics/index.js`);
+const entry = JSON.stringify(`${product}/dist/index.js`);
+const boot = JSON.stringify(`${product}/dist/boot.js`);
 
 /** `name{labels} value`, by name and labels. */
 function samples(text: string): Record<string, number> {
@@ -273,7 +273,7 @@ function declare(line: NodeLine): void {
         expect(driver).to.equal(index % 2 === (seen.seat[0].driver === 'inline' ? 0 : 1) ? 'inline' : 'offload');
       const missing = `${source} require(${entry});`;
       const file = programFile(missing);
-      const env = { ...plainEnvironment(), TSLOOP_ADDON: `${root}/package.json` };
+      const env = { ...plainEnvironment(), TSLOOP_ADDON: `${product}/package.json` };
       const { stdout } = await launch(line.binary, ['-r', registerCjs, file], { env });
       expect(JSON.parse(stdout).warning.map(({ code }: { code: string }) => code)).to.deep.equal([
         'ERR_TSLOOP_ADDON_UNLOADABLE',

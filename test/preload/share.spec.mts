@@ -1,10 +1,10 @@
 /** `TSLOOP_SHARE`: a part of the processes runs on tsloop, each decided once and for its threads too, the others are plain Node. */
 import { expect } from 'chai';
 import { launch } from '../support/launch.mjs';
-import { type NodeLine, nodes, plainEnvironment, root } from '../support/nodes.mjs';
+import { type NodeLine, nodes, plainEnvironment, product } from '../support/nodes.mjs';
 import { EXCHANGE, programFile, registerCjs, registerMjs, start } from '../support/programs.mjs';
 
-const entry = JSON.stringify(`${root}/dist/index.js`);
+const entry = JSON.stringify(`${product}/dist/index.js`);
 
 /** Eight workers, each with a thread; says which of the workers, and of the threads, are active. */
 const CLUSTER = `
