@@ -194,7 +194,7 @@ impl World {
                 self.known.push(id);
                 self.ask(op, id, fd, 0, &[], caller);
             }
-            Command::ReadStart(flags) => self.ask(4, id, 0, flags, &[], caller),
+            Command::ReadStart(flags) => self.ask(4, id, 0, *flags, &[], caller),
             Command::ReadStop => self.ask(5, id, 0, 0, &[], caller),
             Command::TellAgain => self.ask(14, id, 0, 0, &[], caller),
             Command::Write(bytes, flags) if bytes.len() % 5 == 4 => {
