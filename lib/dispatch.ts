@@ -171,7 +171,6 @@ export function createDispatcher(nativeTick: () => void, memory: Memory): Callba
             const op = record[at] as number;
             const unscoped = stream !== undefined && stream.consumer !== Consumer.lib && op <= Event.readEnd;
             if (unscoped === (scoped === 1)) break;
-            let fed: Stream | undefined;
             if (op === Event.exited) {
               childAt(slot, record[at + 2] as number)?.onExited();
               tick();
@@ -187,12 +186,10 @@ export function createDispatcher(nativeTick: () => void, memory: Memory): Callba
               case Event.data:
                 if (stream !== undefined)
                   onData(stream, buffers[batch] as ArrayBuffer, bytes[batch] as Uint8Array, a, b);
-                fed = stream;
                 break;
               case Event.block: {
                 const block = takeBlock(environment, a, b);
                 if (stream !== undefined) onBlock(stream, block);
-                fed = stream;
                 break;
               }
               case Event.readEnd:
@@ -234,7 +231,7 @@ export function createDispatcher(nativeTick: () => void, memory: Memory): Callba
             }
             tick();
             // Behind what the program puts off with it: it may have paused there.
-            if (fed?.once) fed.readOn();
+            if (stream?.once && (op === Event.data || op === Event.block)) stream.readOn();
           }
           through = true;
         } catch (error) {

@@ -34,8 +34,10 @@ export function readStart(stream: Stream): number {
   if (stream.reading) return errno.EALREADY;
   stream.reading = true;
   if (stream.held !== null) defer(() => deliverHeld(stream));
-  if (stream.bytesRead > 0 && getEnvironment().offloaded) askInTurn(stream);
-  else if (!stream.ended) stream.askToRead();
+  if (!stream.ended) {
+    if (stream.bytesRead > 0 && getEnvironment().offloaded) askInTurn(stream);
+    else stream.askToRead();
+  }
   stream.updateLiveness();
   return 0;
 }

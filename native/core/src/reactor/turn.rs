@@ -346,12 +346,6 @@ impl Reactor {
             self.look_after_layer(id);
             read
         };
-        if count > 0
-            && let Some(Entry::Stream(stream)) = self.entry(id)
-            && stream.flags.has(stream::ONCE)
-        {
-            stream.flags.set(stream::HELD);
-        }
         self.stats.received += count as u64;
         turn.sockets += 1;
         turn.starved |= halt == Halt::Full || (halt == Halt::EndWaits && !share.in_rounds);

@@ -107,17 +107,22 @@ impl Stream {
     #[inline(always)]
     pub(crate) fn wants_turn_as_wire(&self, starved: bool) -> bool {
         let due = || self.queue.as_ref().is_some_and(|queue| queue.is_due());
-        let reads = !starved && self.flags.has_only(READING | READABLE | ENDED, READING | READABLE) && !self.is_held();
-        reads || (self.flags.has(WRITABLE) && !((starved || self.is_held()) && self.failure != 0) && due())
+        (!starved && self.reads_wire()) || (self.may_write(starved) && due())
     }
 
     /// True when JavaScript reads and there may be something: the kernel's, or what lies ready in the layer.
     #[inline]
     pub(crate) fn wants_to_read(&self) -> bool {
         match &self.layer {
-            None => self.flags.has_only(READING | READABLE | ENDED, READING | READABLE) && !self.is_held(),
+            None => self.reads_wire(),
             Some(layered) => self.reads() && !self.is_held() && layered.has_to_read(self.flags.has(READABLE)),
         }
+    }
+
+    /// The same of a stream without a layer.
+    #[inline(always)]
+    fn reads_wire(&self) -> bool {
+        self.flags.has_only(READING | READABLE | ENDED, READING | READABLE) && !self.is_held()
     }
 
     /// True while JavaScript has not asked for more than it was given. What a peer that is gone has left, and its end, is told all the
@@ -154,10 +159,16 @@ impl Stream {
         !self.flags.has(WRITABLE) && self.is_due()
     }
 
-    /// True when the kernel may take what waits. A failure that is told once more has been read waits with the reading.
+    /// True when the kernel may take what waits.
     #[inline]
     pub(crate) fn wants_to_write(&self, starved: bool) -> bool {
-        self.flags.has(WRITABLE) && !((starved || self.is_held()) && self.failure != 0) && self.is_due()
+        self.may_write(starved) && self.is_due()
+    }
+
+    /// True when the kernel may take something. A failure that is told once more has been read waits with the reading.
+    #[inline(always)]
+    fn may_write(&self, starved: bool) -> bool {
+        self.flags.has(WRITABLE) && !((starved || self.is_held()) && self.failure != 0)
     }
 
     /// True while the kernel, or the layer, has more than it takes: what is written now does not leave at once.

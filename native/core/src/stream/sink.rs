@@ -2,7 +2,7 @@
 
 use std::ptr::NonNull;
 
-use super::{BULK, ENDED, OVER, READABLE, Stream, TAKEN};
+use super::{BULK, ENDED, HELD, ONCE, OVER, READABLE, Stream, TAKEN};
 use crate::event::{Batch, Event, Op};
 use crate::flags::Flags;
 use crate::limits::{CHUNK_BYTES, LARGE_CHUNK};
@@ -87,6 +87,9 @@ impl Sink<'_> {
     #[inline(always)]
     pub(crate) fn tell(&mut self, stream: &mut Stream, room: Room, count: usize) {
         stream.taken = stream.taken.wrapping_add(int(count).cast_unsigned());
+        if stream.flags.has(ONCE) {
+            stream.flags.set(HELD);
+        }
         self.batch.count(count);
         let (op, a) = match room.block {
             Some(block) => (Op::Block, block.index.cast_signed()),
