@@ -80,7 +80,7 @@ describe('reports: what is held back', () => {
 
   for (const kind of ['tcp', 'unix'] as const) {
     twin(
-      `a reader that pauses in the middle has one chunk that it did not ask for, at most: ${kind}`,
+      `a reader that pauses in the middle has one chunk beyond its mark, at most: ${kind}`,
       { given: kind },
       async (t, kind) => {
         const path = `${process.cwd()}/socket`;
@@ -88,7 +88,11 @@ describe('reports: what is held back', () => {
         await new Promise<void>((done) =>
           server.listen(kind === 'unix' ? { path } : { port: 0, host: '127.0.0.1' }, done),
         );
+        // What tsloop has taken from the kernel, which no program sees; plain Node takes what it gives.
+        const slots = process as never as Record<symbol, { api(): { stats(): { bytes: { received: number } } } }>;
+        const taken = (): number | undefined => slots[Symbol.for('tsloop')]?.api().stats().bytes.received;
         for (const after of [1, 2, 5, 12]) {
+          const before = taken() ?? 0;
           const client =
             kind === 'unix'
               ? t.net.connect(path)
@@ -104,7 +108,11 @@ describe('reports: what is held back', () => {
             if (++chunks % after > 0) return;
             reader.pause();
             setTimeout(() => {
-              pauses.push(reader.bytesRead - bytes <= 65536);
+              // Node reads on below its mark: a short chunk there, which a busy machine brings about, and the one that crosses it.
+              const beyond = reader.bytesRead - bytes < reader.readableHighWaterMark + 65536;
+              // While the seat stays with the other thread it has read nothing that JavaScript has not been given.
+              const ahead = (taken() ?? before + reader.bytesRead) - before - reader.bytesRead;
+              pauses.push(beyond && (ahead === 0 || process.env['TSLOOP_DRIVER'] !== 'offload'));
               if (pauses.length < 4) reader.resume();
             }, 30);
           });
