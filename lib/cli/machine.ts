@@ -23,7 +23,7 @@ export function describeMachine(): Machine {
     platform: `${process.platform}-${process.arch}`,
     kernel: release(),
     processors: processors(),
-    quota: quotaIn(textIn('/sys/fs/cgroup/cpu.max')),
+    quota: quota(),
     memoryMiB: Math.round(totalmem() / 2 ** 20),
     openFiles: openFileLimit(),
     listenBacklog: numberIn('/proc/sys/net/core/somaxconn'),
@@ -31,6 +31,14 @@ export function describeMachine(): Machine {
     ipv6: existsSync('/proc/net/if_inet6') && textIn('/proc/net/if_inet6') !== '',
     seccomp: statusLine('Seccomp') === '2' ? 'filtered' : 'none',
   };
+}
+
+/** Processors that a control group's quota leaves this process, by version 2 or 1 of the control groups; null without a quota. */
+export function quota(): number | null {
+  const old = '/sys/fs/cgroup/cpu/cpu.cfs_';
+  return (
+    quotaIn(textIn('/sys/fs/cgroup/cpu.max')) ?? quotaIn(`${textIn(`${old}quota_us`)} ${textIn(`${old}period_us`)}`)
+  );
 }
 
 /** Processors' worth of time in `cpu.max` of a control group; null for none. */
@@ -90,7 +98,8 @@ function numberIn(path: string): number | null {
   return text === '' ? null : Number(text);
 }
 
-function textIn(path: string): string {
+/** What a file of the kernel's says; nothing where it cannot be read. */
+export function textIn(path: string): string {
   try {
     return readFileSync(path, 'utf8');
   } catch {

@@ -3,7 +3,8 @@
  * kernel gives a thread of another process in nanoseconds only in `schedstat`; it may lag by one tick.
  */
 
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
+import { textIn } from '../machine';
 
 /** The kernel's ticks per second, as every program sees them. */
 const TICKS = 100;
@@ -22,7 +23,7 @@ export function readClocks(pids: readonly number[]): Clocks {
   for (const pid of pids) {
     for (const thread of entries(`/proc/${pid}/task`)) {
       const place = `/proc/${pid}/task/${thread}`;
-      const nanos = Number(text(`${place}/schedstat`).split(' ')[0]);
+      const nanos = Number(textIn(`${place}/schedstat`).split(' ')[0]);
       if (Number.isFinite(nanos)) threads.set(`${pid}/${thread}`, { kind: kindOf(pid, thread, place), nanos });
     }
   }
@@ -46,19 +47,19 @@ export const OTHERS = 'other threads';
 
 function kindOf(pid: number, thread: string, place: string): string {
   if (thread === String(pid)) return MAIN;
-  return text(`${place}/comm`).startsWith('tsloop') ? DRIVER : OTHERS;
+  return textIn(`${place}/comm`).startsWith('tsloop') ? DRIVER : OTHERS;
 }
 
 /** Seconds that the machine's processors were busy, all together; 0 where nobody says. */
 export function machineSeconds(): number {
-  const [, user, nice, system, , , irq, softirq, steal] = (text('/proc/stat').split('\n')[0] ?? '').split(/\s+/);
+  const [, user, nice, system, , , irq, softirq, steal] = (textIn('/proc/stat').split('\n')[0] ?? '').split(/\s+/);
   const ticks = [user, nice, system, irq, softirq, steal].reduce((sum, field) => sum + (Number(field) || 0), 0);
   return ticks / TICKS;
 }
 
 /** Resident kilobytes of some processes. */
 export function residentKb(pids: readonly number[]): number | null {
-  const each = pids.map((pid) => Number(/^VmRSS:\s+(\d+) kB/m.exec(text(`/proc/${pid}/status`))?.[1]));
+  const each = pids.map((pid) => Number(/^VmRSS:\s+(\d+) kB/m.exec(textIn(`/proc/${pid}/status`))?.[1]));
   const known = each.filter(Number.isFinite);
   return known.length === 0 ? null : known.reduce((sum, kb) => sum + kb, 0);
 }
@@ -69,13 +70,5 @@ function entries(folder: string): string[] {
   } catch {
     // The process has ended.
     return [];
-  }
-}
-
-export function text(file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch {
-    return '';
   }
 }

@@ -6,8 +6,8 @@
 import type { Received } from './bodies';
 import { findCannon, runCannon, suits } from './cannon';
 import { type Clocks, readClocks, spent } from './clocks';
-import type { Buckets } from './histogram';
 import { ask, connectionTo, type Plan, run } from './load';
+import type { Tally } from './measures';
 import type { Request, Target } from './requests';
 
 export type Order =
@@ -21,13 +21,7 @@ export type Word =
   | { readonly what: 'failed'; readonly message: string };
 
 /** What a slice came to. */
-export interface Result {
-  readonly seconds: number;
-  readonly requests: number;
-  readonly errors: number;
-  readonly mismatches: number;
-  readonly statuses: Readonly<Record<string, number>>;
-  readonly latency: Buckets;
+export interface Result extends Tally {
   readonly example: { readonly request: number; readonly received: Received } | null;
   readonly error: string | null;
   /** Nanoseconds of the program by kind of thread. */

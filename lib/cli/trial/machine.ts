@@ -2,7 +2,8 @@
 
 import { availableParallelism, cpus, loadavg, release } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
-import { machineSeconds, text } from './clocks';
+import { quota } from '../machine';
+import { machineSeconds } from './clocks';
 
 export interface Machine {
   readonly processors: number;
@@ -35,14 +36,6 @@ export async function lookAround(): Promise<Machine> {
     kernel: release(),
     node: process.versions.node,
   };
-}
-
-/** Of version 2 or 1 of the control groups. */
-function quota(): number | null {
-  const [most = 'max', period = '100000'] = text('/sys/fs/cgroup/cpu.max').trim().split(' ');
-  if (most !== 'max' && most !== '') return Number(most) / Number(period);
-  const old = Number(text('/sys/fs/cgroup/cpu/cpu.cfs_quota_us'));
-  return old > 0 ? old / (Number(text('/sys/fs/cgroup/cpu/cpu.cfs_period_us')) || 100_000) : null;
 }
 
 /** In sentences, the gravest first. */

@@ -6,13 +6,8 @@ import type { Rule } from './statistics';
 export const variants = ['plain', 'tsloop', 'null'] as const;
 export type Variant = (typeof variants)[number];
 
-/** One slice: load on one program while the others rest. What could not be had is null. */
-export interface Slice {
-  readonly variant: Variant;
-  readonly round: number;
-  readonly pass: number;
-  /** Seconds from the beginning of the trial to the middle of the slice. */
-  readonly at: number;
+/** What the load counted in a slice. */
+export interface Tally {
   readonly seconds: number;
   readonly requests: number;
   /** Broken connections, answers that never came. */
@@ -21,6 +16,15 @@ export interface Slice {
   readonly mismatches: number;
   readonly statuses: Readonly<Record<string, number>>;
   readonly latency: Buckets;
+}
+
+/** One slice: load on one program while the others rest. What could not be had is null. */
+export interface Slice extends Tally {
+  readonly variant: Variant;
+  readonly round: number;
+  readonly pass: number;
+  /** Seconds from the beginning of the trial to the middle of the slice. */
+  readonly at: number;
   readonly figures: Readonly<Record<MeasureName, number | null>>;
   /** Microseconds of processor time per request, by kind of thread. */
   readonly threads: Readonly<Record<string, number>>;
